@@ -1,0 +1,20 @@
+"""The studio for personal embeddings, in layers; imports only point up this list.
+
+0  plain data, standard library only
+     errors        every error a user may meet        files      durable writes, safe names
+     paths         where things lie                   flags      command line of the server
+     settings      what the user chose once           params     what one picture is made from
+     events        what long work reports             infotext   parameters written into a picture
+1  prompts/        text in, structure out: no torch
+   tensorfile      .safetensors / .ckpt / .pt read safely
+2  images          pictures opened, saved, gridded
+   embeddings/     one file's format; a folder of them
+   samplers/       denoise x at sigma; knows no Stable Diffusion
+3  model/          checkpoints found, judged and loaded; text encoded
+4  generation/     txt2img: an iterator of events
+5  preprocess/  training/                               (to come)
+6  jobs  app       one worker thread; the App           guard      who may talk to the server
+7  ui/  api/  cli  front ends: the only gradio
+
+Importing any of these does nothing: no hardware probed, no argument read, no folder made.
+"""

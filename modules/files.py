@@ -1,0 +1,136 @@
+"""Durable writes and safe names: the only place where a file of the user's is created or replaced.
+
+A reader never sees half a file: content goes to a temporary file in the same folder, is flushed to the disk and
+renamed over the old one; whatever goes wrong before the rename leaves the old file as it was.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from modules.errors import ParameterError, StorageError
+
+TEMPORARY_SUFFIX = ".partial"
+LONGEST_NAME = 100  # bytes; every file system takes 255, and suffixes such as "-123456.safetensors" are added
+
+_FORBIDDEN_IN_NAMES = re.compile(r"[^\w .-]")
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -> None:
+    """Create or replace a file so that a crash at any moment leaves the old file or the new one.
+
+    Args:
+        path: the file; missing parent folders are made.
+        content: bytes, text (written as UTF-8), or a function that writes into the open binary file.
+
+    Raises:
+        StorageError: disk full, read-only or vanished folder. Errors of a content function that are no
+            storage errors pass through unchanged; the temporary file is removed in every case.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; these are the user's
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise storage_error(path, error) from error
+        raise
+    _sync_folder(path.parent)
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The sentence for an OSError met while writing `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(
+            f"Disk full: “{path.name}” could not be written to {path.parent}. Free some space and try again."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StorageError(
+            f"“{path.name}” could not be written: {path.parent} is read-only. Choose another --data-dir."
+        )
+    return StorageError(f"“{path.name}” could not be written to {path.parent}: {error.strerror or error}.")
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Remove what killed writers left behind, in `folder` and below. Returns how many files went."""
+    stale = [path for path in folder.rglob(f".*{TEMPORARY_SUFFIX}") if path.is_file()]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
+
+
+def safe_name(name: str, field: str = "name") -> str:
+    """Turn a user's text into one path component, or say why it cannot be.
+
+    Allowed: letters and digits of any script, space, `.`, `_`, `-`; no leading dot, no trailing dot or space, at most
+    100 bytes, no name that Windows keeps for devices. The text is checked, never silently changed.
+
+    Raises:
+        ParameterError: with the reason.
+    """
+    if not name or not name.strip():
+        raise ParameterError(field, "The name is empty: type at least one letter or digit.")
+    found = _FORBIDDEN_IN_NAMES.search(name)
+    if found:
+        raise ParameterError(
+            field, f"The name holds {found.group()!r}: use letters, digits, spaces and the signs . _ - only."
+        )
+    if name.startswith(".") or name != name.strip() or name.endswith("."):
+        raise ParameterError(field, f"The name “{name}” must not begin with a dot or a space, nor end with one.")
+    if len(name.encode("utf-8")) > LONGEST_NAME:
+        raise ParameterError(field, f"The name is longer than {LONGEST_NAME} bytes: choose a shorter one.")
+    if _WINDOWS_DEVICES.fullmatch(name):
+        raise ParameterError(field, f"“{name}” is a device name on Windows: choose another one.")
+    return name
+
+
+def inside(root: Path, *parts: str) -> Path:
+    """The path below `root` that `parts` lead to, symbolic links followed.
+
+    Raises:
+        ParameterError: the path leaves `root`.
+    """
+    path = root.joinpath(*parts).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise ParameterError("path", f"“{'/'.join(parts)}” leads out of {root.name}: choose a place inside it.")
+    return path
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable; file systems and systems that cannot do this are left alone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows does not open folders
+        return
+    try:
+        with contextlib.suppress(OSError):  # some network file systems refuse: the data itself is safe by then
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,60 @@
+"""Where things lie. Nothing is created here: writers make their own folders."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Paths:
+    """All folders of one installation, below the data folder unless a flag says otherwise.
+
+    Args:
+        data: base of models, embeddings, outputs and settings (`--data-dir`); default: the program's folder.
+        extra_checkpoints: further folders searched for checkpoints (`--ckpt-dir`).
+        embeddings: folder of embeddings (`--embeddings-dir`).
+    """
+
+    data: Path = PROGRAM
+    extra_checkpoints: tuple[Path, ...] = ()
+    embeddings_override: Path | None = field(default=None)
+
+    @property
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        """Folders searched for checkpoints, the user's own first; the shipped demo model lies in the program's."""
+        own = self.data / "models" / "Stable-diffusion"
+        shipped = PROGRAM / "models" / "Stable-diffusion"
+        return tuple(dict.fromkeys((own, *self.extra_checkpoints, shipped)))
+
+    @property
+    def embeddings(self) -> Path:
+        return self.embeddings_override or self.data / "embeddings"
+
+    @property
+    def textual_inversion(self) -> Path:
+        return self.data / "textual_inversion"
+
+    @property
+    def outputs(self) -> Path:
+        return self.data / "outputs"
+
+    @property
+    def txt2img_images(self) -> Path:
+        return self.outputs / "txt2img-images"
+
+    @property
+    def txt2img_grids(self) -> Path:
+        return self.outputs / "txt2img-grids"
+
+    @property
+    def settings_file(self) -> Path:
+        return self.data / "config.json"
+
+    @property
+    def hash_cache(self) -> Path:
+        return self.data / "cache.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.data / "webui.log"
