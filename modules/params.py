@@ -60,7 +60,7 @@ class Txt2ImgParams:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(field.name, getattr(self, field.name), field.type, field.metadata["control"])
+            _check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
         for name in ("width", "height"):
             if getattr(self, name) % 8:
                 raise ParameterError(name, f"{name.capitalize()} {getattr(self, name)} is not a multiple of 8.")
