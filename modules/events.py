@@ -46,6 +46,11 @@ class Sampled(Event):
     batches: int = 1
     preview: bytes | None = None
 
+    @property
+    def progress(self) -> float:
+        """How much of the whole run is done, 0 … 1."""
+        return (self.batch - 1 + self.step / self.steps) / self.batches
+
 
 @dataclass(frozen=True)
 class ImageDone(Event):

@@ -60,7 +60,7 @@ class Txt2ImgParams:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
+            check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
         for name in ("width", "height"):
             if getattr(self, name) % 8:
                 raise ParameterError(name, f"{name.capitalize()} {getattr(self, name)} is not a multiple of 8.")
@@ -76,7 +76,12 @@ def default(name: str) -> Any:
     return Txt2ImgParams.__dataclass_fields__[name].default
 
 
-def _check(name: str, value: Any, kind: type, control: Control) -> None:
+def check(name: str, value: Any, kind: type, control: Control) -> None:
+    """Refuse a value of another kind (int is a float too, bool is no number), out of range or not among the choices.
+
+    Raises:
+        ParameterError: naming `name`, the value and what is allowed.
+    """
     accepted, in_words = _ACCEPTED[kind]
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ParameterError(name, f"{control.label} must be {in_words}, not {value!r:.60}.")

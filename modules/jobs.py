@@ -1,0 +1,290 @@
+"""The one queue of long work: one worker thread, one job at a time, events that any number of readers follow.
+
+A job is a generator of events. The worker asks it for the next event, keeps the event for readers, and sends along
+what a user asked meanwhile. Readers hold a number and ask for what came since, so a reloaded page, a second tab, the
+API and the command line all see the same. This module knows neither torch nor gradio.
+"""
+
+import gc
+import logging
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from enum import StrEnum
+
+from modules.errors import JobBusy, OutOfMemory, ParameterError, WebuiError
+from modules.events import Event, Failed, Request, Sampled, Status
+
+Work = Generator[Event, Request | None, None]
+
+EVENTS_KEPT = 2000  # of one job; a txt2img run has at most 800 pictures, its steps and status are kept once
+ENDED_JOBS_KEPT = 100
+
+_log = logging.getLogger(__name__)
+
+
+class JobState(StrEnum):
+    """Where a job stands. The last four are ends: nothing comes after them."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job:
+    """One piece of long work, as its readers see it. Made by `JobQueue.submit`.
+
+    Attributes:
+        id: unguessable text, unique across restarts of the server.
+        title: what the queue shows to everybody.
+        owner: browser session that asked for it; empty for the program itself.
+        created, started, ended: seconds since the epoch; 0.0 = not yet.
+        progress: how much is done, 0 … 1.
+    """
+
+    def __init__(self, title: str, work: Work, owner: str, changed: threading.Condition):
+        self.id = secrets.token_hex(8)
+        self.title = title
+        self.owner = owner
+        self.state = JobState.WAITING
+        self.created = time.time()
+        self.started = 0.0
+        self.ended = 0.0
+        self.progress = 0.0
+        self._work: Work | None = work
+        self._changed = changed
+        self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
+        self._next_number = 0
+        self._request: Request | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job has come to one of its ends."""
+        return self.state not in (JobState.WAITING, JobState.RUNNING)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of work so far; of the whole work once it is over. 0.0 while waiting."""
+        if not self.started:
+            return 0.0
+        return (self.ended or time.time()) - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the time that the work took so far; None while there is nothing to estimate from."""
+        if self.state is not JobState.RUNNING or not self.progress:
+            return None
+        return self.elapsed / self.progress - self.elapsed
+
+    def events_since(self, number: int = 0) -> tuple[list[Event], int]:
+        """Events from `number` on, and the number to ask with next time.
+
+        A newer `Sampled` or `Status` replaces the older one, so whoever reads late sees the newest step only; all
+        other events come to every reader.
+        """
+        with self._changed:
+            return [event for n, event in self._events if n >= number], self._next_number
+
+    def wait(self, number: int, timeout: float | None = None) -> bool:
+        """Sleep until there is an event from `number` on or the job is over. False: `timeout` seconds have passed."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._next_number > number or self.is_over, timeout)
+
+    def interrupt(self) -> None:
+        """End the job at its next event, keeping what can be kept; a job that still waits is cancelled."""
+        with self._changed:
+            if self.state is JobState.WAITING:
+                self._end(JobState.CANCELLED)
+            self._request = Request.INTERRUPT
+
+    def skip(self) -> None:
+        """Leave the running batch at its next event and go on with the one after it."""
+        with self._changed:
+            if self.state is JobState.RUNNING and self._request is None:
+                self._request = Request.SKIP
+
+    def _begin(self) -> Work | None:
+        """Take the work for running it; None if the job was cancelled first."""
+        with self._changed:
+            if self.state is not JobState.WAITING:
+                return None
+            self.state, self.started = JobState.RUNNING, time.time()
+            self._changed.notify_all()
+            return self._work
+
+    def _publish(self, event: Event) -> None:
+        with self._changed:
+            if isinstance(event, (Sampled, Status)):
+                older = next((entry for entry in self._events if type(entry[1]) is type(event)), None)
+                if older:
+                    self._events.remove(older)
+            if isinstance(event, Sampled):
+                self.progress = event.progress
+            self._events.append((self._next_number, event))
+            self._next_number += 1
+            self._changed.notify_all()
+
+    def _take_request(self) -> Request | None:
+        with self._changed:
+            request, self._request = self._request, None
+            return request
+
+    def _end(self, state: JobState) -> None:
+        with self._changed:
+            self.state, self.ended, self._work = state, time.time(), None
+            if state is JobState.FINISHED:
+                self.progress = 1.0
+            self._changed.notify_all()
+
+
+class JobQueue:
+    """First come, first served, by one worker thread that starts with the first job.
+
+    Args:
+        max_waiting: how many jobs may wait behind the running one.
+        free_memory: called in the worker thread after a job ran out of memory, once nothing of it is left.
+    """
+
+    def __init__(self, max_waiting: int = 16, free_memory: Callable[[], object] = gc.collect):
+        self._max_waiting = max_waiting
+        self._free_memory = free_memory
+        self._changed = threading.Condition(threading.RLock())
+        self._jobs: dict[str, Job] = {}  # in order of submission
+        self._worker: threading.Thread | None = None
+        self._stopping = False
+
+    def submit(self, title: str, work: Work, owner: str = "") -> Job:
+        """Put work at the end of the queue.
+
+        Raises:
+            JobBusy: too many jobs wait already, or the server is stopping. The work was not touched.
+        """
+        with self._changed:
+            if self._stopping:
+                raise JobBusy("The server is stopping: start it again to go on.")
+            waiting = len(self._waiting())
+            if waiting >= self._max_waiting:
+                raise JobBusy(f"The queue is full: {waiting} jobs are waiting. Try again when one of them has ended.")
+            job = Job(title, work, owner, self._changed)
+            self._jobs[job.id] = job
+            self._forget_old_jobs()
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._run_all, name="jobs", daemon=True)
+                self._worker.start()
+            self._changed.notify_all()
+            return job
+
+    def jobs(self) -> list[Job]:
+        """The jobs that are remembered, oldest first: ended ones, the running one, waiting ones."""
+        with self._changed:
+            return list(self._jobs.values())
+
+    def running(self) -> Job | None:
+        """The job at work, if any."""
+        return next((job for job in self.jobs() if job.state is JobState.RUNNING), None)
+
+    def find(self, id: str) -> Job | None:
+        """The job of that id; None when there is none, or it was long ago."""
+        return self._jobs.get(id)
+
+    def cancel(self, id: str) -> Job:
+        """Take a waiting job out of the queue, or interrupt the running one; a job that is over stays as it is.
+
+        Raises:
+            ParameterError: no such job.
+        """
+        job = self.find(id)
+        if job is None:
+            raise ParameterError("id", "There is no such job: it may have ended long ago.")
+        job.interrupt()
+        return job
+
+    def stop(self, timeout: float = 10.0) -> bool:
+        """Cancel what waits, interrupt what runs, and wait for the worker. False: it was still busy after `timeout`."""
+        with self._changed:
+            self._stopping = True
+            for job in self._jobs.values():
+                job.interrupt()
+            self._changed.notify_all()
+            worker = self._worker
+        if worker is None:
+            return True
+        worker.join(timeout)
+        return not worker.is_alive()
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in self._jobs.values() if job.state is JobState.WAITING]
+
+    def _forget_old_jobs(self) -> None:
+        ended = [job for job in self._jobs.values() if job.is_over]
+        for job in ended[: max(0, len(ended) - ENDED_JOBS_KEPT)]:
+            del self._jobs[job.id]
+
+    def _run_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._waiting())
+                waiting = self._waiting()
+            if not waiting:
+                return
+            self._run(waiting[0])
+
+    def _run(self, job: Job) -> None:
+        work = job._begin()
+        if work is None:
+            return
+        end, out_of_memory = JobState.FAILED, False
+        try:
+            end = _drive(job, work)
+        except Exception as error:  # the program's one catch-all: whatever happens, the next job gets its turn
+            out_of_memory = _is_out_of_memory(error)
+            job._publish(_failed(error, job.title))
+        finally:
+            work.close()  # in this thread: its cleaning up belongs to the work
+            job._end(end)
+        del work
+        if out_of_memory:  # only now is nothing left that holds the tensors of the failed work
+            self._free_memory()
+
+
+def _drive(job: Job, work: Work) -> JobState:
+    """Run the work to its end, handing on requests at each event."""
+    end = JobState.FINISHED
+    request = None
+    while True:
+        try:
+            event = work.send(request)
+        except StopIteration:
+            return end
+        job._publish(event)
+        request = job._take_request()
+        if request is Request.INTERRUPT:
+            end = JobState.INTERRUPTED
+
+
+def _failed(error: Exception, title: str) -> Failed:
+    """The event for an error; errors that were not foreseen are logged with a traceback, which no user sees."""
+    if isinstance(error, WebuiError):
+        return Failed(str(error), field=error.field if isinstance(error, ParameterError) else "")
+    log_id = secrets.token_hex(4)
+    _log.error("Job “%s” failed, log id %s", title, log_id, exc_info=error)
+    if _is_out_of_memory(error):
+        return Failed(
+            "Out of memory: choose a smaller size or batch size, or close other programs, and try again.", log_id
+        )
+    return Failed(
+        f"Something went wrong here, which is a mistake of this program. The log has the details: id {log_id}.", log_id
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Python's, ours, and torch's on any device, told by its words: this module does not import torch."""
+    if isinstance(error, (MemoryError, OutOfMemory)):
+        return True
+    words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in words)
