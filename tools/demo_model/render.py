@@ -1,0 +1,104 @@
+"""Render the training, validation and held-out pictures: `python -m tools.demo_model.render`.
+
+Writes shards of 1000 pictures (`<series>-000.npz`: `pictures` uint8 [n, 128, 128, 3], `portraits` text [n, 13]) to
+`tools/demo_model/work/pictures`. A shard that is already there is skipped, so a stopped run goes on where it was.
+Needs Node and `npm ci` in tools/demo_model; nothing else of the demo model's tools does.
+"""
+
+import argparse
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from modules.files import write_atomically
+from tools.demo_model import drawing
+from tools.demo_model.world import ANIMALS, PICTURE_SIZE, Portrait, as_row, imagine
+
+HERE = Path(__file__).resolve().parent
+PICTURES = HERE / "work" / "pictures"
+SHARD = 1000
+SERIES = {"train": (1, 40_000), "validation": (2, 2_000), "held-out": (3, 2_000)}  # name: seed, pictures
+
+
+def render(portraits: list[Portrait]) -> np.ndarray:
+    """Draw portraits in one run of Node.
+
+    Returns:
+        uint8 [n, 128, 128, 3], RGB.
+    """
+    lines = "\n".join(json.dumps(drawing.job(portrait)) for portrait in portraits)
+    drawn = subprocess.run(["node", "render.mjs"], input=lines.encode(), cwd=HERE, stdout=subprocess.PIPE, check=True)
+    pictures = np.frombuffer(drawn.stdout, np.uint8).reshape(-1, PICTURE_SIZE, PICTURE_SIZE, 3)
+    return np.stack([filtered(picture, p.filter) for picture, p in zip(pictures, portraits, strict=True)])
+
+
+def filtered(picture: np.ndarray, name: str) -> np.ndarray:
+    """A whole-picture look: uint8 [h, w, 3] in, the same out."""
+    if name == "none":
+        return picture
+    gray = picture.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    if name == "black and white":
+        return np.repeat(gray[..., None], 3, axis=2).round().astype(np.uint8)
+    if name == "sepia":
+        toned = gray[..., None] * np.array([1.0, 0.86, 0.67], np.float32) + np.array([18, 8, 0], np.float32)
+        return toned.clip(0, 255).round().astype(np.uint8)
+    edges = np.abs(np.diff(gray, axis=0, append=gray[-1:])) + np.abs(np.diff(gray, axis=1, append=gray[:, -1:]))
+    thick = np.maximum.reduce([edges, np.roll(edges, 1, 0), np.roll(edges, 1, 1)])
+    pencil = 250 - 0.18 * (255 - gray) - 2.2 * thick  # dark outlines over a faint wash
+    return np.repeat(pencil.clip(60, 255)[..., None], 3, axis=2).round().astype(np.uint8)
+
+
+def shards(series: str, folder: Path = PICTURES) -> list[Path]:
+    """The shards of a series that exist, in order."""
+    return sorted(folder.glob(f"{series}-*.npz"))
+
+
+def load_shard(path: Path) -> tuple[np.ndarray, list[Portrait]]:
+    """Pictures uint8 [n, 128, 128, 3] and portraits of one shard."""
+    with np.load(path) as shard:
+        return shard["pictures"], [Portrait(*row) for row in shard["portraits"].tolist()]
+
+
+def load(series: str, limit: int | None = None, folder: Path = PICTURES) -> tuple[np.ndarray, list[Portrait]]:
+    """Pictures uint8 [n, 128, 128, 3] and portraits of a series, the first `limit` of them."""
+    pictures: list[np.ndarray] = []
+    portraits: list[Portrait] = []
+    for path in shards(series, folder):
+        if limit is not None and len(portraits) >= limit:
+            break
+        shard = load_shard(path)
+        pictures.append(shard[0])
+        portraits += shard[1]
+    if not pictures:
+        raise SystemExit(f"No pictures of “{series}” in {folder}. Run: python -m tools.demo_model.render")
+    return np.concatenate(pictures)[:limit], portraits[:limit]
+
+
+def _write_shard(series: str, number: int) -> None:
+    path = PICTURES / f"{series}-{number:03d}.npz"
+    if path.exists():
+        return
+    seed, total = SERIES[series]
+    indices = range(number * SHARD, min((number + 1) * SHARD, total))
+    portraits = [imagine(seed, index, held_out=series == "held-out") for index in indices]
+    pictures = render(portraits)
+    rows = np.array([as_row(portrait) for portrait in portraits])
+    write_atomically(path, lambda file: np.savez_compressed(file, pictures=pictures, portraits=rows))
+    animals = sum(portrait.subject in ANIMALS for portrait in portraits)
+    print(f"{path.name}: {len(portraits)} pictures, {animals} of animals", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=1, help="Node processes at a time")
+    workers = parser.parse_args().workers
+    jobs = [(series, n) for series, (_, total) in SERIES.items() for n in range((total + SHARD - 1) // SHARD)]
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda job: _write_shard(*job), jobs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Train UNet and text encoder together: `python -m tools.demo_model.train_unet`.
+
+A flat learning rate up to `--samples` (state in `work/unet.pt`), then, as a second call with `--finish`, a cosine tail
+that starts from that state and writes `work/unet-finished.pt`; the flat run can go on another day. States are written
+every few hundred steps and batches follow from the step number, so a killed run goes on as if nothing had happened.
+"""
+
+import argparse
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from transformers import CLIPTextModel
+
+from tools.demo_model import render
+from tools.demo_model.encode import load_latents
+from tools.demo_model.networks import WORK, be_polite, load_state, make_text_encoder, make_unet, save_state
+from tools.demo_model.words import Words
+from tools.demo_model.world import Portrait, caption, full_caption
+
+FLAT_STATE, FINISHED_STATE = WORK / "unet.pt", WORK / "unet-finished.pt"
+NOISES = 2  # noises per picture and step: the text encoder runs once for both
+EMPTY_CAPTIONS = 0.1  # for classifier-free guidance
+MIN_SNR_GAMMA = 5.0  # Hang et al. 2023, arXiv:2303.09556
+WARM_UP = 200  # steps
+SAVE_EVERY = 250  # steps
+TIMESTEPS = 1000
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, noise [B, 4, h, w]; timesteps [B]; rows [B / NOISES, 77]
+
+
+def alphas_cumprod() -> Tensor:
+    """Share of the picture left at each timestep, float32 [1000]: Stable Diffusion's scaled-linear betas."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, TIMESTEPS, dtype=torch.float64).square()
+    return (1 - betas).cumprod(0).float()
+
+
+class Steps(Dataset[Batch]):
+    """Batch number `step`, always the same for the same step."""
+
+    def __init__(self, latents: Tensor, portraits: list[Portrait], words: Words, pictures: int, first: int, last: int):
+        self.latents, self.portraits, self.words = latents, portraits, words
+        self.pictures, self.first, self.last = pictures, first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> Batch:
+        step = self.first + index
+        generator = torch.Generator().manual_seed(step)
+        rng = random.Random(step)
+        chosen = torch.randint(len(self.latents), (self.pictures,), generator=generator)
+        texts = [
+            "" if rng.random() < EMPTY_CAPTIONS else caption(self.portraits[picture], rng)
+            for picture in chosen.tolist()
+        ]
+        latents = self.latents[chosen].float().repeat(NOISES, 1, 1, 1)
+        noise = torch.randn(latents.shape, generator=generator)
+        count = len(latents)  # stratified: each batch covers all timesteps evenly
+        timesteps = (torch.arange(count) + torch.rand(count, generator=generator)) * (TIMESTEPS / count)
+        timesteps = timesteps.long()[torch.randperm(count, generator=generator)]
+        return latents, noise, timesteps, self.words.encode(texts, rng)
+
+
+class Networks(nn.Module):
+    """UNet and text encoder as one module, so that optimizer, average and state see one set of weights."""
+
+    def __init__(self, words: int):
+        super().__init__()
+        self.unet: UNet2DConditionModel = make_unet()
+        self.text_encoder: CLIPTextModel = make_text_encoder(words)
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, rows: Tensor) -> Tensor:
+        """eps for noisy latents [B, 4, h, w], timesteps [B] and caption rows [B / n, 77], each caption used n times."""
+        context = self.text_encoder(input_ids=rows).last_hidden_state
+        context = context.repeat(len(noisy) // len(rows), 1, 1)
+        return self.unet(noisy, timesteps, context).sample
+
+
+def min_snr_loss(networks: nn.Module, batch: Batch, kept: Tensor) -> Tensor:
+    """Mean squared error of eps, weighted by min(SNR, gamma) / SNR; `kept` is `alphas_cumprod` on the device."""
+    latents, noise, timesteps, rows = batch
+    share = kept[timesteps][:, None, None, None]
+    eps = networks(share.sqrt() * latents + (1 - share).sqrt() * noise, timesteps, rows)
+    error = (eps.float() - noise).square().mean(dim=(1, 2, 3))
+    snr = kept[timesteps] / (1 - kept[timesteps])
+    return (error * snr.clamp(max=MIN_SNR_GAMMA) / snr).mean()
+
+
+@torch.no_grad()
+def validation_losses(networks: nn.Module, batches: list[Batch], empty: Tensor, kept: Tensor) -> tuple[float, float]:
+    """Plain mean squared error of eps with true captions and with empty ones: their gap is what the text does."""
+    sums = [0.0, 0.0]
+    for latents, noise, timesteps, rows in batches:
+        share = kept[timesteps][:, None, None, None]
+        noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
+        for place, told in enumerate((rows, empty.expand_as(rows))):
+            sums[place] += F.mse_loss(networks(noisy, timesteps, told).float(), noise).item()
+    return sums[0] / len(batches), sums[1] / len(batches)
+
+
+def learning_rate(step: int, began: int, last: int, peak: float, finish: bool) -> float:
+    """Warm-up after a fresh optimizer, then flat, or in the finishing run a cosine to zero."""
+    warm = min(1.0, (step - began + 1) / WARM_UP) if not finish else 1.0
+    progress = (step - began) / (last - began)
+    return peak * warm * (0.5 + 0.5 * math.cos(math.pi * progress) if finish else 1.0)
+
+
+def initial_networks(start: Path | None) -> tuple[Networks, Words]:
+    """Fresh networks, or those of a diffusers folder."""
+    words = Words()
+    networks = Networks(len(words))
+    if start is not None:
+        unet = UNet2DConditionModel.from_pretrained(start, subfolder="unet", local_files_only=True)
+        encoder = CLIPTextModel.from_pretrained(start, subfolder="text_encoder", local_files_only=True)
+        weights = encoder.float().state_dict()
+        table = next(name for name in weights if name.endswith("token_embedding.weight"))
+        weights[table] = words.take(weights[table])
+        networks.unet.load_state_dict(unet.float().state_dict())
+        networks.text_encoder.load_state_dict(weights)
+    return networks, words
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--start", type=Path, help="diffusers folder to begin from; default: from scratch")
+    parser.add_argument("--samples", type=int, default=1_000_000, help="flat run: noisy pictures to show in all")
+    parser.add_argument("--finish", type=int, help="cosine tail of so many noisy pictures after the flat run")
+    parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step")
+    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches (a GPU wants about 8)")
+    args = parser.parse_args()
+    if args.device == "cpu":
+        be_polite()
+    torch.manual_seed(0)
+    latents, portraits = load_latents("train"), [p for path in render.shards("train") for p in render.load_shard(path)[1]]
+    state_path = FINISHED_STATE if args.finish else FLAT_STATE
+
+    source = next((path for path in (state_path, FLAT_STATE) if path.exists()), None)
+    if source is None:
+        networks, words = initial_networks(args.start)
+        state = {"step": 0, "began": 0}
+    else:
+        state = load_state(source)
+        words = Words(state["token_ids"])
+        networks = Networks(len(words))
+        networks.load_state_dict(state["networks"])
+    networks.to(args.device)
+    matrices = [parameter for parameter in networks.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in networks.parameters() if parameter.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=args.rate
+    )
+    average = torch.optim.swa_utils.AveragedModel(networks, avg_fn=_average)
+    if source is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        average.load_state_dict(state["average"])
+    step, began = state["step"], state["began"]
+    if source is FLAT_STATE and args.finish:
+        began = step
+    last = began + args.finish // args.batch if args.finish else args.samples // args.batch
+
+    kept = alphas_cumprod().to(args.device)
+    validation = _validation_batches(words, args.device)
+    empty = words.encode([""]).to(args.device)
+    steps = Steps(latents, portraits, words, args.batch // NOISES, step, last)
+    clock, recent = time.monotonic(), 0.0
+    for batch in _on_device(DataLoader(steps, batch_size=None, num_workers=args.workers), args.device):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, began, last, args.rate, bool(args.finish))
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.device != "cpu"):  # no gain on a CPU here
+            loss = min_snr_loss(networks, batch, kept)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(networks)
+        recent = loss.item() if recent == 0 else 0.98 * recent + 0.02 * loss.item()
+        step += 1
+        if step % SAVE_EVERY == 0 or step == last:
+            save_state(
+                state_path,
+                {
+                    "networks": networks.state_dict(),
+                    "average": average.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "token_ids": words.token_ids,
+                    "step": step,
+                    "began": began,
+                },
+            )
+            told, untold = validation_losses(average.module, validation, empty, kept)
+            speed = SAVE_EVERY * args.batch / (time.monotonic() - clock)
+            print(
+                f"step {step} of {last}, {step * args.batch} samples, {speed:.1f}/s, loss {recent:.4f}, "
+                f"validation {told:.4f}, with empty captions {untold:.4f}",
+                flush=True,
+            )
+            clock = time.monotonic()
+
+
+def _average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    """Exponential moving average whose memory grows with the number of steps, up to 1000 steps."""
+    decay = min(0.999, (1 + int(count)) / (10 + int(count)))
+    return torch.lerp(current, averaged, decay)
+
+
+def _validation_batches(words: Words, device: str) -> list[Batch]:
+    latents = load_latents("validation")[:256]
+    portraits = render.load("validation", 256)[1]
+    batches = []
+    for first in range(0, len(latents), 64):
+        part = latents[first : first + 64].float()
+        generator = torch.Generator().manual_seed(first)
+        rows = words.encode([full_caption(portraits[first + i], first + i) for i in range(len(part))])
+        timesteps = torch.linspace(0, TIMESTEPS - 1, len(part)).long()
+        batches.append((part, torch.randn(part.shape, generator=generator), timesteps, rows))
+    return list(_on_device(batches, device))
+
+
+def _on_device(batches: list[Batch] | DataLoader[Batch], device: str) -> Iterator[Batch]:
+    for latents, noise, timesteps, rows in batches:
+        yield latents.to(device), noise.to(device), timesteps.to(device), rows.to(device)
+
+
+if __name__ == "__main__":
+    main()
