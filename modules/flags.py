@@ -1,0 +1,280 @@
+"""The command line of the server: what its flags mean, and what is wrong with them.
+
+Flags come from the command line and from COMMANDLINE_ARGS; where both say something, the command line holds. Names
+are A1111's. Reading flags looks at no hardware and makes no folder; only `--gradio-auth-path` opens a file.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import errno
+import ipaddress
+import os
+import shlex
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from modules.errors import ParameterError
+from modules.paths import PROGRAM, Paths
+
+LIKELY_PORTS = range(7860, 7960)
+
+# A1111's flags that change nothing here: start scripts that hold them go on working.
+IGNORED_SWITCHES = """
+    -f --allow-code --always-batch-cond-uncond --add-stop-route --deepdanbooru --disable-console-progressbars
+    --disable-nan-check --disable-opt-split-attention --disable-safe-unpickle --enable-console-prompts
+    --enable-insecure-extension-access
+    --gradio-queue --log-startup --lowram --lowvram --medvram --medvram-sdxl --no-download-sd-model --no-gradio-queue
+    --opt-channelslast --opt-sdp-attention --opt-sdp-no-mem-attention --opt-split-attention
+    --opt-split-attention-invokeai --opt-split-attention-v1 --opt-sub-quad-attention --reinstall-xformers
+    --show-negative-prompt --skip-python-version-check --skip-torch-cuda-test --skip-version-check --unload-gfpgan
+    --update-all-extensions --update-check --upcast-sampling --use-textbox-seed --xformers
+    --xformers-flash-attention
+""".split()
+IGNORED_WITH_VALUE = ("--loglevel", "--max-batch-count", "--ngrok-region")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What the server was started with.
+
+    Attributes:
+        data_dir: base of models, embeddings, outputs and settings.
+        models_dir: another base of models, searched besides the one in `data_dir`.
+        ckpt: the checkpoint to load first, instead of the one used last.
+        ckpt_dir, embeddings_dir: a further folder of checkpoints; the folder of embeddings.
+        listen, server_name: accept visitors from other machines; the address to listen at.
+        port: None means the first free one from 7860 on.
+        autolaunch: open the page in the system's browser.
+        theme: "light", "dark", or None for what the browser prefers.
+        logins: (user, password) pairs that may use the page; empty means everybody who reaches it.
+        no_half, no_half_vae: compute in fp32 (the VAE only).
+        use_cpu: leave the graphics card alone.
+        device_id: which CUDA device, None for the first.
+        no_hashing: never compute checksums of checkpoints.
+        skip_install, exit: for the set-up: install nothing; set up and do not serve.
+        ignored: flags that were given and change nothing here.
+    """
+
+    data_dir: Path = PROGRAM
+    models_dir: Path | None = None
+    ckpt: Path | None = None
+    ckpt_dir: Path | None = None
+    embeddings_dir: Path | None = None
+    listen: bool = False
+    server_name: str | None = None
+    port: int | None = None
+    autolaunch: bool = False
+    theme: str | None = None
+    logins: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    no_half: bool = False
+    no_half_vae: bool = False
+    use_cpu: bool = False
+    device_id: int | None = None
+    no_hashing: bool = False
+    skip_install: bool = False
+    exit: bool = False
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The address to bind: this machine only, unless asked otherwise."""
+        return self.server_name or ("0.0.0.0" if self.listen else "127.0.0.1")
+
+    @property
+    def notice(self) -> str:
+        """One line about flags that change nothing here, or nothing."""
+        return f"Without meaning here, ignored: {' '.join(self.ignored)}" if self.ignored else ""
+
+    def paths(self) -> Paths:
+        """The folders that these flags choose."""
+        extra = (self.ckpt_dir, self.models_dir and self.models_dir / "Stable-diffusion")
+        return Paths(self.data_dir, tuple(folder for folder in extra if folder), self.embeddings_dir)
+
+
+def read_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Flags:
+    """Read the command line and COMMANDLINE_ARGS.
+
+    Args:
+        arguments: the words behind the program's name. `--help` among them prints and exits.
+        environment: where COMMANDLINE_ARGS is looked up.
+
+    Raises:
+        ParameterError: an unknown flag, a value that cannot be used, or a server open to other machines without a
+            login; `field` is the flag.
+    """
+    given, unknown = _parser().parse_known_args([*_words(environment), *arguments])
+    if unknown:
+        raise _unknown(unknown[0])
+    values: dict[str, Any] = vars(given)
+    logins = (*_logins(values.pop("gradio_auth"), "--gradio-auth"), *_logins_of_file(values.pop("gradio_auth_path")))
+    values["use_cpu"] = not {"all", "sd"}.isdisjoint(values["use_cpu"])
+    values["no_half"] |= values.pop("precision") == "full"
+    values["ignored"] = tuple(dict.fromkeys(values["ignored"]))
+    flags = Flags(logins=logins, **values)
+    if flags.ckpt and not flags.ckpt.exists():
+        raise ParameterError("--ckpt", f"--ckpt: there is no {flags.ckpt}.")
+    if not logins and not _is_loopback(flags.address):
+        raise ParameterError(
+            "--gradio-auth",
+            f"Listening at {flags.address} lets other machines in: add a login with --gradio-auth user:password.",
+        )
+    return flags
+
+
+def free_port(address: str, wanted: int | None) -> int:
+    """The port to serve at: `wanted` itself, or the first free one from 7860 on.
+
+    Raises:
+        ParameterError: `wanted`, or every likely port, is taken; or nobody can listen at this address.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in LIKELY_PORTS if wanted is None else (wanted,):
+        try:
+            with socket.create_server((address, port), family=family):
+                return port
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                why = str(error.strerror).split(" (")[0]  # Python adds the address once more, in brackets
+                raise ParameterError("--port", f"Nothing can listen at {address}, port {port}: {why}.") from error
+    if wanted is None:
+        raise ParameterError("--port", f"All ports from {LIKELY_PORTS[0]} to {LIKELY_PORTS[-1]} are taken: use --port.")
+    raise ParameterError(
+        "--port", f"Port {wanted} is taken: choose another --port, or leave it out to find a free one."
+    )
+
+
+def names() -> list[str]:
+    """Every flag that means something here."""
+    return [name for name in _all_names() if name not in (*IGNORED_SWITCHES, *IGNORED_WITH_VALUE)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="webui.sh",
+        description="Serve the web page. Other uses: ./webui.sh test [pytest arguments].",
+        epilog="Also accepted, without effect: " + " ".join((*IGNORED_SWITCHES, *IGNORED_WITH_VALUE)) + ".",
+        allow_abbrev=False,
+    )
+    where = parser.add_argument_group("files")
+    where.add_argument("--data-dir", type=_path, default=PROGRAM, help="base of models, embeddings, outputs, settings")
+    where.add_argument("--models-dir", type=_path, help="another models folder, searched too")
+    where.add_argument("--ckpt", type=_path, help="the checkpoint to load first")
+    where.add_argument("--ckpt-dir", type=_path, help="another folder of checkpoints, searched too")
+    where.add_argument("--embeddings-dir", type=_path, help="the folder of embeddings")
+    server = parser.add_argument_group("server")
+    server.add_argument("--listen", action="store_true", help="let other machines in; needs a login")
+    server.add_argument("--server-name", help="the address to listen at")
+    server.add_argument("--port", type=_port, help=f"the port; without it the first free one from {LIKELY_PORTS[0]} on")
+    server.add_argument("--gradio-auth", metavar="USER:PASSWORD[,…]", default="", help="logins for the page")
+    server.add_argument("--gradio-auth-path", type=_path, metavar="FILE", help="a file of logins, one a line")
+    server.add_argument("--autolaunch", action="store_true", help="open the page in the browser")
+    server.add_argument("--theme", choices=("light", "dark"), help="look of the page; without it the browser's wish")
+    device = parser.add_argument_group("computing")
+    device.add_argument("--no-half", action="store_true", help="compute in 32 bits")
+    device.add_argument("--no-half-vae", action="store_true", help="compute the VAE in 32 bits")
+    device.add_argument(
+        "--precision", choices=("full", "half", "autocast"), default="autocast", help="full = --no-half"
+    )
+    device.add_argument(
+        "--use-cpu", nargs="+", type=str.lower, default=(), metavar="PART", help="all or sd: use no graphics card"
+    )
+    device.add_argument("--device-id", type=_device, help="number of the CUDA device")
+    device.add_argument("--no-hashing", action="store_true", help="compute no checksums of checkpoints")
+    setup = parser.add_argument_group("set-up")
+    setup.add_argument("--skip-install", action="store_true", help="install nothing")
+    setup.add_argument("--exit", action="store_true", help="set up, then stop")
+    for name in IGNORED_SWITCHES:
+        parser.add_argument(name, action=_Ignored, dest="ignored", nargs=0, default=(), help=argparse.SUPPRESS)
+    for name in IGNORED_WITH_VALUE:
+        parser.add_argument(name, action=_Ignored, dest="ignored", default=(), help=argparse.SUPPRESS)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        words = message.removeprefix("argument ")
+        raise ParameterError(words.split(":")[0], f"{words[0].upper()}{words[1:]}.")
+
+
+class _Ignored(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), option_string))
+
+
+def _words(environment: Mapping[str, str]) -> list[str]:
+    try:
+        return shlex.split(environment.get("COMMANDLINE_ARGS", ""))
+    except ValueError as error:
+        raise ParameterError("COMMANDLINE_ARGS", "COMMANDLINE_ARGS holds a quote that is never closed.") from error
+
+
+def _unknown(word: str) -> ParameterError:
+    if not word.startswith("-"):
+        return ParameterError(word, f"“{word}” is no flag and no command: ./webui.sh --help lists what there is.")
+    name = word.split("=")[0]
+    near = difflib.get_close_matches(name, _all_names(), n=1)
+    advice = f"did you mean {near[0]}?" if near else "./webui.sh --help lists what there is."
+    return ParameterError(name, f"There is no flag {name}: {advice}")
+
+
+def _all_names() -> list[str]:
+    return list(_parser()._option_string_actions)  # argparse tells its names nowhere else
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _port(text: str) -> int:
+    return _number(text, 1, 65535)
+
+
+def _device(text: str) -> int:
+    return _number(text, 0, 127)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+    return int(text)
+
+
+def _logins(text: str, flag: str) -> list[tuple[str, str]]:
+    """`user:password[,user:password…]` taken apart; a password may hold further colons, but no comma."""
+    logins = []
+    for login in filter(None, (part.strip() for part in text.split(","))):
+        user, _, password = login.partition(":")
+        if not user or not password:
+            raise ParameterError(flag, f"{flag}: a login is written user:password, and neither may be empty.")
+        logins.append((user, password))
+    return logins
+
+
+def _logins_of_file(path: Path | None) -> list[tuple[str, str]]:
+    if path is None:
+        return []
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError("--gradio-auth-path", f"--gradio-auth-path: {path} cannot be read as text.") from error
+    logins = [login for line in text.splitlines() for login in _logins(line, "--gradio-auth-path")]
+    if not logins:
+        raise ParameterError("--gradio-auth-path", f"--gradio-auth-path: {path} holds no login.")
+    return logins
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address.lower() == "localhost"
