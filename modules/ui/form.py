@@ -1,0 +1,84 @@
+"""The txt2img form as data: which fields it has, what they hold at first, what a browser remembers of them.
+
+A browser remembers only the fields its user changed. All others follow the model in use, so that switching from a
+small model to a large one changes the size with it, and never overrules a size that somebody chose.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modules import params
+from modules.errors import ParameterError
+from modules.params import Txt2ImgParams
+from modules.samplers import names
+
+FIELDS = (
+    "prompt",
+    "negative_prompt",
+    "sampler",
+    "schedule",
+    "steps",
+    "width",
+    "height",
+    "batch_count",
+    "batch_size",
+    "cfg_scale",
+    "seed",
+)
+FROM_MODEL = ("sampler", "schedule", "steps", "width", "height", "cfg_scale")  # what a model may recommend
+CHOICES = {"sampler": names.sampler_names(), "schedule": names.schedule_names()}
+
+_RANDOM_SEED = -1
+
+
+def to_params(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Txt2ImgParams:
+    """The parameters of a run, from what the page sends for each of `FIELDS`.
+
+    Args:
+        values: a slider may send 20.0 for 20, and the seed is a text: a number in the browser has no more than 53 bits.
+        defaults: fields that are settings and not on the page.
+
+    Raises:
+        ParameterError: a value that cannot be used, naming the field.
+    """
+    return Txt2ImgParams(**{**defaults, **{name: _typed(name, value) for name, value in values.items()}})
+
+
+def shown_values(remembered: Any, recommended: Mapping[str, Any]) -> dict[str, Any]:
+    """What each control is to show.
+
+    Args:
+        remembered: field name to value, as a browser kept it, perhaps since another version; what cannot be used
+            is passed over.
+        recommended: values of the model in use.
+    """
+    shown = {name: params.default(name) for name in FIELDS} | {k: v for k, v in recommended.items() if k in FROM_MODEL}
+    if isinstance(remembered, dict):
+        shown |= {name: value for name, value in remembered.items() if _is_usable(name, value)}
+    return shown | {"seed": str(shown["seed"])}
+
+
+def _is_usable(name: Any, value: Any) -> bool:
+    if name not in FIELDS or (name in CHOICES and value not in CHOICES[name]):
+        return False
+    try:
+        Txt2ImgParams(**{name: _typed(name, value)})
+    except ParameterError:
+        return False
+    return True
+
+
+def _typed(name: str, value: Any) -> Any:
+    if name == "seed":
+        return _seed(value)
+    whole = isinstance(params.default(name), int) and isinstance(value, float) and value.is_integer()
+    return int(value) if whole else value
+
+
+def _seed(value: Any) -> int:
+    """A seed typed into a text box; an empty box means a random one."""
+    text = str(value).strip() if value is not None else ""
+    try:
+        return int(text) if text else _RANDOM_SEED
+    except ValueError:
+        raise ParameterError("seed", f"Seed “{text:.30}” is no whole number: type one, or -1 for a random one.") from None

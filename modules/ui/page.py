@@ -1,0 +1,258 @@
+"""The page: its frame, its tabs, and what each control does.
+
+Nothing here waits for a picture. A click submits a job and returns; a timer looks at the App and sends what has
+changed. So nothing is lost by a reload, and Gradio's own queue is never used.
+"""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from modules.app import App
+from modules.errors import WebuiError
+from modules.jobs import Job
+from modules.ui import form, fragments, reading_panel
+from modules.ui.txt2img import Txt2ImgTab, icon_button, make_tab
+from modules.ui.watch import BUSY, Seen, Watch
+
+TITLE = "Stable Diffusion"
+SCRIPT = Path(__file__).with_name("page.js")
+
+_BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
+_QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+_CANCEL_ON_CLICK = """
+element.addEventListener("click", event => {
+    const button = event.target.closest("[data-cancel]");
+    if (button) trigger("select", {index: 0, value: button.dataset.cancel});
+});
+"""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The quiet line at the top."""
+
+    checkpoint: gr.Dropdown
+    refresh: gr.Button
+    device: gr.HTML
+    jobs: gr.HTML
+    queue: gr.HTML
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the page remembers: two things in the browser, four for as long as the tab is open.
+
+    Attributes:
+        form: the fields that the user changed, by name.
+        session: what tells this browser from others; pictures belong to it.
+        owner: the same, once the tab has told it.
+        seen, selected: see `Watch`.
+        interrupting: id of the run that was asked to stop.
+        recommended: form values that suit the model in use.
+    """
+
+    form: gr.BrowserState
+    session: gr.BrowserState
+    owner: gr.State
+    seen: gr.State
+    selected: gr.State
+    interrupting: gr.State
+    recommended: gr.State
+
+
+def make_page(app: App) -> gr.Blocks:
+    """Build the page of an App. It may be built, and opened, before the model is there."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+        memory = Memory(
+            gr.BrowserState({}, storage_key="txt2img_form", secret=_BROWSER_SECRET),
+            gr.BrowserState("", storage_key="session", secret=_BROWSER_SECRET),
+            *(gr.State(value) for value in ("", Seen(), 0, "", {})),
+        )
+        frame = _make_frame()
+        with gr.Tabs(), gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
+            tab = make_tab()
+        timer = gr.Timer(BUSY)
+        outputs = {
+            "device": frame.device,
+            "jobs": frame.jobs,
+            "queue": frame.queue,
+            "checkpoint": frame.checkpoint,
+            "stage": tab.stage,
+            "gallery": tab.gallery,
+            "log": tab.log,
+            "infotext": tab.infotext,
+            "generate": tab.generate,
+            "interrupt": tab.interrupt,
+            "skip": tab.skip,
+            "recommended": memory.recommended,
+            "timer": timer,
+        }
+        watch = Watch(app, outputs, memory.seen, memory.selected)
+        _wire_watching(page, watch, memory, tab, timer)
+        _wire_form(memory, tab)
+        _wire_reading(app, memory, tab)
+        _wire_jobs(app, watch, memory, tab, frame)
+        _wire_checkpoints(app, watch, frame)
+    return page
+
+
+def _make_frame() -> Frame:
+    with gr.Row(elem_id="frame"):
+        checkpoint = gr.Dropdown([], label="Stable Diffusion checkpoint", elem_id="setting_sd_model_checkpoint", scale=0)
+        refresh = icon_button("refresh", "refresh_sd_model_checkpoint", "Look for checkpoints again")
+        device = gr.HTML("", elem_id="device_line", apply_default_css=False)
+        jobs = gr.HTML("", elem_id="job_line", apply_default_css=False)
+    queue = gr.HTML("", elem_id="queue_panel", apply_default_css=False, js_on_load=_CANCEL_ON_CLICK)
+    return Frame(checkpoint, refresh, device, jobs, queue)
+
+
+def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTab, timer: gr.Timer) -> None:
+    """Look when the page opens and then again and again; follow the picture that is picked in the gallery."""
+    state = [memory.owner, memory.seen, memory.selected, memory.interrupting]
+    outputs = list(watch.outputs.values())
+
+    def open_page(session: Any, remembered: Any, seen: Seen, selected: int, interrupting: str) -> dict[Any, Any]:
+        owner = session if isinstance(session, str) and session else secrets.token_hex(16)
+        updates = watch.look(owner, seen, selected, interrupting)
+        values = form.shown_values(remembered, updates[memory.recommended])
+        updates |= {tab.controls[name]: value for name, value in values.items()}
+        return updates | {memory.session: owner, memory.owner: owner}
+
+    page.load(
+        open_page,
+        [memory.session, memory.form, memory.seen, memory.selected, memory.interrupting],
+        [*outputs, memory.session, memory.owner, *tab.controls.values()],
+        **_QUIET,
+    )
+    timer.tick(watch.look, state, outputs, **_QUIET)
+
+    def pick(seen: Seen, event: gr.SelectData) -> tuple[Any, Any]:
+        index = event.index if isinstance(event.index, int) and event.index < len(seen.pictures) else 0
+        picture = seen.pictures[index] if seen.pictures else None
+        return index, fragments.infotext(picture)
+
+    tab.gallery.select(pick, memory.seen, [memory.selected, tab.infotext], **_QUIET)
+
+
+def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
+    """Remember what the user changes, in the browser and without asking the server; let the rest follow the model."""
+    for name, control in tab.controls.items():
+        # a Gradio text box tells of `input` only for keys that write a letter, not for Delete, paste or our shortcuts
+        event = control.change if isinstance(control, gr.Textbox) else control.input
+        event(
+            None,
+            [memory.form, control],
+            memory.form,
+            js=f"(form, value) => ({{...form, {name}: value}})",
+            trigger_mode="always_last",
+            **_QUIET,
+        )
+
+    def follow_model(remembered: Any, recommended: dict[str, Any]) -> list[Any]:
+        values = form.shown_values(remembered, recommended)
+        return [values[name] for name in form.FROM_MODEL]
+
+    followers = [tab.controls[name] for name in form.FROM_MODEL]
+    memory.recommended.change(follow_model, [memory.form, memory.recommended], followers, **_QUIET)
+
+    width, height, seed = (tab.controls[name] for name in ("width", "height", "seed"))
+    tab.swap.click(
+        None,
+        [memory.form, width, height],
+        [memory.form, width, height],
+        js="(form, width, height) => [{...form, width: height, height: width}, height, width]",
+        **_QUIET,
+    )
+    tab.dice.click(None, None, seed, js="() => '-1'", **_QUIET)
+
+    def reuse_seed(seen: Seen, selected: int) -> Any:
+        seeds = [picture.seed for picture in seen.pictures[selected : selected + 1] if picture.seed is not None]
+        return str(seeds[0]) if seeds else gr.skip()
+
+    tab.recycle.click(reuse_seed, [memory.seen, memory.selected], seed, **_QUIET)
+
+
+def _wire_reading(app: App, memory: Memory, tab: Txt2ImgTab) -> None:
+    """Count tokens and show how the prompt is read, while it is typed: the newest text after each answer."""
+
+    def read(prompt: str, steps: float) -> tuple[Markup, Markup]:
+        reading = reading_panel.read(app, prompt, steps)
+        return reading_panel.counter(reading), reading_panel.panel(reading)
+
+    def count(prompt: str, steps: float) -> Markup:
+        return reading_panel.counter(reading_panel.read(app, prompt, steps))
+
+    steps = tab.controls["steps"]
+    for box, function, outputs in (
+        (tab.prompt, read, [tab.prompt.counter, tab.reading]),
+        (tab.negative, count, [tab.negative.counter]),
+    ):
+        events = [box.text.change, steps.change, memory.recommended.change]  # another model knows other embeddings
+        gr.on(events, function, [box.text, steps], outputs, trigger_mode="always_last", **_QUIET)
+
+
+def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: Frame) -> None:
+    """Generate, Interrupt, Skip, and cancelling in the queue."""
+    look = {"owner": memory.owner, "seen": memory.seen, "selected": memory.selected}
+    outputs = list(watch.outputs.values())
+
+    def generate(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
+        try:
+            app.generate(form.to_params(values, app.settings.form_defaults()), owner)
+        except WebuiError as error:
+            return {tab.complaint: fragments.complaint(error)}
+        return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
+
+    tab.generate.click(
+        generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_QUIET
+    )
+
+    def running(owner: str) -> Job | None:
+        job = app.jobs.running()
+        return job if job and owner and job.owner == owner else None
+
+    def interrupt(owner: str, seen: Seen, selected: int) -> dict[Any, Any]:
+        job = running(owner)
+        if not job:
+            return {}
+        job.interrupt()
+        return {memory.interrupting: job.id, **watch.look(owner, seen, selected, job.id)}
+
+    tab.interrupt.click(interrupt, list(look.values()), [*outputs, memory.interrupting], **_QUIET)
+
+    def skip(owner: str) -> None:
+        if job := running(owner):
+            job.skip()
+
+    tab.skip.click(skip, memory.owner, None, **_QUIET)
+
+    def cancel(owner: str, seen: Seen, selected: int, event: gr.SelectData) -> dict[Any, Any]:
+        job = app.jobs.find(str(event.value))
+        if not job or not owner or job.owner != owner:
+            return {}
+        job.interrupt()
+        return watch.look(owner, seen, selected, job.id)
+
+    frame.queue.select(cancel, list(look.values()), outputs, **_QUIET)
+
+
+def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
+    """Choosing another checkpoint is a job like any other; a page that cannot have it shows the old one again."""
+
+    def select(title: str) -> Any:
+        try:
+            app.select_checkpoint(title)
+        except WebuiError as error:
+            gr.Warning(str(error))
+            return watch.checkpoint_choices(app.model_state.checkpoint)
+        return gr.skip()
+
+    frame.checkpoint.input(select, frame.checkpoint, frame.checkpoint, **_QUIET)
+    frame.refresh.click(
+        lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET
+    )

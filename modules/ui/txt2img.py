@@ -1,0 +1,169 @@
+"""The txt2img tab: its controls and where each of them stands. What they do is wired in `page`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from modules import params
+from modules.ui import form
+
+PLACEHOLDER = "What do you want to see?  Ctrl+Enter generates, Ctrl+Up and Ctrl+Down change the weight of a word"
+NEGATIVE_PLACEHOLDER = "What should not be in it?"
+
+
+def icon_button(sign: str, elem_id: str, name: str) -> gr.Button:
+    """A button that shows a sign. Its text is its name: the style sheet hides it, a screen reader says it, and the
+    page's script makes it a tooltip."""
+    return gr.Button(name, elem_id=elem_id, elem_classes=["icon", f"icon_{sign}"], min_width=40, scale=0)
+
+
+@dataclass(frozen=True)
+class PromptBox:
+    """A prompt with its token counter."""
+
+    text: gr.Textbox
+    counter: gr.HTML
+
+
+@dataclass(frozen=True)
+class Txt2ImgTab:
+    """The components that have something to do.
+
+    Attributes:
+        controls: the form, by field name of `Txt2ImgParams`.
+    """
+
+    controls: dict[str, Any]
+    prompt: PromptBox
+    negative: PromptBox
+    reading: gr.HTML
+    generate: gr.Button
+    interrupt: gr.Button
+    skip: gr.Button
+    complaint: gr.HTML
+    swap: gr.Button
+    dice: gr.Button
+    recycle: gr.Button
+    gallery: gr.Gallery
+    stage: gr.HTML
+    log: gr.HTML
+    infotext: gr.HTML
+
+
+def make_tab() -> Txt2ImgTab:
+    """Build the tab inside the Blocks that is open."""
+    with gr.Column(elem_id="txt2img_layout"):
+        with gr.Column(elem_id="txt2img_prompts"):
+            prompt = _prompt_box("prompt", "txt2img_prompt", "txt2img_token_counter", PLACEHOLDER)
+            with gr.Accordion("How this prompt is read", open=False, elem_id="txt2img_reading"):
+                reading = _html("txt2img_reading_panel")
+            negative = _prompt_box(
+                "negative_prompt", "txt2img_neg_prompt", "txt2img_negative_token_counter", NEGATIVE_PLACEHOLDER
+            )
+        with gr.Column(elem_id="txt2img_actions"):
+            generate = gr.Button("Generate", variant="primary", elem_id="txt2img_generate", interactive=False)
+            interrupt = gr.Button("Interrupt", elem_id="txt2img_interrupt", interactive=False)
+            skip = gr.Button("Skip", elem_id="txt2img_skip", interactive=False)
+            complaint = _html("txt2img_complaint")
+        with gr.Column(elem_id="txt2img_results"):
+            with gr.Column(elem_id="txt2img_stage_box"):
+                gallery = gr.Gallery(
+                    label="Pictures",
+                    show_label=False,
+                    elem_id="txt2img_gallery",
+                    object_fit="contain",
+                    columns=4,
+                    height="100%",
+                    preview=True,
+                    interactive=False,
+                    buttons=["download", "fullscreen"],
+                )
+                stage = _html("txt2img_stage")
+            log = _html("html_log_txt2img")
+            infotext = _html("html_info_txt2img")
+        with gr.Column(elem_id="txt2img_fields"):
+            with gr.Row():
+                sampler = _dropdown("sampler", "txt2img_sampling")
+                schedule = _dropdown("schedule", "txt2img_scheduler")
+                steps = _slider("steps")
+            with gr.Row(elem_id="txt2img_size"):
+                width = _slider("width")
+                swap = icon_button("swap", "txt2img_res_switch_btn", "Swap width and height")
+                height = _slider("height")
+                cfg_scale = _slider("cfg_scale")
+            with gr.Row(elem_id="txt2img_seed_row"):
+                seed = gr.Textbox(
+                    str(params.default("seed")), label=params.control("seed").label, elem_id="txt2img_seed", max_lines=1
+                )
+                dice = icon_button("dice", "txt2img_random_seed", "Random seed: a new picture each time")
+                recycle = icon_button("reuse", "txt2img_reuse_seed", "Use the seed of the picture that is shown")
+                batch_count = _slider("batch_count")
+                batch_size = _slider("batch_size")
+    controls = {
+        "prompt": prompt.text,
+        "negative_prompt": negative.text,
+        "sampler": sampler,
+        "schedule": schedule,
+        "steps": steps,
+        "width": width,
+        "height": height,
+        "batch_count": batch_count,
+        "batch_size": batch_size,
+        "cfg_scale": cfg_scale,
+        "seed": seed,
+    }
+    return Txt2ImgTab(
+        controls=controls,
+        prompt=prompt,
+        negative=negative,
+        reading=reading,
+        generate=generate,
+        interrupt=interrupt,
+        skip=skip,
+        complaint=complaint,
+        swap=swap,
+        dice=dice,
+        recycle=recycle,
+        gallery=gallery,
+        stage=stage,
+        log=log,
+        infotext=infotext,
+    )
+
+
+def _prompt_box(field: str, elem_id: str, counter_id: str, placeholder: str) -> PromptBox:
+    with gr.Column(elem_classes="prompt_box"):
+        text = gr.Textbox(
+            label=params.control(field).label, lines=3, max_lines=3, placeholder=placeholder, elem_id=elem_id
+        )
+        return PromptBox(text, _html(counter_id))
+
+
+def _slider(field: str) -> gr.Slider:
+    control = params.control(field)
+    assert control.minimum is not None
+    assert control.maximum is not None
+    return gr.Slider(
+        control.minimum,
+        control.maximum,
+        params.default(field),
+        step=control.step,
+        label=control.label,
+        info=control.info or None,
+        elem_id=f"txt2img_{field}",
+        buttons=[],
+    )
+
+
+def _dropdown(field: str, elem_id: str) -> gr.Dropdown:
+    control = params.control(field)
+    return gr.Dropdown(
+        form.CHOICES[field], value=params.default(field), label=control.label, elem_id=elem_id, info=control.info or None
+    )
+
+
+def _html(elem_id: str) -> gr.HTML:
+    return gr.HTML("", elem_id=elem_id, apply_default_css=False)
+
+

@@ -1,0 +1,102 @@
+"""An App that draws without a model: the real queue, events and files, and pictures of one colour.
+
+For tests of the page alone: they need no torch, and each step of a run waits until the test lets it go on.
+"""
+
+import io
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from modules.app import App, ModelState, ModelStatus
+from modules.errors import OutOfMemory
+from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status
+from modules.flags import Flags
+from modules.jobs import Work
+from modules.params import Txt2ImgParams
+from modules.paths import Paths
+from modules.settings import Settings
+
+DEMO = "demo-portraits.safetensors [0123456789]"
+OTHER = "other.safetensors [abcdef0123]"
+
+
+class StandIn(App):
+    """An App of that kind.
+
+    Args:
+        data: its data folder.
+        pace: seconds for a step; None: each step waits for `steps.release()`.
+        failing: runs end with a sentence instead of a picture.
+    """
+
+    def __init__(self, data: Path, pace: float | None = 0.0, failing: bool = False, loading: float = 0.0, flags: Flags = Flags()):
+        super().__init__(Paths(data), Settings(), flags)
+        self.pace = pace
+        self.failing = failing
+        self.loading = loading
+        self.steps = threading.Semaphore(0)
+
+    def checkpoints(self) -> list:
+        return [SimpleNamespace(title=title, name=title.split()[0]) for title in (DEMO, OTHER)]
+
+    def _first_work(self) -> Work:
+        yield Status("loading")
+        time.sleep(self.loading)
+        self.model_state = ModelState(
+            ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
+        )
+
+    def _txt2img(self, params: Txt2ImgParams) -> Work:
+        yield Status("reading the prompt")
+        if self.failing:
+            raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")
+        index = 0
+        for batch in range(params.batch_count):
+            request: Request | None = None
+            for step in range(1, params.steps + 1):
+                self._pace()
+                preview = _png(Image.effect_noise((16, 16), 90 - 80 * step / params.steps).convert("RGB"), "")
+                request = yield Sampled(step, params.steps, batch + 1, params.batch_count, preview)
+                if request:
+                    break
+            for _ in range(params.batch_size):
+                seed = params.seed + index if params.seed >= 0 else 1000 + index
+                yield self._save(params, index, seed, request is not None)
+                index += 1
+            if request is Request.INTERRUPT:
+                return
+        if index > 1:
+            path = self.paths.txt2img_grids / "grid-0000.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(_png(Image.new("RGB", (256, 256), (60, 60, 80)), "grid"))
+            yield GridDone(path, "grid")
+        if "[" in params.prompt:
+            yield Noticed(f"A note about {params.prompt}")
+
+    def _pace(self) -> None:
+        if self.pace is None:
+            self.steps.acquire(timeout=30)
+        else:
+            time.sleep(self.pace)
+
+    def _save(self, params: Txt2ImgParams, index: int, seed: int, incomplete: bool) -> Event:
+        path = self.paths.txt2img_images / "2026-01-02" / f"{index:05}-{seed}-{len(self.jobs.jobs())}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = f"{params.prompt}\nSteps: {params.steps}, CFG scale: {params.cfg_scale}, Seed: {seed}, Size: {params.width}x{params.height}"
+        image = Image.linear_gradient("L").resize((params.width, params.height)).convert("RGB")
+        path.write_bytes(_png(image, text))
+        return ImageDone(path, text, index, seed, incomplete)
+
+
+def _png(image: Image.Image, infotext: str) -> bytes:
+    info = PngInfo()
+    if infotext:
+        info.add_text("parameters", infotext)
+    file = io.BytesIO()
+    image.save(file, "PNG", pnginfo=info)
+    return file.getvalue()

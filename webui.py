@@ -1,0 +1,49 @@
+"""Make the App, build its page, serve it until Ctrl-C.
+
+`launch.py` has installed what this needs; `./webui.sh` runs both.
+"""
+
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+
+from modules.app import App
+from modules.errors import WebuiError
+from modules.flags import free_port, read_flags
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until a signal ends it. Returns the exit code: 2 for a flag that cannot be used."""
+    try:
+        flags = read_flags(arguments)
+        if flags.notice:
+            print(flags.notice, file=sys.stderr)
+        if flags.exit:
+            return 0
+        port = free_port(flags.address, flags.port)
+        app = App(flags.paths(), None, flags)
+    except WebuiError as error:
+        print(error, file=sys.stderr)
+        return 2
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is ever fetched without being asked for
+    from modules.ui.server import make_server, serve  # gradio takes seconds to import: after what can be refused at once
+
+    url = f"http://{'127.0.0.1' if flags.address == '0.0.0.0' else flags.address}:{port}"
+
+    def on_ready() -> None:
+        print(f"Running on local URL:  {url}", flush=True)
+        app.start()
+        if flags.autolaunch:
+            webbrowser.open(url)
+
+    code = serve(make_server(app), flags.address, port, on_ready)
+    if not app.stop():
+        print("A job did not end in time; pictures that were finished are saved.", file=sys.stderr, flush=True)
+        os._exit(code)  # its thread is inside a long calculation, and the interpreter would wait for it or crash
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
