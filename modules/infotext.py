@@ -1,0 +1,191 @@
+"""The parameters written under and into a picture, in the text form that A1111 and its readers understand.
+
+    prompt, maybe in several lines
+    Negative prompt: text, maybe in several lines
+    Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7, Seed: 1, Size: 512x512, …
+
+This is text work only: names and numbers are turned into fields, and fields into pictures, elsewhere. The form cannot
+hold every prompt: a line of the prompt that begins with “Negative prompt:”, or a last line that looks like
+parameters, is read back as what it looks like.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+VERSION = "0.1.0"  # of this program, as in pyproject.toml
+
+# A1111 switches its old behaviours on by this number (below v1.6.0, v1.8.0 …), so it has to stand first and to name
+# the release whose rules we follow; what comes behind it says who really made the picture.
+VERSION_VALUE = f"v1.10.1-studio-{VERSION}"
+
+_NEGATIVE = "Negative prompt:"
+
+# Keys with a place of their own. Others follow in the order in which they were given; then the last two.
+_FIRST_KEYS = (
+    "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed", "Face restoration", "Size",
+    "Model hash", "Model", "FP8 weight", "Cache FP16 weight for LoRA", "VAE hash", "VAE", "Variation seed",
+    "Variation seed strength", "Seed resize from", "Denoising strength", "Conditional mask weight", "Clip skip", "ENSD",
+    "Token merging ratio", "Token merging ratio hr", "Init image hash", "RNG", "Tiling",
+)  # fmt: skip
+_LAST_KEYS = ("Version", "User")
+
+# Lengths are bounded so that a hostile line costs linear time; the longest key of A1111 has 34 letters.
+_PAIR = re.compile(r'(?P<key>\w[\w /-]{1,80}):\s*(?P<value>"(?:[^"\\]|\\.)+"|[^,]*)(?:,|$)')
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+
+# What A1111 takes for granted where a picture says nothing.
+_DEFAULTS: dict[str, str | int | bool] = {
+    "Clip skip": "1",
+    "Hires resize-1": 0,
+    "Hires resize-2": 0,
+    "Hires sampler": "Use same sampler",
+    "Hires schedule type": "Use same scheduler",
+    "Hires checkpoint": "Use same checkpoint",
+    "Hires prompt": "",
+    "Hires negative prompt": "",
+    "Mask mode": "Inpaint masked",
+    "Masked content": "original",
+    "Inpaint area": "Whole picture",
+    "Masked area padding": 32,
+    "RNG": "GPU",
+    "Schedule type": "Automatic",
+    "Schedule max sigma": 0,
+    "Schedule min sigma": 0,
+    "Schedule rho": 0,
+    "VAE Encoder": "Full",
+    "VAE Decoder": "Full",
+    "FP8 weight": "Disable",
+    "Refiner switch by sampling steps": False,
+}
+
+
+def build_infotext(prompt: str, negative_prompt: str, values: Mapping[str, object]) -> str:
+    """Write prompt, negative prompt and parameters as one text.
+
+    Args:
+        values: by infotext key. `None` leaves the key out. Known keys go to their place, others keep their order.
+
+    Returns:
+        text that any file can hold: NUL and lone surrogates become U+FFFD.
+    """
+    places = {key: place for place, key in enumerate(_FIRST_KEYS)}
+    places |= {key: len(places) + 1 + place for place, key in enumerate(_LAST_KEYS)}
+    keys = sorted((key for key in values if values[key] is not None), key=lambda key: places.get(key, len(_FIRST_KEYS)))
+    pairs = [key if str(values[key]) == key else f"{key}: {quote(values[key])}" for key in keys]
+    negative_line = f"\n{_NEGATIVE} {negative_prompt}" if negative_prompt else ""
+    return storable(f"{prompt}{negative_line}\n{', '.join(pairs)}".strip())
+
+
+def parse_infotext(text: str) -> dict[str, Any]:
+    """Read what `build_infotext`, or A1111 of any year, wrote.
+
+    Returns:
+        values by key as text, a size `Size: 512x768` as `Size-1` and `Size-2`; the texts under `Prompt` and
+        `Negative prompt`. Missing keys are filled with what A1111 takes for granted, old versions bring the keys that
+        switch on their behaviour, an old hypernetwork becomes a tag of the prompt. Never raises: a text without
+        parameters is a prompt.
+    """
+    lines = text.strip().split("\n")
+    pairs = list(_PAIR.finditer(lines[-1]))
+    if len(pairs) < 3:
+        pairs = []
+    else:
+        lines.pop()
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, value = pair["key"], unquote(pair["value"])
+        size = _SIZE.fullmatch(value)
+        if size:
+            values[f"{key}-1"], values[f"{key}-2"] = size.groups()
+        else:
+            values[key] = value
+    values["Prompt"], values["Negative prompt"] = _split_prompts(lines)
+    _modernise(values)
+    _fill_defaults(values)
+    return values
+
+
+def quote(value: object) -> str:
+    """The value as it stands in the parameter line: a JSON string if it holds a comma, a colon or a newline."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if re.search(r"[,:\n]", text) else text
+
+
+def unquote(text: str) -> str:
+    """The value behind `text` of the parameter line; text that is no JSON string stands for itself."""
+    if not (len(text) > 1 and text[0] == text[-1] == '"'):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, str) else text
+
+
+def uses_emphasis(*prompts: str) -> bool:
+    """Whether an unescaped bracket stands in one of the prompts, so that the emphasis setting has an effect."""
+    return any(re.search(r"[(\[]", _ESCAPED.sub("", prompt)) for prompt in prompts)
+
+
+def storable(text: str) -> str:
+    """The text without what no file format takes: NUL and lone surrogates become U+FFFD."""
+    return _SURROGATE_OR_NUL.sub("\ufffd", text)
+
+
+def _split_prompts(lines: list[str]) -> tuple[str, str]:
+    prompt, negative = [], []
+    part = prompt
+    for line in map(str.strip, lines):
+        if line.startswith(_NEGATIVE):
+            part = negative
+            line = line.removeprefix(_NEGATIVE).strip()
+        if part or line:  # blank lines before the text do not count, those behind it do
+            part.append(line)
+    return "\n".join(prompt), "\n".join(negative)
+
+
+def _modernise(values: dict[str, Any]) -> None:
+    """Say what old releases meant in the words of v1.10."""
+    hypernetwork = values.get("Hypernet")
+    if hypernetwork is not None:
+        values["Prompt"] += f"<hypernet:{hypernetwork}:{values.get('Hypernet strength', '1.0')}>"
+    if "First pass size-1" in values:
+        width, height = _pixels(values, "Size", 512)
+        first_width, first_height = _pixels(values, "First pass size", 0)
+        if not (first_width and first_height):
+            first_width, first_height = _automatic_first_pass(width, height)
+        values |= {"Size-1": first_width, "Size-2": first_height, "Hires resize-1": width, "Hires resize-2": height}
+    release = _RELEASE.match(values.get("Version", ""))
+    if release is None:
+        return
+    number = tuple(map(int, release.groups()))
+    if number < (1, 6, 0) and "[" in values["Prompt"]:
+        values["Old prompt editing timelines"] = True
+    if number < (1, 6, 0) and values.get("Sampler") in ("DDIM", "PLMS"):
+        values["Pad conds v0"] = True
+    if number < (1, 8, 0):
+        values["Downcast alphas_cumprod"] = True
+
+
+def _pixels(values: Mapping[str, Any], key: str, default: int) -> tuple[int, int]:
+    size = _SIZE.fullmatch(f"{values.get(f'{key}-1')}x{values.get(f'{key}-2')}")
+    return (int(size[1]), int(size[2])) if size else (default, default)
+
+
+def _automatic_first_pass(width: int, height: int) -> tuple[int, int]:
+    """The size that Oct-22 chose for the first pass of its hires fix: the area of 512×512, in whole 64s."""
+    scale = math.sqrt(512 * 512 / max(1, width * height))
+    return math.ceil(scale * width / 64) * 64, math.ceil(scale * height / 64) * 64
+
+
+def _fill_defaults(values: dict[str, Any]) -> None:
+    for key, value in _DEFAULTS.items():
+        values.setdefault(key, value)
+    if uses_emphasis(values["Prompt"], values["Negative prompt"]):
+        values.setdefault("Emphasis", "Original")

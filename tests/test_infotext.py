@@ -1,0 +1,161 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules.infotext import (
+    VERSION,
+    VERSION_VALUE,
+    build_infotext,
+    parse_infotext,
+    quote,
+    storable,
+    unquote,
+    uses_emphasis,
+)
+
+REFERENCE = Path(__file__).parent / "data" / "reference"
+
+
+def records(family: str) -> list[dict]:
+    return json.loads((REFERENCE / f"{family}.json").read_text(encoding="utf-8"))["records"]
+
+
+def values_of(record: dict) -> dict[str, object]:
+    """The parameters of a recorded run, by infotext key."""
+    params, settings, index = record["params"], record["settings"], record["image_index"]
+    varied = params["subseed_strength"] != 0
+    values = {
+        "Version": record["version"] if settings.get("add_version_to_infotext", True) else None,
+        "Init image hash": params.get("init_img_hash"),
+        "Model": params["sd_model_name"] if settings.get("add_model_name_to_info", True) else None,
+        "Model hash": params["sd_model_hash"] if settings.get("add_model_hash_to_info", True) else None,
+        "Size": f"{params['width']}x{params['height']}",
+        "Seed": record["seeds"][index],
+        "CFG scale": params["cfg_scale"],
+        "Schedule type": params["scheduler"],
+        "Sampler": params["sampler_name"],
+        "Steps": params["steps"],
+        "Variation seed": record["subseeds"][index] if varied else None,
+        "Variation seed strength": params["subseed_strength"] if varied else None,
+        "RNG": settings.get("randn_source"),
+    }
+    return values | params["extra_generation_params"]
+
+
+@pytest.mark.parametrize("record", records("infotext_create"), ids=lambda record: record["name"])
+def test_text_is_the_recorded_one_whatever_order_the_values_come_in(record):
+    index = record["image_index"]
+    text = build_infotext(record["prompts"][index], record["negative_prompts"][index], values_of(record))
+    assert text == record["infotext"]
+
+
+@pytest.mark.parametrize("record", records("infotext_create"), ids=lambda record: record["name"])
+def test_recorded_texts_are_read_back_as_recorded(record):
+    assert parse_infotext(record["infotext"]) == record["parsed_back"]
+
+
+@pytest.mark.parametrize("record", records("infotext_parse"), ids=lambda record: record["id"])
+def test_texts_are_read_as_recorded(record):
+    assert parse_infotext(record["text"]) == record["parsed"]
+
+
+@pytest.mark.parametrize("record", records("infotext_quote"), ids=lambda record: record["id"])
+def test_values_are_quoted_as_recorded(record):
+    assert quote(record["in"]) == str(record["quoted"])
+    assert unquote(str(record["quoted"])) == record["unquoted_back"]
+
+
+def test_values_go_to_their_place_and_the_others_keep_their_order():
+    text = build_infotext("a", "", {"Version": "v1", "Zeta": 1, "Alpha": 2, "RNG": "CPU", "Steps": 3, "Sampler": None})
+    assert text == "a\nSteps: 3, RNG: CPU, Zeta: 1, Alpha: 2, Version: v1"
+
+
+def test_a_value_equal_to_its_key_is_written_once():
+    assert build_infotext("a", "", {"Tiling": "Tiling"}) == "a\nTiling"
+
+
+@pytest.mark.parametrize(
+    ("version", "prompt", "sampler", "switched_on"),
+    [
+        (VERSION_VALUE, "[a:b:3]", "DDIM", set()),
+        ("v1.10.1", "[a:b:3]", "DDIM", set()),
+        ("f2.0.1v1.10.1-previous", "[a:b:3]", "DDIM", set()),
+        ("v1.7.0", "[a:b:3]", "DDIM", {"Downcast alphas_cumprod"}),
+        ("v1.5.2", "a", "Euler", {"Downcast alphas_cumprod"}),
+        (
+            "v1.5.2",
+            "[a:b:3]",
+            "PLMS",
+            {"Downcast alphas_cumprod", "Old prompt editing timelines", "Pad conds v0"},
+        ),
+    ],
+)
+def test_old_versions_switch_their_behaviour_on(version, prompt, sampler, switched_on):
+    text = build_infotext(prompt, "", {"Steps": 1, "Sampler": sampler, "Seed": 1, "Version": version})
+    compatibility = {"Downcast alphas_cumprod", "Old prompt editing timelines", "Pad conds v0"}
+    assert compatibility & parse_infotext(text).keys() == switched_on
+
+
+@pytest.mark.parametrize(
+    ("size", "first_pass", "expected"),
+    [
+        ("1024x1024", "0x0", (512, 512)),
+        ("768x512", "0x0", (640, 448)),
+        ("1024x768", "512x384", (512, 384)),
+    ],
+)
+def test_the_old_hires_form_is_told_in_new_words(size, first_pass, expected):
+    values = parse_infotext(f"a\nSteps: 20, Sampler: Euler, Seed: 1, Size: {size}, First pass size: {first_pass}")
+    assert (values["Size-1"], values["Size-2"]) == expected
+    assert f"{values['Hires resize-1']}x{values['Hires resize-2']}" == size
+
+
+@pytest.mark.parametrize(
+    ("prompt", "used"),
+    [("(a)", True), ("[a:b:3]", True), ("a", False), (r"anime \(character\)", False), (r"\\(a)", True)],
+)
+def test_emphasis_is_used_where_a_bracket_is_not_escaped(prompt, used):
+    assert uses_emphasis("", prompt) is used
+
+
+def test_what_no_file_can_hold_is_replaced():
+    text = build_infotext("a\0b\ud800c", "\udfff", {"Steps": 1})
+    assert text == "a\ufffdb\ufffdc\nNegative prompt: \ufffd\nSteps: 1"
+    assert storable("猫 🐈") == "猫 🐈"
+
+
+line = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs", "Cc"])).map(str.strip)
+ordinary = st.lists(line, max_size=3).map("\n".join).map(str.strip)
+keys = st.from_regex(r"[A-Z][a-z]{2,8}( [a-z]{1,8})?", fullmatch=True)
+
+
+@given(st.text())
+def test_no_text_is_refused(text):
+    parsed = parse_infotext(text)
+    assert isinstance(parsed["Prompt"], str)
+
+
+@given(ordinary, ordinary, st.dictionaries(keys, line, min_size=3, max_size=6))
+def test_what_is_written_is_read_back(prompt, negative_prompt, values):
+    if any(text.strip().startswith("Negative prompt:") for text in prompt.split("\n") + negative_prompt.split("\n")):
+        return  # the form cannot hold it: see the module's docstring
+    values = {f"Key {key}": f"<{value}>" for key, value in values.items()}  # no sizes, no keys with a meaning
+    parsed = parse_infotext(build_infotext(prompt, negative_prompt, values))
+    assert parsed["Prompt"] == prompt
+    assert parsed["Negative prompt"] == negative_prompt
+    assert {key: parsed[key] for key in values} == {key: str(value) for key, value in values.items()}
+
+
+@pytest.mark.parametrize("unit", ["a", "a ", " ", 'ab:"', 'ab: "x, ', "ab: 1, ", "\\", "12x", "First pass size: 0x0, "])
+def test_long_hostile_texts_cost_linear_time(unit):
+    """A quadratic reader would keep this test busy for hours: that it ends is what is tested."""
+    parse_infotext("p\n" + unit * (200_000 // len(unit)))
+
+
+def test_the_version_is_the_project_s():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
