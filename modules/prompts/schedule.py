@@ -4,7 +4,9 @@ Resolves `[from:to:when]` and `[a|b]`, nested as deep as they come; leaves empha
 """
 
 import functools
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,20 +116,41 @@ def read_schedule(text: str) -> Prompt:
 
 def render_schedule(prompt: Prompt, timeline: Timeline) -> list[tuple[int, str]]:
     """(last step, text) of each stretch of steps; stretches end where any edit or alternation may change."""
-    boundaries: dict[Edit, int] = {}
-    alternates = False
-    waiting = list(prompt)
-    while waiting:
-        piece = waiting.pop()
-        if isinstance(piece, Edit):
-            boundaries[piece] = timeline.boundary(piece.when)
-            waiting += piece.before + piece.after
-        elif isinstance(piece, Alternation):
-            alternates = True
-            for option in piece.options:
-                waiting += option
+    pieces = list(walk(prompt))
+    boundaries = {piece: timeline.boundary(piece.when) for piece in pieces if isinstance(piece, Edit)}
+    alternates = any(isinstance(piece, Alternation) for piece in pieces)
     ends = range(1, timeline.length + 1) if alternates else sorted({*boundaries.values(), timeline.length} - {0})
     return [(step, _text(prompt, step, boundaries)) for step in ends]
+
+
+def walk(prompt: Prompt) -> Iterator[str | Edit | Alternation]:
+    """Every piece of a prompt, each before those inside it."""
+    waiting = list(reversed(prompt))
+    while waiting:
+        piece = waiting.pop()
+        yield piece
+        if isinstance(piece, Edit):
+            waiting += reversed(piece.before + piece.after)
+        elif isinstance(piece, Alternation):
+            waiting += reversed(tuple(itertools.chain.from_iterable(piece.options)))
+
+
+def as_typed(prompt: Prompt) -> str:
+    """A text that reads as this prompt."""
+    texts: list[str] = []
+    waiting = list(reversed(prompt))
+    while waiting:
+        piece = waiting.pop()
+        if isinstance(piece, str):
+            texts.append(piece)
+            continue
+        if isinstance(piece, Edit):
+            typed = [*piece.before, ":"] if piece.before else []
+            typed += [*piece.after, ":", piece.when]
+        else:
+            typed = [part for option in piece.options for part in ("|", *option)][1:]
+        waiting += ["]", *reversed(typed), "["]
+    return "".join(texts)
 
 
 def _text(prompt: Prompt, step: int, boundaries: dict[Edit, int]) -> str:

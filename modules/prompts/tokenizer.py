@@ -80,7 +80,7 @@ class ClipTokenizer:
 
     def encode_with_offsets(self, text: str, a1111_exact: bool = False) -> TokenizedText:
         """Token ids of a text of any length, each with its place in the text."""
-        text = _SURROGATES.sub("?", text)
+        text = replace_surrogates(text)
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
         for start, end, special in _split_special(text) if a1111_exact else [(0, len(text), None)]:
@@ -113,6 +113,11 @@ class ClipTokenizer:
 def clip_tokenizer() -> ClipTokenizer:
     """The one tokenizer of the program, built at first use (0.2 s)."""
     return ClipTokenizer()
+
+
+def replace_surrogates(text: str) -> str:
+    """Put “?” for each lone surrogate: a str may hold them, but no encoding and no other program takes them."""
+    return _SURROGATES.sub("?", text)
 
 
 def _pair(line: str) -> tuple[str, str]:
