@@ -22,14 +22,16 @@ _FORBIDDEN_IN_NAMES = re.compile(r"[^\w .-]")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], None], *, replace: bool = True) -> None:
     """Create or replace a file so that a crash at any moment leaves the old file or the new one.
 
     Args:
         path: the file; missing parent folders are made.
         content: bytes, text (written as UTF-8), or a function that writes into the open binary file.
+        replace: False never touches a file that is there, even if another process made it a moment ago.
 
     Raises:
+        FileExistsError: `replace` is False and `path` exists.
         StorageError: disk full, read-only or vanished folder. Errors of a content function that are no
             storage errors pass through unchanged; the temporary file is removed in every case.
     """
@@ -49,11 +51,14 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], Non
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; these are the user's
-        os.replace(temporary, path)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            _move_to_new(temporary, path)
     except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
             raise storage_error(path, error) from error
         raise
     _sync_folder(path.parent)
@@ -115,6 +120,20 @@ def inside(root: Path, *parts: str) -> Path:
     if not path.is_relative_to(root.resolve()):
         raise ParameterError("path", f"“{'/'.join(parts)}” leads out of {root.name}: choose a place inside it.")
     return path
+
+
+def _move_to_new(temporary: str, path: Path) -> None:
+    """Rename unless `path` exists, which a hard link decides in one step."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: looking first is the best it can do
+        if path.exists():
+            raise FileExistsError(path) from None
+        os.replace(temporary, path)
+    else:
+        os.unlink(temporary)
 
 
 def _umask() -> int:

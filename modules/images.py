@@ -1,0 +1,239 @@
+"""Pictures opened, saved with their parameters, and laid out side by side. No torch is imported for that.
+
+`open_image` is the only place where a picture is opened: whatever comes out of it is upright, RGB, in sRGB colours and
+of a size that fits into memory.
+"""
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
+
+from modules.errors import ImageError
+from modules.files import write_atomically
+from modules.infotext import storable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_PIXELS = 120_000_000  # read from the header, before anything is decoded
+GRID_PIXELS = 60_000_000  # larger overviews are made of smaller pictures
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # no reader that starts other programs
+
+T = TypeVar("T")
+
+
+def open_image(path: Path, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """Open a picture for looking at it or learning from it.
+
+    Args:
+        path: PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF or HEIC, told by content; of animations the first frame.
+        background: what shows through transparent places.
+
+    Returns:
+        RGB, turned as the camera was held, in sRGB colours.
+
+    Raises:
+        ImageError: no picture, damaged, or above 120 megapixels.
+    """
+    return _read(path, lambda image: _to_rgb(ImageOps.exif_transpose(image), background))
+
+
+def read_infotext(path: Path) -> str:
+    """The parameters stored in a picture: PNG text `parameters`, EXIF user comment, or GIF comment; else empty.
+
+    Raises:
+        ImageError: no picture, or damaged.
+    """
+    return _read(path, _infotext_of)
+
+
+def to_pil(image: "Tensor") -> Image.Image:
+    """A picture [3, H, W] with values -1 … 1 as 8-bit RGB: cut off, not rounded, as A1111 does."""
+    from_0_to_255 = ((image.detach().float() + 1) / 2).clamp(0, 1) * 255
+    return Image.fromarray(from_0_to_255.byte().permute(1, 2, 0).cpu().numpy())
+
+
+def to_png(image: Image.Image) -> bytes:
+    """The picture as the bytes of a PNG file."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def save_png(image: Image.Image, path: Path, infotext: str = "", *, replace: bool = True) -> None:
+    """Write a PNG with its parameters; a reader never sees half of it.
+
+    Args:
+        infotext: any text; what a PNG cannot hold is replaced.
+        replace: False refuses to write over a file that is there.
+
+    Raises:
+        StorageError: disk full, read-only or gone.
+        FileExistsError: `replace` is False and `path` exists.
+    """
+    info = PngInfo()
+    if infotext:
+        info.add_text("parameters", storable(infotext))
+    write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=info), replace=replace)
+
+
+def save_numbered(image: Image.Image, folder: Path, name: str, infotext: str = "") -> Path:
+    """Save under the next free number of the folder; other writers, in this or another process, are never overwritten.
+
+    Args:
+        name: the file's name with a place for the number: "{:05}-123.png".
+
+    Raises:
+        StorageError: disk full, read-only or gone.
+    """
+    number = next_number(folder, prefix=name.partition("{")[0])
+    while True:
+        path = folder / name.format(number)
+        try:
+            save_png(image, path, infotext, replace=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def next_number(folder: Path, prefix: str = "") -> int:
+    """One more than the highest number that follows `prefix` in the names of the folder; 0 if there is none."""
+    pattern = re.compile(re.escape(prefix) + r"(\d{1,9})(?!\d)")  # longer ones are dates or seeds, not our numbers
+    try:
+        found = [pattern.match(path.name) for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):  # the writer makes the folder, or says why it cannot
+        return 0
+    return max((int(match[1]) for match in found if match), default=-1) + 1
+
+
+def grid_rows(count: int, rows: int, batch_size: int, without_gaps: bool = False) -> int:
+    """How many rows an overview of `count` pictures has.
+
+    Args:
+        rows: that many; 0: one for each picture of a batch; -1: as square as it gets.
+        without_gaps: of the square forms, take one that is filled completely.
+
+    Source: A1111 v1.10, where 0 means as many rows as a batch has pictures.
+    """
+    if rows > 0:
+        wanted = rows
+    elif rows == 0:
+        wanted = batch_size
+    elif without_gaps:
+        wanted = next(n for n in range(math.isqrt(count), 0, -1) if count % n == 0)
+    else:
+        wanted = round(math.sqrt(count))
+    return min(wanted, count)
+
+
+def grid(images: Iterable[Image.Image], count: int, rows: int) -> Image.Image:
+    """An overview, row by row; gaps are black. Pictures are taken one at a time and made smaller if there are many.
+
+    Args:
+        images: at least one, as many as `count`, all of the size of the first.
+        rows: at most `count`.
+    """
+    columns = math.ceil(count / rows)
+    sheet = None
+    width = height = 0
+    for position, image in enumerate(images):
+        if sheet is None:
+            scale = min(1.0, math.sqrt(GRID_PIXELS / (rows * columns * image.width * image.height)))
+            width, height = max(1, int(image.width * scale)), max(1, int(image.height * scale))
+            sheet = Image.new("RGB", (columns * width, rows * height))
+        cell = image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+        sheet.paste(cell, (position % columns * width, position // columns * height))
+    assert sheet is not None, "a grid of nothing"
+    return sheet
+
+
+def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
+    """Open, judge by the header, and hand over; whatever a reader stumbles over becomes one sentence."""
+    try:
+        with _open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                size = f"{image.width}×{image.height}"
+                raise ImageError(f"“{path.name}” is {size}: at most {MAX_PIXELS // 10**6} megapixels are opened.")
+            return use(image)
+    except (ImageError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"“{path.name}” is not there any more.") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"“{path.name}” is larger than {MAX_PIXELS // 10**6} megapixels.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"“{path.name}” is not a picture that can be read here: use PNG, JPEG, WebP or HEIC."
+        ) from error
+    except Exception as error:  # readers of damaged files raise anything from SyntaxError to struct.error
+        raise ImageError(f"“{path.name}” is damaged: it cannot be read to the end.") from error
+
+
+def _open(path: Path) -> Image.Image:
+    Image.init()  # loads the readers named in FORMATS; a second call does nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours, and lower than the error's
+        try:
+            return Image.open(path, formats=FORMATS)
+        except UnidentifiedImageError:
+            if not _looks_like_heif(path):
+                raise
+        try:
+            import pillow_heif
+        except ImportError as error:
+            raise ImageError(f"“{path.name}” is a HEIC picture: install pillow-heif to open it.") from error
+        pillow_heif.register_heif_opener()
+        return Image.open(path, formats=("HEIF",))
+
+
+def _looks_like_heif(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(12)[4:8] == b"ftyp"
+
+
+def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):  # 16 bits of grey; a plain conversion would cut them off
+        image = image.point(lambda level: level * (1 / 256)).convert("L")
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        flat = Image.new("RGB", image.size, background)
+        flat.paste(image, mask=image.getchannel("A"))
+        image = flat
+    return _in_srgb(image, profile) or image.convert("RGB")
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """Colours of a camera's or phone's own profile as sRGB; None if there is no profile that fits the picture."""
+    if not profile or image.mode not in ("RGB", "CMYK", "L"):
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):  # a broken profile, or one for another kind of picture
+        return None
+
+
+def _infotext_of(image: Image.Image) -> str:
+    text = image.info.get("parameters")
+    comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    if comment:
+        text = _user_comment(comment) or text
+    text = text or image.info.get("comment") or ""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+
+def _user_comment(comment: bytes | str) -> str:
+    """The text of an EXIF user comment, which begins with 8 letters that name its encoding."""
+    if isinstance(comment, str):
+        return comment
+    encoding, text = comment[:8], comment[8:]
+    return text.decode("utf-16-be" if encoding == b"UNICODE\0" else "utf-8", "replace").strip("\0")
