@@ -62,22 +62,22 @@ def trained_parts(state: Path, vae: Path) -> Parts:
         unet = UNet2DConditionModel.from_pretrained(state, subfolder="unet", local_files_only=True)
         encoder = CLIPTextModel.from_pretrained(state, subfolder="text_encoder", local_files_only=True)
         return Parts(unet.state_dict(), sizes.vae_weights(vae), encoder.state_dict())
-    loaded = sizes.load_state(state)
-    words = Words(loaded["token_ids"])
-    networks = Networks(len(words))
-    networks.load_state_dict(averaged_weights(loaded))
+    networks, words = averaged_networks(state)
     text = networks.text_encoder.state_dict()
     text[TOKEN_TABLE] = words.spread(text[TOKEN_TABLE], sizes.CLIP_VOCABULARY)
     return Parts(networks.unet.state_dict(), sizes.vae_weights(vae), text)
 
 
-def averaged_weights(state: dict) -> dict[str, Tensor]:
-    """The moving average of the weights in a state of `train_unet`, under the names of `Networks`."""
-    prefix = "module."
-    return {name.removeprefix(prefix): t for name, t in state["average"].items() if name.startswith(prefix)}
+def averaged_networks(path: Path) -> tuple[Networks, Words]:
+    """UNet and text encoder with the moving average of their weights, from a state of `train_unet`."""
+    state, prefix = sizes.load_state(path), "module."
+    words = Words(state["token_ids"])
+    networks = Networks(len(words))
+    weights = {name.removeprefix(prefix): t for name, t in state["average"].items() if name.startswith(prefix)}
+    networks.load_state_dict(weights)
+    return networks, words
 
 
-@torch.no_grad()
 def latent_rgb(vae: AutoencoderKL, pictures: Tensor) -> list[list[float]]:
     """The linear map from latents to colours in 0..1 that previews use, fitted by least squares.
 
@@ -88,11 +88,9 @@ def latent_rgb(vae: AutoencoderKL, pictures: Tensor) -> list[list[float]]:
     Returns:
         Five rows of red, green, blue: one for each latent channel, then the constant.
     """
-    real = sizes.pictures_to_tensor(pictures)
-    latents = torch.cat([vae.encode(batch).latent_dist.mean for batch in real.split(32)])
-    inputs = latents.permute(0, 2, 3, 1).reshape(-1, 4)
+    inputs = sizes.encode_pictures(vae, pictures).permute(0, 2, 3, 1).reshape(-1, 4)
     inputs = torch.cat([inputs, torch.ones(len(inputs), 1)], dim=1)
-    colours = F.avg_pool2d(real / 2 + 0.5, 8).permute(0, 2, 3, 1).reshape(-1, 3)
+    colours = F.avg_pool2d(sizes.pictures_to_tensor(pictures) / 2 + 0.5, 8).permute(0, 2, 3, 1).reshape(-1, 3)
     return [[round(value, 5) for value in row] for row in torch.linalg.lstsq(inputs, colours).solution.tolist()]
 
 
@@ -109,7 +107,7 @@ def pack(parts: Parts, pictures: Tensor, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Put the trained networks into one checkpoint file.")
     parser.add_argument("--state", type=Path, default=FINISHED_STATE, help="state of train_unet, or a diffusers folder")
     parser.add_argument("--vae", type=Path, default=train_vae.STATE, help="state of train_vae, or a diffusers folder")
     parser.add_argument("--output", type=Path, default=CHECKPOINT)

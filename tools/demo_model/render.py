@@ -59,7 +59,13 @@ def shards(series: str, folder: Path = PICTURES) -> list[Path]:
 def load_shard(path: Path) -> tuple[np.ndarray, list[Portrait]]:
     """Pictures uint8 [n, 128, 128, 3] and portraits of one shard."""
     with np.load(path) as shard:
-        return shard["pictures"], [Portrait(*row) for row in shard["portraits"].tolist()]
+        return shard["pictures"], load_portraits(path)
+
+
+def load_portraits(path: Path) -> list[Portrait]:
+    """The portraits of one shard, without reading its pictures."""
+    with np.load(path) as shard:
+        return [Portrait(*row) for row in shard["portraits"].tolist()]
 
 
 def load(series: str, limit: int | None = None, folder: Path = PICTURES) -> tuple[np.ndarray, list[Portrait]]:
@@ -92,7 +98,7 @@ def _write_shard(series: str, number: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Render the pictures of all series.")
     parser.add_argument("--workers", type=int, default=1, help="Node processes at a time")
     workers = parser.parse_args().workers
     jobs = [(series, n) for series, (_, total) in SERIES.items() for n in range((total + SHARD - 1) // SHARD)]

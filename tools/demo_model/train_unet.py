@@ -3,14 +3,17 @@
 A flat learning rate up to `--samples` (state in `work/unet.pt`), then, as a second call with `--finish`, a cosine tail
 that starts from that state and writes `work/unet-finished.pt`; the flat run can go on another day. States are written
 every few hundred steps and batches follow from the step number, so a killed run goes on as if nothing had happened.
+With two cores: `torchrun --nproc-per-node 2 -m tools.demo_model.train_unet`.
 """
 
 import argparse
 import math
+import os
 import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +22,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel
 
-from tools.demo_model import render
 from tools.demo_model.encode import load_latents
 from tools.demo_model.networks import WORK, be_polite, load_state, make_text_encoder, make_unet, save_state
 from tools.demo_model.words import Words
@@ -29,8 +31,9 @@ FLAT_STATE, FINISHED_STATE = WORK / "unet.pt", WORK / "unet-finished.pt"
 NOISES = 2  # noises per picture and step: the text encoder runs once for both
 EMPTY_CAPTIONS = 0.1  # for classifier-free guidance
 MIN_SNR_GAMMA = 5.0  # Hang et al. 2023, arXiv:2303.09556
-WARM_UP = 200  # steps
+WARM_UP = 100  # steps
 SAVE_EVERY = 250  # steps
+MOST_PROCESSES = 64  # keeps the seeds of their batches apart
 TIMESTEPS = 1000
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, noise [B, 4, h, w]; timesteps [B]; rows [B / NOISES, 77]
@@ -43,19 +46,28 @@ def alphas_cumprod() -> Tensor:
 
 
 class Steps(Dataset[Batch]):
-    """Batch number `step`, always the same for the same step."""
+    """The batches of one process, each following from the number of its step alone.
 
-    def __init__(self, latents: Tensor, portraits: list[Portrait], words: Words, pictures: int, first: int, last: int):
+    Args:
+        latents, portraits: what to learn; words: the token rows of captions.
+        pictures: pictures of a batch, each shown with NOISES noises.
+        steps: numbers of the steps to make.
+        rank: which of the processes that train together this is.
+    """
+
+    def __init__(
+        self, latents: Tensor, portraits: list[Portrait], words: Words, pictures: int, steps: range, rank: int = 0
+    ):
         self.latents, self.portraits, self.words = latents, portraits, words
-        self.pictures, self.first, self.last = pictures, first, last
+        self.pictures, self.steps, self.rank = pictures, steps, rank
 
     def __len__(self) -> int:
-        return self.last - self.first
+        return len(self.steps)
 
     def __getitem__(self, index: int) -> Batch:
-        step = self.first + index
-        generator = torch.Generator().manual_seed(step)
-        rng = random.Random(step)
+        seed = self.steps[index] * MOST_PROCESSES + self.rank
+        generator = torch.Generator().manual_seed(seed)
+        rng = random.Random(seed)
         chosen = torch.randint(len(self.latents), (self.pictures,), generator=generator)
         texts = [
             "" if rng.random() < EMPTY_CAPTIONS else caption(self.portraits[picture], rng)
@@ -106,11 +118,11 @@ def validation_losses(networks: nn.Module, batches: list[Batch], empty: Tensor, 
     return sums[0] / len(batches), sums[1] / len(batches)
 
 
-def learning_rate(step: int, began: int, last: int, peak: float, finish: bool) -> float:
-    """Warm-up after a fresh optimizer, then flat, or in the finishing run a cosine to zero."""
-    warm = min(1.0, (step - began + 1) / WARM_UP) if not finish else 1.0
-    progress = (step - began) / (last - began)
-    return peak * warm * (0.5 + 0.5 * math.cos(math.pi * progress) if finish else 1.0)
+def learning_rate(step: int, progress: float, peak: float, finish: bool) -> float:
+    """Warm-up after a fresh start, then flat; or, in the finishing run, a cosine to zero as `progress` goes to 1."""
+    if finish:
+        return peak * (0.5 + 0.5 * math.cos(math.pi * progress))
+    return peak * min(1.0, (step + 1) / WARM_UP)
 
 
 def initial_networks(start: Path | None) -> tuple[Networks, Words]:
@@ -129,25 +141,26 @@ def initial_networks(start: Path | None) -> tuple[Networks, Words]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Train UNet and text encoder.")
     parser.add_argument("--start", type=Path, help="diffusers folder to begin from; default: from scratch")
     parser.add_argument("--samples", type=int, default=1_000_000, help="flat run: noisy pictures to show in all")
     parser.add_argument("--finish", type=int, help="cosine tail of so many noisy pictures after the flat run")
-    parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step")
+    parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step and process")
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches (a GPU wants about 8)")
     args = parser.parse_args()
     if args.device == "cpu":
         be_polite()
+    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1:
+        torch.distributed.init_process_group()
     torch.manual_seed(0)
-    latents, portraits = load_latents("train"), [p for path in render.shards("train") for p in render.load_shard(path)[1]]
     state_path = FINISHED_STATE if args.finish else FLAT_STATE
-
     source = next((path for path in (state_path, FLAT_STATE) if path.exists()), None)
     if source is None:
         networks, words = initial_networks(args.start)
-        state = {"step": 0, "began": 0}
+        state: dict[str, Any] = {"step": 0, "samples": 0, "began": 0}
     else:
         state = load_state(source)
         words = Words(state["token_ids"])
@@ -163,48 +176,49 @@ def main() -> None:
     if source is not None:
         optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
-    step, began = state["step"], state["began"]
-    if source is FLAT_STATE and args.finish:
-        began = step
-    last = began + args.finish // args.batch if args.finish else args.samples // args.batch
+    step, samples = state["step"], state["samples"]
+    began = samples if args.finish and source is FLAT_STATE else state["began"]  # where the finishing run started
+    last = began + args.finish if args.finish else args.samples
 
     kept = alphas_cumprod().to(args.device)
     validation = _validation_batches(words, args.device)
     empty = words.encode([""]).to(args.device)
-    steps = Steps(latents, portraits, words, args.batch // NOISES, step, last)
-    clock, recent = time.monotonic(), 0.0
+    trained = nn.parallel.DistributedDataParallel(networks) if processes > 1 else networks
+    count = math.ceil((last - samples) / (args.batch * processes))
+    steps = Steps(*load_latents("train"), words, args.batch // NOISES, range(step, step + count), rank)
+    clock, since, recent = time.monotonic(), samples, 0.0
     for batch in _on_device(DataLoader(steps, batch_size=None, num_workers=args.workers), args.device):
+        progress = (samples - began) / (last - began)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, began, last, args.rate, bool(args.finish))
+            group["lr"] = learning_rate(step, progress, args.rate, bool(args.finish))
         with torch.autocast(args.device, torch.bfloat16, enabled=args.device != "cpu"):  # no gain on a CPU here
-            loss = min_snr_loss(networks, batch, kept)
+            loss = min_snr_loss(trained, batch, kept)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
         optimizer.step()
         average.update_parameters(networks)
         recent = loss.item() if recent == 0 else 0.98 * recent + 0.02 * loss.item()
-        step += 1
-        if step % SAVE_EVERY == 0 or step == last:
-            save_state(
-                state_path,
-                {
-                    "networks": networks.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "token_ids": words.token_ids,
-                    "step": step,
-                    "began": began,
-                },
-            )
+        step, samples = step + 1, samples + args.batch * processes
+        if rank == 0 and (step % SAVE_EVERY == 0 or samples >= last):
+            state = {
+                "networks": networks.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "token_ids": words.token_ids,
+                "step": step,
+                "samples": samples,
+                "began": began,
+            }
+            save_state(state_path, state)
             told, untold = validation_losses(average.module, validation, empty, kept)
-            speed = SAVE_EVERY * args.batch / (time.monotonic() - clock)
+            speed = (samples - since) / (time.monotonic() - clock)
             print(
-                f"step {step} of {last}, {step * args.batch} samples, {speed:.1f}/s, loss {recent:.4f}, "
+                f"step {step}, {samples} of {last} samples, {speed:.1f}/s, loss {recent:.4f}, "
                 f"validation {told:.4f}, with empty captions {untold:.4f}",
                 flush=True,
             )
-            clock = time.monotonic()
+            clock, since = time.monotonic(), samples
 
 
 def _average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
@@ -214,8 +228,7 @@ def _average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
 
 
 def _validation_batches(words: Words, device: str) -> list[Batch]:
-    latents = load_latents("validation")[:256]
-    portraits = render.load("validation", 256)[1]
+    latents, portraits = load_latents("validation", 256)
     batches = []
     for first in range(0, len(latents), 64):
         part = latents[first : first + 64].float()

@@ -15,7 +15,19 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from tools.demo_model import render
-from tools.demo_model.networks import WORK, be_polite, load_state, make_vae, pictures_to_tensor, save_state, vae_weights
+from tools.demo_model.networks import (
+    WORK,
+    be_polite,
+    decode,
+    decode_pictures,
+    encode,
+    encode_pictures,
+    load_state,
+    make_vae,
+    pictures_to_tensor,
+    save_state,
+    vae_weights,
+)
 
 STATE = WORK / "vae.pt"
 KL_WEIGHT = 3e-4
@@ -44,16 +56,11 @@ def _chroma(pictures: Tensor) -> Tensor:
     return torch.stack([red - green, blue - green], dim=1)
 
 
-@torch.no_grad()
 def validation_psnr(vae: AutoencoderKL, pictures: Tensor, device: str) -> float:
     """Mean peak signal-to-noise ratio in dB over uint8 [n, h, w, 3] pictures, peak 1, per picture."""
-    ratios = []
-    for batch in pictures.split(32):
-        real = pictures_to_tensor(batch).to(device)
-        drawn = vae.decode(vae.encode(real).latent_dist.mean).sample.clamp(-1, 1)
-        error = ((drawn - real) / 2).square().mean(dim=(1, 2, 3))
-        ratios += (-10 * error.log10()).tolist()
-    return sum(ratios) / len(ratios)
+    drawn = decode_pictures(vae, encode_pictures(vae, pictures, device), device)
+    error = ((drawn.float() - pictures.float()) / 255).square().mean(dim=(1, 2, 3))
+    return (-10 * error.log10()).mean().item()
 
 
 def learning_rate(progress: float, peak: float) -> float:
@@ -62,7 +69,7 @@ def learning_rate(progress: float, peak: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Train the autoencoder.")
     parser.add_argument("--start", type=Path, help="diffusers folder or earlier state to begin from")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--pictures", type=int, default=400_000, help="pictures to show in all")
@@ -77,14 +84,14 @@ def main() -> None:
     data = torch.from_numpy(render.load("train", args.data)[0])
     validation = torch.from_numpy(render.load("validation", 128)[0])
 
-    vae = make_vae()
+    with torch.device(args.device):
+        vae = make_vae()
     if args.start is not None:
         vae.load_state_dict(vae_weights(args.start))
     trained = [vae.decoder, vae.post_quant_conv] if args.decoder_only else [vae]
     vae.requires_grad_(False)
     for part in trained:
         part.requires_grad_(True)
-    vae.to(args.device)
     optimizer = torch.optim.AdamW(
         [parameter for part in trained for parameter in part.parameters()], lr=args.rate, betas=(0.9, 0.99)
     )
@@ -104,7 +111,7 @@ def main() -> None:
         chosen = torch.randint(len(data), (args.batch,), generator=generator)
         real = pictures_to_tensor(data[chosen]).to(args.device)
         with torch.autocast(args.device, torch.bfloat16):
-            posterior = vae.encode(real).latent_dist
+            posterior = encode(vae, real)
             if args.decoder_only:
                 latents = posterior.mean
                 level = LATENT_NOISE * torch.rand(args.batch, 1, 1, 1, generator=generator)
@@ -112,7 +119,7 @@ def main() -> None:
                 latents = latents + noise.to(latents)
             else:
                 latents = posterior.sample()
-            drawn = vae.decode(latents).sample
+            drawn = decode(vae, latents)
         loss = reconstruction_loss(drawn.float(), real)
         if not args.decoder_only:
             loss = loss + KL_WEIGHT * posterior.kl().mean() / latents[0].numel()
