@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from enum import StrEnum
@@ -272,7 +273,8 @@ def _failed(error: Exception, title: str) -> Failed:
     if isinstance(error, WebuiError):
         return Failed(str(error), field=error.field if isinstance(error, ParameterError) else "")
     log_id = secrets.token_hex(4)
-    _log.error("Job “%s” failed, log id %s", title, log_id, exc_info=error)
+    # as text: a log record that held the traceback itself would hold its frames, and with them their tensors
+    _log.error("Job “%s” failed, log id %s\n%s", title, log_id, "".join(traceback.format_exception(error)))
     if _is_out_of_memory(error):
         return Failed(
             "Out of memory: choose a smaller size or batch size, or close other programs, and try again.", log_id
