@@ -19,6 +19,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import site
@@ -37,7 +38,7 @@ LOG = "embedding-studio-install.log"
 TORCH_FOR_CPU = "https://download.pytorch.org/whl/cpu"
 MAKER = "made by"  # in the stamp of an environment that is ours, and may be made anew when it is broken
 GROUPS = ("torch", "program", "test")  # installed one after the other, each noted in the stamp
-SHOWN_OF_PIP = ("Downloading", "Installing collected packages", "Building")
+SHOWN_OF_PIP = re.compile(r"Downloading .* [MG]B\)|Installing collected packages")
 
 
 class SetupError(Exception):
@@ -204,8 +205,8 @@ class Environment:
             for line in process.stdout or ():
                 log.write(line)
                 log.flush()
-                if line.strip().startswith(SHOWN_OF_PIP):
-                    _say(f"  {line.strip():.110}")
+                if shown := SHOWN_OF_PIP.search(line):
+                    _say(f"  {shown.group()}")
         return process.returncode == 0
 
     def _note(self, key: str, value: str) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -39,24 +39,23 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], Non
         content = content.encode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with open(temporary, "xb") as file:
             if callable(content):
                 content(file)
             else:
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; these are the user's
         if replace:
             os.replace(temporary, path)
         else:
             _move_to_new(temporary, path)
     except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it may never have been made; the error below is the one to tell
             os.unlink(temporary)
         if isinstance(error, OSError) and not isinstance(error, FileExistsError):
             raise storage_error(path, error) from error
@@ -122,7 +121,7 @@ def inside(root: Path, *parts: str) -> Path:
     return path
 
 
-def _move_to_new(temporary: str, path: Path) -> None:
+def _move_to_new(temporary: Path, path: Path) -> None:
     """Rename unless `path` exists, which a hard link decides in one step."""
     try:
         os.link(temporary, path)
@@ -134,12 +133,6 @@ def _move_to_new(temporary: str, path: Path) -> None:
         os.replace(temporary, path)
     else:
         os.unlink(temporary)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _sync_folder(folder: Path) -> None:
