@@ -54,7 +54,7 @@ KINDS = {
         vae={"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1},
         text_encoder={
             "hidden_size": 64,
-            "num_hidden_layers": 3,  # one more than is run, as in SD 2's files
+            "num_hidden_layers": 2,
             "num_attention_heads": 1,
             "intermediate_size": 256,
             "hidden_act": "gelu",
@@ -131,7 +131,13 @@ def ldm_tensors(parts: Parts, kind: str) -> dict[str, Tensor]:
         "model_ema.num_updates": torch.tensor(1, dtype=torch.int32),
         "model_ema.diffusion_modeltime_embed0weight": torch.zeros(2, 2),
     }
-    return {**lumber, **{name: t.contiguous() for name, t in to_ldm(parts, KINDS[kind].open_clip).items()}}
+    text = parts.text_encoder
+    if KINDS[kind].open_clip:  # SD 2's files have one block more than is ever run
+        layers = KINDS[kind].text_encoder["num_hidden_layers"]
+        last = {name: t for name, t in text.items() if name.startswith("encoder.layers.0.")}
+        text = {**text, **{name.replace(".0.", f".{layers}.", 1): torch.full_like(t, 9) for name, t in last.items()}}
+    tensors = to_ldm(Parts(parts.unet, parts.vae, text), KINDS[kind].open_clip)
+    return {**lumber, **{name: tensor.contiguous() for name, tensor in tensors.items()}}
 
 
 def write_ckpt(path: Path, tensors: Mapping[str, Tensor], *, legacy: bool = False) -> None:
