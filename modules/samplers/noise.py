@@ -51,6 +51,12 @@ class ImageNoise:
         self.seed_delta = seed_delta
         self._generators = [self._generator(seed) for seed in self.seeds]
 
+    @property
+    def generator_device(self) -> torch.device:
+        """Where numbers are drawn, which decides what they are; MPS leaves that to the CPU."""
+        on_device = self.source == "GPU" and self.device.type != "mps"
+        return self.device if on_device else torch.device("cpu")
+
     def first(self) -> Tensor:
         """The starting noise: float32 [images, *shape] of variance 1. Call once, before `next`."""
         noise = [
@@ -76,13 +82,13 @@ class ImageNoise:
     def _generator(self, seed: int) -> "_Generator":
         if self.source == "NV":
             return PhiloxGenerator(seed)
-        return _TorchGenerator(seed, self.device if self.source == "GPU" and self.device.type != "mps" else "cpu")
+        return _TorchGenerator(seed, self.generator_device)
 
 
 class _TorchGenerator:
     """PyTorch's own generator, with the interface of `PhiloxGenerator`."""
 
-    def __init__(self, seed: int, device: torch.device | str):
+    def __init__(self, seed: int, device: torch.device):
         self._generator = torch.Generator(device).manual_seed(seed)
 
     def randn(self, shape: tuple[int, ...]) -> Tensor:

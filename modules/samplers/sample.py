@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from modules.errors import ParameterError
 from modules.samplers import names
+from modules.samplers.brownian import BrownianNoise
 from modules.samplers.guidance import Guided
 from modules.samplers.noise import ImageNoise
 from modules.samplers.options import SamplerOptions
 from modules.samplers.sigmas import sampler_sigmas, sampler_timesteps
-from modules.samplers.solvers import Step, euler, multistep, timestep
+from modules.samplers.solvers import Step, dpm_solver, euler, lcm, multistep, sde, timestep, unipc
 
 
 @torch.no_grad()
@@ -53,7 +53,10 @@ def sample(
 def _over_sigmas(
     sampler: names.Sampler, schedule: str, steps: int, guided: Guided, noise: ImageNoise, options: SamplerOptions
 ) -> Iterator[Step]:
-    sigmas = sampler_sigmas(sampler, schedule, steps, guided.denoiser.sigmas, options).tolist()
+    table = guided.denoiser.sigmas
+    if sampler.name == "LCM":
+        table = lcm.ConsistencyTable(table)
+    sigmas = sampler_sigmas(sampler, schedule, steps, table, options).tolist()
     x = noise.first() * (math.sqrt(1 + sigmas[0] ** 2) if options.sgm_noise_multiplier else sigmas[0])
     eta, s_noise = options.eta_of(sampler), options.s_noise
     churn = euler.Churn(options.s_churn, options.s_tmin, options.s_tmax or math.inf, s_noise)
@@ -70,12 +73,28 @@ def _over_sigmas(
             return euler.dpm2(guided, x, sigmas, noise.next, churn)
         case "DPM2 a":
             return euler.dpm2_ancestral(guided, x, sigmas, noise.next, eta, s_noise)
+        case "DPM++ 2S a":
+            return sde.dpmpp_2s_ancestral(guided, x, sigmas, noise.next, eta, s_noise)
+        case "DPM++ SDE":
+            return sde.dpmpp_sde(guided, x, sigmas, BrownianNoise(noise, sigmas), eta, s_noise)
+        case "DPM++ 2M SDE":
+            return sde.dpmpp_2m_sde(guided, x, sigmas, BrownianNoise(noise, sigmas), eta, s_noise)
+        case "DPM++ 2M SDE Heun":
+            return sde.dpmpp_2m_sde(guided, x, sigmas, BrownianNoise(noise, sigmas), eta, s_noise, "heun")
+        case "DPM++ 3M SDE":
+            return sde.dpmpp_3m_sde(guided, x, sigmas, BrownianNoise(noise, sigmas), eta, s_noise)
         case "LMS":
             return multistep.lms(guided, x, sigmas)
         case "DPM++ 2M":
             return multistep.dpmpp_2m(guided, x, sigmas)
+        case "DPM fast":
+            return dpm_solver.dpm_fast(guided, x, table.sigma_max, table.sigma_min, steps, noise.next, eta, s_noise)
+        case "DPM adaptive":
+            return dpm_solver.dpm_adaptive(guided, x, table.sigma_max, table.sigma_min, noise.next, eta)
+        case "LCM":
+            return lcm.lcm(lcm.consistency(guided, table), x, sigmas, noise.next)
         case name:
-            raise ParameterError("sampler", f"The sampler {name} is not there yet: choose another one.")
+            raise AssertionError(f"no solver for {name}")
 
 
 def _over_timesteps(
@@ -92,5 +111,16 @@ def _over_timesteps(
             return timestep.ddim_cfgpp(both, x, timesteps, alphas_cumprod, noise.next, eta)
         case "PLMS":
             return timestep.plms(guided.eps, x, timesteps, alphas_cumprod)
+        case "UniPC":
+            return unipc.unipc(
+                guided.eps,
+                x,
+                len(timesteps),
+                alphas_cumprod,
+                options.unipc_variant,
+                options.unipc_skip_type,
+                options.unipc_order,
+                options.unipc_lower_order_final,
+            )
         case name:
-            raise ParameterError("sampler", f"The sampler {name} is not there yet: choose another one.")
+            raise AssertionError(f"no solver for {name}")

@@ -1,7 +1,8 @@
 """Noise levels: the model's own table, and the schedules that pick the levels of one run.
 
 A sigma is the standard deviation of the noise in latents of scale 1; a timestep is the training index that the model
-is told. Schedules are small and computed in Python floats, so that no device ever sees double precision.
+is told. Schedules are made on the CPU in float32, to the last digit as A1111 makes them: the Brownian path of an SDE
+sampler turns one digit into a thousandth of the picture.
 """
 
 import itertools
@@ -37,8 +38,9 @@ class NoiseTable:
     @classmethod
     def scaled_linear(cls, beta_start: float = 0.00085, beta_end: float = 0.012, steps: int = 1000) -> "NoiseTable":
         """The table of Stable Diffusion 1 and 2: betas whose square roots rise in a straight line."""
-        roots = _linspace(math.sqrt(beta_start), math.sqrt(beta_end), steps)
-        return cls(torch.tensor(list(itertools.accumulate((1 - root**2 for root in roots), float.__mul__))))
+        first, last = math.sqrt(beta_start), math.sqrt(beta_end)
+        betas = ((first + (last - first) * i / (steps - 1)) ** 2 for i in range(steps))
+        return cls(torch.tensor(list(itertools.accumulate((1 - beta for beta in betas), float.__mul__))))
 
     @property
     def sigma_min(self) -> float:
@@ -62,7 +64,8 @@ class NoiseTable:
         """Sigmas of fractional timesteps, by linear interpolation of log sigma, on the device of `timestep`."""
         log_sigmas = self.log_sigmas.to(timestep.device)
         low = timestep.floor().long().clamp(0, len(log_sigmas) - 2)
-        return torch.lerp(log_sigmas[low], log_sigmas[low + 1], timestep - low).exp()
+        share = timestep - low
+        return ((1 - share) * log_sigmas[low] + share * log_sigmas[low + 1]).exp()
 
     def zero_terminal_snr(self) -> "NoiseTable":
         """The table stretched so that its last level is noise alone; the first level stays.
@@ -110,9 +113,7 @@ def sampler_sigmas(
     discard = sampler.discard_penultimate or options.discard_penultimate
     make = _SCHEDULES[sampler.schedule_used(schedule)]
     sigmas = make(steps + discard, sigma_min, sigma_max, table, options)
-    if discard:
-        sigmas = [*sigmas[:-2], sigmas[-1]]
-    return torch.tensor(sigmas, dtype=torch.float32)
+    return torch.cat([sigmas[:-2], sigmas[-1:]]) if discard else sigmas
 
 
 def sampler_timesteps(steps: int, training_timesteps: int = 1000) -> list[int]:
@@ -127,7 +128,7 @@ def sampler_timesteps(steps: int, training_timesteps: int = 1000) -> list[int]:
     return [min(training_timesteps - 1, 1 + t) for t in range(0, training_timesteps, stride)]
 
 
-def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> list[float]:
+def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """Noise levels that crowd together as the picture clears.
 
     Args:
@@ -136,86 +137,90 @@ def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7
         rho: how strongly levels crowd at the low end; 7 is the paper's choice.
 
     Returns:
-        `steps` levels, falling, without a final 0.
+        float32 [steps], falling, without a final 0.
 
     Source: Karras et al. 2022, arXiv:2206.00364, equation 5.
     """
-    return [root**rho for root in _linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), steps)]
+    first, last = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    return (first + torch.linspace(0, 1, steps) * (last - first)) ** rho
 
 
-def _karras(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
-    return [*karras_sigmas(steps, low, high, options.rho or 7.0), 0.0]
+def _karras(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
+    return _down_to_zero(karras_sigmas(steps, low, high, options.rho or 7.0))
 
 
-def _uniform(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _uniform(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Even in timesteps over the whole table, whatever the range asked for."""
-    return _at_timesteps(_linspace(table.timesteps[-1].item(), table.timesteps[0].item(), steps), table)
+    first, last = table.timesteps[-1].item(), table.timesteps[0].item()
+    return _down_to_zero(table.t_to_sigma(torch.linspace(first, last, steps)))
 
 
-def _exponential(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _exponential(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Even in log sigma."""
-    return [*(math.exp(log) for log in _linspace(math.log(high), math.log(low), steps)), 0.0]
+    return _down_to_zero(torch.linspace(math.log(high), math.log(low), steps).exp())
 
 
-def _polyexponential(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _polyexponential(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """A polynomial ramp in log sigma; with rho 1 the same as Exponential."""
-    ramp = [share ** (options.rho or 1.0) for share in _linspace(1.0, 0.0, steps)]
-    return [*(math.exp(share * (math.log(high) - math.log(low)) + math.log(low)) for share in ramp), 0.0]
+    ramp = torch.linspace(1, 0, steps) ** (options.rho or 1.0)
+    return _down_to_zero((ramp * (math.log(high) - math.log(low)) + math.log(low)).exp())
 
 
-def _sgm_uniform(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _sgm_uniform(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Even in timesteps, stopping one step before the low end."""
-    return _at_timesteps(_timestep_range(low, high, steps + 1, table)[:-1], table)
+    return _down_to_zero(table.t_to_sigma(_timestep_range(low, high, steps + 1, table)[:-1]))
 
 
-def _normal(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _normal(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Even in timesteps between the ends of the range."""
-    return _at_timesteps(_timestep_range(low, high, steps, table), table)
+    return _down_to_zero(table.t_to_sigma(_timestep_range(low, high, steps, table)))
 
 
-def _kl_optimal(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _kl_optimal(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Even in the angle whose tangent is sigma; ends at the low end, without 0.
 
     Source: Sabour et al. 2024, arXiv:2404.14507, equation 27.
     """
-    return [math.tan(angle) for angle in _linspace(math.atan(high), math.atan(low), steps + 1)]
+    share = torch.arange(steps + 1) / steps
+    return (share * math.atan(low) + (1 - share) * math.atan(high)).tan()
 
 
-def _align_your_steps(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _align_your_steps(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Ten steps optimised for Stable Diffusion 1, resampled evenly in log sigma for other numbers.
 
     Source: Sabour et al. 2024, arXiv:2404.14507, and the levels published with it.
     """
     levels = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029]
-    if steps == len(levels):
-        return [*levels, 0.0]
-    rising = [math.log(level) for level in reversed(levels)]
-    places = _linspace(0.0, len(levels) - 1.0, steps)
-    return [*(math.exp(_interpolate(rising, place)) for place in reversed(places)), 0.0]
+    if steps != len(levels):
+        rising = [math.log(level) for level in reversed(levels)]
+        places = [(len(levels) - 1) * i / max(steps - 1, 1) for i in range(steps)]
+        levels = [math.exp(_interpolate(rising, place)) for place in reversed(places)]
+    return torch.tensor([*levels, 0.0])
 
 
-def _simple(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _simple(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Every n-th entry of the table, from its noisy end."""
     stride = len(table.sigmas) / steps  # its rounding shows: three numbers of steps pick a neighbour
-    return [*(table.sigmas[-1 - int(i * stride)].item() for i in range(steps)), 0.0]
+    return _down_to_zero(table.sigmas[[-1 - int(i * stride) for i in range(steps)]])
 
 
-def _ddim(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _ddim(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """The entries that DDIM uses; where `steps` does not divide evenly there are more of them."""
     stride = max(len(table.sigmas) // steps, 1)
-    return [*reversed(table.sigmas[1::stride].tolist()), 0.0]
+    return _down_to_zero(table.sigmas[1::stride].flip(0))
 
 
-def _beta(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> list[float]:
+def _beta(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """Levels that crowd at both ends, by the quantiles of a beta distribution.
 
     Source: Lee et al. 2024, arXiv:2407.12173.
     """
-    quantiles = (beta_quantile(share, options.beta_alpha, options.beta_beta) for share in _linspace(1.0, 0.0, steps))
-    return [*(low + quantile * (high - low) for quantile in quantiles), 0.0]
+    shares = [1 - i / max(steps - 1, 1) for i in range(steps)]
+    quantiles = [beta_quantile(share, options.beta_alpha, options.beta_beta) for share in shares]
+    return torch.tensor([*(low + quantile * (high - low) for quantile in quantiles), 0.0])
 
 
-_SCHEDULES: dict[str, Callable[[int, float, float, NoiseTable, SamplerOptions], list[float]]] = {
+_SCHEDULES: dict[str, Callable[[int, float, float, NoiseTable, SamplerOptions], Tensor]] = {
     "Uniform": _uniform,
     "Karras": _karras,
     "Exponential": _exponential,
@@ -230,18 +235,13 @@ _SCHEDULES: dict[str, Callable[[int, float, float, NoiseTable, SamplerOptions], 
 }
 
 
-def _at_timesteps(timesteps: list[float], table: NoiseTable) -> list[float]:
-    return [*table.t_to_sigma(torch.tensor(timesteps, dtype=torch.float32)).tolist(), 0.0]
+def _down_to_zero(sigmas: Tensor) -> Tensor:
+    return torch.cat([sigmas, torch.zeros(1)])
 
 
-def _timestep_range(low: float, high: float, count: int, table: NoiseTable) -> list[float]:
-    first, last = table.sigma_to_t(torch.tensor([high, low], dtype=torch.float32)).tolist()
-    return _linspace(first, last, count)
-
-
-def _linspace(first: float, last: float, count: int) -> list[float]:
-    """`count` numbers at equal distances; a single one is `first`."""
-    return [first + (last - first) * i / max(count - 1, 1) for i in range(count)]
+def _timestep_range(low: float, high: float, count: int, table: NoiseTable) -> Tensor:
+    first, last = table.sigma_to_t(torch.tensor([high, low])).tolist()
+    return torch.linspace(first, last, count)
 
 
 def _interpolate(values: list[float], place: float) -> float:

@@ -160,9 +160,9 @@ def _restart_levels(sigmas: list[float]) -> list[float]:
     if steps < 20:
         return sigmas
     again, times = (steps // 4, 2) if steps >= 36 else (9, 1)
-    base = [*karras_sigmas(steps - again * times, sigmas[-2], sigmas[0]), 0.0]
+    base = [*karras_sigmas(steps - again * times, sigmas[-2], sigmas[0]).tolist(), 0.0]
     low, high = (min(range(len(base)), key=lambda i: abs(base[i] - target)) for target in (0.1, 2.0))
     if high >= low:  # a range so short that there is nothing to go back to
         return base
-    stretch = karras_sigmas(again + 1, base[low], base[high])
+    stretch = karras_sigmas(again + 1, base[low], base[high]).tolist()
     return base[: low + 1] + stretch * times + base[low + 1 :]
