@@ -26,13 +26,12 @@ LIKELY_PORTS = range(7860, 7960)
 IGNORED_SWITCHES = """
     -f --allow-code --always-batch-cond-uncond --add-stop-route --deepdanbooru --disable-console-progressbars
     --disable-nan-check --disable-opt-split-attention --disable-safe-unpickle --enable-console-prompts
-    --enable-insecure-extension-access
-    --gradio-queue --log-startup --lowram --lowvram --medvram --medvram-sdxl --no-download-sd-model --no-gradio-queue
-    --opt-channelslast --opt-sdp-attention --opt-sdp-no-mem-attention --opt-split-attention
-    --opt-split-attention-invokeai --opt-split-attention-v1 --opt-sub-quad-attention --reinstall-xformers
-    --show-negative-prompt --skip-python-version-check --skip-torch-cuda-test --skip-version-check --unload-gfpgan
-    --update-all-extensions --update-check --upcast-sampling --use-textbox-seed --xformers
-    --xformers-flash-attention
+    --enable-insecure-extension-access --gradio-queue --log-startup --lowram --lowvram --medvram --medvram-sdxl
+    --no-download-sd-model --no-gradio-queue --no-hashing --opt-channelslast --opt-sdp-attention
+    --opt-sdp-no-mem-attention --opt-split-attention --opt-split-attention-invokeai --opt-split-attention-v1
+    --opt-sub-quad-attention --reinstall-xformers --show-negative-prompt --skip-python-version-check
+    --skip-torch-cuda-test --skip-version-check --unload-gfpgan --update-all-extensions --update-check
+    --upcast-sampling --use-textbox-seed --xformers --xformers-flash-attention
 """.split()
 IGNORED_WITH_VALUE = ("--loglevel", "--max-batch-count", "--ngrok-region")
 
@@ -54,7 +53,6 @@ class Flags:
         no_half, no_half_vae: compute in fp32 (the VAE only).
         use_cpu: leave the graphics card alone.
         device_id: which CUDA device, None for the first.
-        no_hashing: never compute checksums of checkpoints.
         skip_install, exit: for the set-up: install nothing; set up and do not serve.
         ignored: flags that were given and change nothing here.
     """
@@ -74,7 +72,6 @@ class Flags:
     no_half_vae: bool = False
     use_cpu: bool = False
     device_id: int | None = None
-    no_hashing: bool = False
     skip_install: bool = False
     exit: bool = False
     ignored: tuple[str, ...] = ()
@@ -183,7 +180,6 @@ def _parser() -> argparse.ArgumentParser:
         "--use-cpu", nargs="+", type=str.lower, default=(), metavar="PART", help="all or sd: use no graphics card"
     )
     device.add_argument("--device-id", type=_device, help="number of the CUDA device")
-    device.add_argument("--no-hashing", action="store_true", help="compute no checksums of checkpoints")
     setup = parser.add_argument_group("set-up")
     setup.add_argument("--skip-install", action="store_true", help="install nothing")
     setup.add_argument("--exit", action="store_true", help="set up, then stop")
