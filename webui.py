@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is ever fetched without being asked for
-    from modules.ui.server import make_server, serve  # gradio takes seconds to import: after what can be refused at once
+    # gradio takes seconds to import: only after what can be refused at once, and it reads the environment
+    from modules.ui.server import make_server, serve
 
     url = f"http://{'127.0.0.1' if flags.address == '0.0.0.0' else flags.address}:{port}"
 

@@ -166,7 +166,8 @@ class Guard:
                 ((b"retry-after", str(seconds).encode()),),
             )
         login = _digest(_basic_login(given[0]))
-        if any([hmac.compare_digest(login, known) for known in self._logins]):  # a list: every one is compared
+        matches = [hmac.compare_digest(login, known) for known in self._logins]  # every one is compared
+        if any(matches):
             self.brake.passed(address)
             return None
         self.brake.failed(address)

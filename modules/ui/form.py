@@ -29,6 +29,16 @@ FROM_MODEL = ("sampler", "schedule", "steps", "width", "height", "cfg_scale")  #
 CHOICES = {"sampler": names.sampler_names(), "schedule": names.schedule_names()}
 
 _RANDOM_SEED = -1
+_ELEMENTS = {  # ids that A1111's user scripts know and that do not follow the rule
+    "negative_prompt": "txt2img_neg_prompt",
+    "sampler": "txt2img_sampling",
+    "schedule": "txt2img_scheduler",
+}
+
+
+def element_id(field: str) -> str:
+    """The id of a field's control in the page."""
+    return _ELEMENTS.get(field, f"txt2img_{field}")
 
 
 def to_params(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Txt2ImgParams:
@@ -81,4 +91,6 @@ def _seed(value: Any) -> int:
     try:
         return int(text) if text else _RANDOM_SEED
     except ValueError:
-        raise ParameterError("seed", f"Seed “{text:.30}” is no whole number: type one, or -1 for a random one.") from None
+        raise ParameterError(
+            "seed", f"Seed “{text:.30}” is no whole number: type one, or -1 for a random one."
+        ) from None

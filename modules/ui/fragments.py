@@ -4,6 +4,7 @@ Functions here return `Markup`, never `str`: that is what a `gr.HTML` may be giv
 """
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -11,20 +12,21 @@ from markupsafe import Markup
 from modules.app import ModelStatus
 from modules.errors import ParameterError, WebuiError
 from modules.jobs import JobState
+from modules.ui.form import element_id
 from modules.ui.screen import Picture, QueueEntry, Run, Screen
 
 NOTHING = Markup("")
-ELEMENTS = {  # ids that A1111's user scripts know; all others are txt2img_<field>
-    "negative_prompt": "txt2img_neg_prompt",
-    "sampler": "txt2img_sampling",
-    "schedule": "txt2img_scheduler",
-}
 DEMO_MODEL = "demo-portraits"
 
 
 def join(parts: list[Markup], between: str = "") -> Markup:
     """Fragments one after the other."""
     return Markup(between).join(parts)
+
+
+def paragraphs(texts: Sequence[str]) -> Markup:
+    """Sentences for the user, one below the other."""
+    return join([Markup('<p class="notice">{}</p>').format(text) for text in texts])
 
 
 def device_line(screen: Screen) -> Markup:
@@ -125,10 +127,10 @@ def log(screen: Screen, shown: Picture | None, folder: Path, interrupting: bool)
     run = screen.run
     if not run:
         return _line(NOTHING, 0.0)
-    notices = join([Markup('<p class="notice">{}</p>').format(text) for text in run.notices])
+    notices = paragraphs(run.notices)
     if run.is_running:
         return _progress(run, interrupting) + notices
-    if run.failed:
+    if run.failed and run.pictures:  # else the stage says it
         notices += Markup('<p class="notice bad">{}</p>').format(run.failed.text)
     return _line(_ended(run, shown, folder), 0.0) + notices
 
@@ -144,7 +146,8 @@ def _progress(run: Run, interrupting: bool) -> Markup:
         batch = f"batch {sampled.batch} of {sampled.batches}, " if sampled.batches > 1 else ""
         parts.append(f"{batch}step {sampled.step}/{sampled.steps}")
     if sampled and run.seconds_left is not None and not interrupting:
-        parts.append(f"{_duration(run.seconds_left)} left")
+        done = sampled.progress * sampled.steps * sampled.batches
+        parts += [f"{run.elapsed / done:.1f} s/it", f"{_duration(run.seconds_left)} left"]
     return _line(Markup("{}").format(" · ".join(parts) or "starting…"), sampled.progress if sampled else 0.0)
 
 
@@ -167,8 +170,8 @@ def _line(text: Markup, progress: float) -> Markup:
 def complaint(error: WebuiError) -> Markup:
     """Why Generate did nothing; the control it is about gets a red frame."""
     field = error.field if isinstance(error, ParameterError) else ""
-    mark = Markup("<style>#{0} input, #{0} textarea {{border-color: var(--bad)}}</style>").format(
-        ELEMENTS.get(field, f"txt2img_{field}")
+    mark = Markup("<style>#{0} input, #{0} textarea {{border-color: var(--bad) !important}}</style>").format(
+        element_id(field)
     )
     return Markup('<p class="notice bad" role="alert">{}</p>{}').format(str(error), mark if field else NOTHING)
 

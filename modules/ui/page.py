@@ -4,6 +4,7 @@ Nothing here waits for a picture. A click submits a job and returns; a timer loo
 changed. So nothing is lost by a reload, and Gradio's own queue is never used.
 """
 
+import json
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +42,12 @@ class Frame:
     device: gr.HTML
     jobs: gr.HTML
     queue: gr.HTML
+    notices: gr.HTML
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the page remembers: two things in the browser, four for as long as the tab is open.
+    """What the page remembers: two things in the browser, the others for as long as the tab is open.
 
     Attributes:
         form: the fields that the user changed, by name.
@@ -53,7 +55,8 @@ class Memory:
         owner: the same, once the tab has told it.
         seen, selected: see `Watch`.
         interrupting: id of the run that was asked to stop.
-        recommended: form values that suit the model in use.
+        recommended: form values that suit the model in use, as JSON. A text box that nobody sees, because a change of
+            a `gr.State` is told only to events in Gradio's queue.
     """
 
     form: gr.BrowserState
@@ -62,16 +65,20 @@ class Memory:
     seen: gr.State
     selected: gr.State
     interrupting: gr.State
-    recommended: gr.State
+    recommended: gr.Textbox
 
 
 def make_page(app: App) -> gr.Blocks:
     """Build the page of an App. It may be built, and opened, before the model is there."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         memory = Memory(
-            gr.BrowserState({}, storage_key="txt2img_form", secret=_BROWSER_SECRET),
-            gr.BrowserState("", storage_key="session", secret=_BROWSER_SECRET),
-            *(gr.State(value) for value in ("", Seen(), 0, "", {})),
+            form=gr.BrowserState({}, storage_key="txt2img_form", secret=_BROWSER_SECRET),
+            session=gr.BrowserState("", storage_key="session", secret=_BROWSER_SECRET),
+            owner=gr.State(""),
+            seen=gr.State(Seen()),
+            selected=gr.State(0),
+            interrupting=gr.State(""),
+            recommended=gr.Textbox(visible="hidden"),
         )
         frame = _make_frame()
         with gr.Tabs(), gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
@@ -81,6 +88,7 @@ def make_page(app: App) -> gr.Blocks:
             "device": frame.device,
             "jobs": frame.jobs,
             "queue": frame.queue,
+            "notices": frame.notices,
             "checkpoint": frame.checkpoint,
             "stage": tab.stage,
             "gallery": tab.gallery,
@@ -103,12 +111,15 @@ def make_page(app: App) -> gr.Blocks:
 
 def _make_frame() -> Frame:
     with gr.Row(elem_id="frame"):
-        checkpoint = gr.Dropdown([], label="Stable Diffusion checkpoint", elem_id="setting_sd_model_checkpoint", scale=0)
+        checkpoint = gr.Dropdown(
+            [], label="Stable Diffusion checkpoint", elem_id="setting_sd_model_checkpoint", scale=0
+        )
         refresh = icon_button("refresh", "refresh_sd_model_checkpoint", "Look for checkpoints again")
         device = gr.HTML("", elem_id="device_line", apply_default_css=False)
         jobs = gr.HTML("", elem_id="job_line", apply_default_css=False)
     queue = gr.HTML("", elem_id="queue_panel", apply_default_css=False, js_on_load=_CANCEL_ON_CLICK)
-    return Frame(checkpoint, refresh, device, jobs, queue)
+    notices = gr.HTML("", elem_id="start_notices", apply_default_css=False)
+    return Frame(checkpoint, refresh, device, jobs, queue, notices)
 
 
 def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTab, timer: gr.Timer) -> None:
@@ -119,7 +130,7 @@ def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTa
     def open_page(session: Any, remembered: Any, seen: Seen, selected: int, interrupting: str) -> dict[Any, Any]:
         owner = session if isinstance(session, str) and session else secrets.token_hex(16)
         updates = watch.look(owner, seen, selected, interrupting)
-        values = form.shown_values(remembered, updates[memory.recommended])
+        values = form.shown_values(remembered, json.loads(updates[memory.recommended]))
         updates |= {tab.controls[name]: value for name, value in values.items()}
         return updates | {memory.session: owner, memory.owner: owner}
 
@@ -153,8 +164,8 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
             **_QUIET,
         )
 
-    def follow_model(remembered: Any, recommended: dict[str, Any]) -> list[Any]:
-        values = form.shown_values(remembered, recommended)
+    def follow_model(remembered: Any, recommended: str) -> list[Any]:
+        values = form.shown_values(remembered, json.loads(recommended))
         return [values[name] for name in form.FROM_MODEL]
 
     followers = [tab.controls[name] for name in form.FROM_MODEL]
@@ -180,20 +191,21 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
 def _wire_reading(app: App, memory: Memory, tab: Txt2ImgTab) -> None:
     """Count tokens and show how the prompt is read, while it is typed: the newest text after each answer."""
 
-    def read(prompt: str, steps: float) -> tuple[Markup, Markup]:
-        reading = reading_panel.read(app, prompt, steps)
-        return reading_panel.counter(reading), reading_panel.panel(reading)
+    def read(prompt: str, sampler: str, steps: float | None) -> tuple[Markup, Markup]:
+        reading = reading_panel.read(app, prompt, sampler, steps)
+        return reading_panel.counter(reading), reading_panel.panel(reading, sampler)
 
-    def count(prompt: str, steps: float) -> Markup:
-        return reading_panel.counter(reading_panel.read(app, prompt, steps))
+    def count(prompt: str, sampler: str, steps: float | None) -> Markup:
+        return reading_panel.counter(reading_panel.read(app, prompt, sampler, steps, negative=True))
 
-    steps = tab.controls["steps"]
+    sampler, steps = tab.controls["sampler"], tab.controls["steps"]
     for box, function, outputs in (
         (tab.prompt, read, [tab.prompt.counter, tab.reading]),
         (tab.negative, count, [tab.negative.counter]),
     ):
-        events = [box.text.change, steps.change, memory.recommended.change]  # another model knows other embeddings
-        gr.on(events, function, [box.text, steps], outputs, trigger_mode="always_last", **_QUIET)
+        # another model knows other embeddings, so a change of model counts as a change of the text
+        events = [box.text.change, sampler.change, steps.change, memory.recommended.change]
+        gr.on(events, function, [box.text, sampler, steps], outputs, trigger_mode="always_last", **_QUIET)
 
 
 def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: Frame) -> None:
@@ -208,9 +220,7 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
             return {tab.complaint: fragments.complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
-    tab.generate.click(
-        generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_QUIET
-    )
+    tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_QUIET)
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()
@@ -253,6 +263,4 @@ def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
         return gr.skip()
 
     frame.checkpoint.input(select, frame.checkpoint, frame.checkpoint, **_QUIET)
-    frame.refresh.click(
-        lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET
-    )
+    frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET)

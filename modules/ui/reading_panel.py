@@ -1,5 +1,121 @@
-"""“How this prompt is read”."""
+"""“How this prompt is read”: the pieces of a prompt as chips, what changes from step to step, and notes in words."""
+
 from markupsafe import Markup
-def read(app, prompt, steps): return len(app.tokenizer.encode(prompt))
-def counter(n): return Markup('<span class="count">{}/{}</span>').format(n, 75)
-def panel(n): return Markup("<p>{}</p>").format(n)
+
+from modules.app import App
+from modules.prompts.reading import PartReading, Piece, PromptReading, StepReading, read_prompt
+from modules.samplers.names import find_sampler
+from modules.ui.fragments import NOTHING, join
+
+MOST_CHIPS = 200  # of one part; a prompt of a hundred thousand brackets must not become as many elements
+MOST_STEPS = 40
+
+_BORDER = Markup('<span class="border" role="separator" title="a new chunk of 75 tokens"></span>')
+_CALLS = "This sampler asks the model twice per step: the numbers count its calls."
+
+
+def read(app: App, prompt: str, sampler: str, steps: float | None, negative: bool = False) -> PromptReading:
+    """Read a prompt with the rules and embeddings that a run started now would use."""
+    settings = app.settings
+    return read_prompt(
+        prompt,
+        find_sampler(sampler).total_steps(max(1, int(steps or 1))),
+        app.tokenizer,
+        app.embedding_index(),
+        negative=negative,
+        old_timelines=settings.old_timelines,
+        emphasis=settings.emphasis,
+        comma_backtrack=settings.comma_backtrack,
+        a1111_exact=settings.a1111_exact,
+    )
+
+
+def counter(reading: PromptReading) -> Markup:
+    """“14/75”, and the names of embeddings that were found."""
+    found = join([Markup('<span class="found">{}</span>').format(name) for name in reading.embeddings])
+    count = Markup('<span class="count" title="tokens">{}/{}</span>').format(reading.token_count, reading.target)
+    return found + count
+
+
+def panel(reading: PromptReading, sampler: str) -> Markup:
+    """The whole panel."""
+    several = len(reading.parts) > 1
+    parts = join([_part(part, number, several) for number, part in enumerate(reading.parts, 1)])
+    scheduled = any(len(part.steps) > 1 for part in reading.parts)
+    notes = [*reading.notes, *([_CALLS] if scheduled and find_sampler(sampler).second_order else [])]
+    listed = join([Markup("<li>{}</li>").format(note) for note in notes])
+    return parts + (Markup('<ul class="notes">{}</ul>').format(listed) if notes else NOTHING)
+
+
+def _part(part: PartReading, number: int, several: bool) -> Markup:
+    head = Markup('<p class="quiet">Part {}, weight {}</p>').format(number, _number(part.weight))
+    return (
+        (head if several else NOTHING)
+        + Markup('<div class="chips">{}</div>').format(_chips(part.pieces))
+        + _steps(part.steps)
+    )
+
+
+def _chips(pieces: tuple[Piece, ...]) -> Markup:
+    chips: list[Markup] = []
+    chunk: int | None = 0
+    for piece in pieces[:MOST_CHIPS]:
+        if piece.kind == "break":
+            chips.append(_BORDER)
+            chunk = None  # the next piece lies in a new chunk, and the border is drawn
+            continue
+        if chunk is not None and piece.chunk not in (None, chunk):
+            chips.append(_BORDER)
+        chunk = chunk if piece.chunk is None else piece.chunk
+        chips.append(_chip(piece))
+    if len(pieces) > MOST_CHIPS:
+        chips.append(Markup('<span class="quiet">… and {} more</span>').format(len(pieces) - MOST_CHIPS))
+    return join(chips)
+
+
+def _chip(piece: Piece) -> Markup:
+    """Weight shows as ink: 1 is plain, 1.5 and more full, below 1 pale. A lone comma needs no chip."""
+    shown = piece.text.strip()
+    if not any(sign.isalnum() for sign in shown):
+        return Markup('<span class="quiet">{}</span>').format(shown)
+    ink = round(max(0.0, min(1.0, (piece.weight - 1) * 2)) * 100)
+    weight = Markup("<b>{}</b>").format(_number(piece.weight)) if piece.weight != 1 else NOTHING
+    return Markup('<span class="chip {}{}" style="--ink:{}%">{}{}</span>').format(
+        piece.kind, " pale" if piece.weight < 1 else "", ink, _content(piece, shown), weight
+    )
+
+
+def _content(piece: Piece, shown: str) -> Markup:
+    match piece.kind:
+        case "alternation":
+            return join([_option(option) for option in piece.options], " <i>⇄</i> ")
+        case "edit":
+            after = Markup(" <i>after step {}</i>").format(piece.step)
+            return join([_option(option) for option in piece.options], " <i>→</i> ") + after
+        case "embedding":
+            vectors = "1 vector" if piece.vectors == 1 else f"{piece.vectors} vectors"
+            return Markup('{} <i title="embedding">{}</i>').format(shown, vectors)
+        case _:
+            return Markup("{}").format(shown)
+
+
+def _option(text: str) -> Markup:
+    return Markup("{}").format(text.strip()) if text.strip() else Markup("<i>nothing</i>")
+
+
+def _steps(steps: tuple[StepReading, ...]) -> Markup:
+    if len(steps) < 2:
+        return NOTHING
+    rows = [
+        Markup("<li><span>{}</span>{}</li>").format(
+            f"{step.first}–{step.last}" if step.last > step.first else step.first, step.text
+        )
+        for step in steps[:MOST_STEPS]
+    ]
+    if len(steps) > MOST_STEPS:
+        rows.append(Markup('<li><span>…</span><i class="quiet">and so on, to step {}</i></li>').format(steps[-1].last))
+    return Markup('<ol class="steps" aria-label="Step by step">{}</ol>').format(join(rows))
+
+
+def _number(weight: float) -> str:
+    return f"{weight:.3g}"

@@ -4,7 +4,6 @@ A page asks twice a second and sends only what changed since its last look. So a
 phone shows the same truth at its first look.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ class Screen:
         return self.model.status is ModelStatus.READY
 
     @property
-    def recommended(self) -> Mapping[str, Any]:
+    def recommended(self) -> dict[str, Any]:
         """Form values that suit the model: its native size, and what its maker recommends."""
         width, height = self.model.native_size
         return {"width": width, "height": height, **self.model.recommended} if self.is_ready else {}

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
-from markupsafe import Markup
 
 from modules.app import App
 from modules.flags import Flags
@@ -41,10 +40,10 @@ def make_server(app: App) -> FastAPI:
         max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         pwa=False,
+        enable_monitoring=False,
         theme=make_theme(),
-        css_paths=STYLE_SHEET,
         js=SCRIPT.read_text(encoding="utf-8"),
-        head=Markup('<meta name="webui-theme" content="{}">').format(app.flags.theme or ""),
+        head=_head(app.flags),
     )
     is_open = app.flags.listen or app.flags.server_name is not None
     server.add_middleware(Guard, names=_names(app.flags), any_address=is_open, logins=app.flags.logins)
@@ -97,6 +96,12 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
         self.signal = sig
         super().handle_exit(sig, frame)
+
+
+def _head(flags: Flags) -> str:
+    """The style sheet as it is, which Gradio's `css` would rewrite and break at media queries; and the wished look."""
+    style = STYLE_SHEET.read_text(encoding="utf-8")
+    return f'<meta name="webui-theme" content="{flags.theme or ""}"><style>{style}</style>'
 
 
 def _names(flags: Flags) -> set[str]:

@@ -5,11 +5,11 @@ Neutral greys, one accent, the system's own fonts, corners of 8 px, distances in
 
 from pathlib import Path
 
-import gradio as gr
+from gradio.themes import Base, Color, Font, Size, colors, sizes
 
 STYLE_SHEET = Path(__file__).with_name("style.css")
 
-_ACCENT = gr.themes.Color(
+_ACCENT = Color(
     c50="#f1f3fd",
     c100="#e2e6fb",
     c200="#c9d0f7",
@@ -25,17 +25,17 @@ _ACCENT = gr.themes.Color(
 )
 
 
-def make_theme() -> gr.themes.Base:
+def make_theme() -> Base:
     """The theme of all pages, for light and dark."""
-    theme = gr.themes.Base(
+    theme = Base(
         primary_hue=_ACCENT,
         secondary_hue=_ACCENT,
-        neutral_hue=gr.themes.colors.zinc,
-        font=[gr.themes.Font(name) for name in ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")],
-        font_mono=[gr.themes.Font(name) for name in ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")],
-        text_size=gr.themes.sizes.text_sm,
-        spacing_size=gr.themes.sizes.spacing_sm,
-        radius_size=gr.themes.Size("2px", "4px", "6px", "8px", "8px", "8px", "8px", name="radius_8"),
+        neutral_hue=colors.zinc,
+        font=[Font(name) for name in ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")],
+        font_mono=[Font(name) for name in ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")],
+        text_size=sizes.text_sm,
+        spacing_size=sizes.spacing_sm,
+        radius_size=Size("2px", "4px", "6px", "8px", "8px", "8px", "8px", name="radius_8"),
     )
     return theme.set(
         body_background_fill="#fafafa",

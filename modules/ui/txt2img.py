@@ -55,12 +55,10 @@ def make_tab() -> Txt2ImgTab:
     """Build the tab inside the Blocks that is open."""
     with gr.Column(elem_id="txt2img_layout"):
         with gr.Column(elem_id="txt2img_prompts"):
-            prompt = _prompt_box("prompt", "txt2img_prompt", "txt2img_token_counter", PLACEHOLDER)
+            prompt = _prompt_box("prompt", "txt2img_token_counter", PLACEHOLDER)
             with gr.Accordion("How this prompt is read", open=False, elem_id="txt2img_reading"):
                 reading = _html("txt2img_reading_panel")
-            negative = _prompt_box(
-                "negative_prompt", "txt2img_neg_prompt", "txt2img_negative_token_counter", NEGATIVE_PLACEHOLDER
-            )
+            negative = _prompt_box("negative_prompt", "txt2img_negative_token_counter", NEGATIVE_PLACEHOLDER)
         with gr.Column(elem_id="txt2img_actions"):
             generate = gr.Button("Generate", variant="primary", elem_id="txt2img_generate", interactive=False)
             interrupt = gr.Button("Interrupt", elem_id="txt2img_interrupt", interactive=False)
@@ -84,8 +82,8 @@ def make_tab() -> Txt2ImgTab:
             infotext = _html("html_info_txt2img")
         with gr.Column(elem_id="txt2img_fields"):
             with gr.Row():
-                sampler = _dropdown("sampler", "txt2img_sampling")
-                schedule = _dropdown("schedule", "txt2img_scheduler")
+                sampler = _dropdown("sampler")
+                schedule = _dropdown("schedule")
                 steps = _slider("steps")
             with gr.Row(elem_id="txt2img_size"):
                 width = _slider("width")
@@ -132,10 +130,14 @@ def make_tab() -> Txt2ImgTab:
     )
 
 
-def _prompt_box(field: str, elem_id: str, counter_id: str, placeholder: str) -> PromptBox:
+def _prompt_box(field: str, counter_id: str, placeholder: str) -> PromptBox:
     with gr.Column(elem_classes="prompt_box"):
         text = gr.Textbox(
-            label=params.control(field).label, lines=3, max_lines=3, placeholder=placeholder, elem_id=elem_id
+            label=params.control(field).label,
+            lines=3,
+            max_lines=3,
+            placeholder=placeholder,
+            elem_id=form.element_id(field),
         )
         return PromptBox(text, _html(counter_id))
 
@@ -151,19 +153,21 @@ def _slider(field: str) -> gr.Slider:
         step=control.step,
         label=control.label,
         info=control.info or None,
-        elem_id=f"txt2img_{field}",
+        elem_id=form.element_id(field),
         buttons=[],
     )
 
 
-def _dropdown(field: str, elem_id: str) -> gr.Dropdown:
+def _dropdown(field: str) -> gr.Dropdown:
     control = params.control(field)
     return gr.Dropdown(
-        form.CHOICES[field], value=params.default(field), label=control.label, elem_id=elem_id, info=control.info or None
+        form.CHOICES[field],
+        value=params.default(field),
+        label=control.label,
+        info=control.info or None,
+        elem_id=form.element_id(field),
     )
 
 
 def _html(elem_id: str) -> gr.HTML:
     return gr.HTML("", elem_id=elem_id, apply_default_css=False)
-
-

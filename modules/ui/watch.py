@@ -1,6 +1,7 @@
 """From a `Screen` to the components of one tab: what each of them shows, and sending only what has changed."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,15 +74,16 @@ class Watch:
             "device": fragments.device_line(screen),
             "jobs": fragments.job_line(screen),
             "queue": fragments.queue_list(screen.queue),
+            "notices": fragments.paragraphs(screen.notices),
             "stage": fragments.stage(screen, MODELS_FOLDER),
             "gallery": tuple(str(picture.path) for picture in pictures),
-            "log": fragments.log(screen, shown, self.app.paths.data, is_running and run.id == interrupting),
+            "log": fragments.log(screen, shown, self.app.paths.data, run is not None and run.id == interrupting),
             "infotext": fragments.infotext(shown),
             "generate": screen.is_ready,
             "interrupt": is_running,
             "skip": is_running,
             "checkpoint": (screen.model.checkpoint, screen.model.status, screen.model.sentence),
-            "recommended": screen.recommended,
+            "recommended": json.dumps(screen.recommended),
             "timer": BUSY if screen.queue or screen.model.status is ModelStatus.LOADING else IDLE,
         }
 

@@ -34,8 +34,15 @@ class StandIn(App):
         failing: runs end with a sentence instead of a picture.
     """
 
-    def __init__(self, data: Path, pace: float | None = 0.0, failing: bool = False, loading: float = 0.0, flags: Flags = Flags()):
-        super().__init__(Paths(data), Settings(), flags)
+    def __init__(
+        self,
+        data: Path,
+        pace: float | None = 0.0,
+        failing: bool = False,
+        loading: float = 0.0,
+        flags: Flags | None = None,
+    ):
+        super().__init__(Paths(data), Settings(), flags or Flags())
         self.pace = pace
         self.failing = failing
         self.loading = loading
@@ -87,7 +94,8 @@ class StandIn(App):
     def _save(self, params: Txt2ImgParams, index: int, seed: int, incomplete: bool) -> Event:
         path = self.paths.txt2img_images / "2026-01-02" / f"{index:05}-{seed}-{len(self.jobs.jobs())}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = f"{params.prompt}\nSteps: {params.steps}, CFG scale: {params.cfg_scale}, Seed: {seed}, Size: {params.width}x{params.height}"
+        size = f"{params.width}x{params.height}"
+        text = f"{params.prompt}\nSteps: {params.steps}, CFG scale: {params.cfg_scale}, Seed: {seed}, Size: {size}"
         image = Image.linear_gradient("L").resize((params.width, params.height)).convert("RGB")
         path.write_bytes(_png(image, text))
         return ImageDone(path, text, index, seed, incomplete)
