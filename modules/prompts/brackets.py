@@ -11,7 +11,7 @@ from lark import Token
 from lark.lexer import Lexer
 
 _LEXEME = re.compile(r"(?:[^\\()\[\]:|]+|\\[^\n])+|[\\()\[\]:|]")
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*", re.ASCII)
 
 
 class NotScheduled(Exception):

@@ -4,7 +4,7 @@ import re
 import sys
 
 _AND = re.compile(r"\bAND\b")
-_WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+))")
+_WEIGHT = re.compile(r"\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+))")
 
 
 def parse_composition(text: str, a1111_exact: bool = False) -> list[tuple[str, float]]:

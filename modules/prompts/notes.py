@@ -16,8 +16,8 @@ MOST_NOTES = 12
 
 _EXCERPT = 24  # characters quoted from a prompt
 _ODD_WEIGHT = re.compile(r":\s*(?P<weight>[+-]?[.\d][^\\()\[\]:]*)\)")
-_WEIGHT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)\s*")
-_NO_STEP = re.compile(r"(?<!\\)\[[^\\()\[\]|:]*:[^\\()\[\]|]*\]")
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)\s*")
+_NO_STEP = re.compile(r"(?<!\\)\[[^\\()\[\]|:]*:(?P<ending>[^\\()\[\]|]*)\]")
 
 
 def tag_note(tag: Tag) -> str:
@@ -65,9 +65,11 @@ def attention_notes(text: str, reading: AttentionReading) -> Iterator[str]:
         before = text[max(0, position - _EXCERPT) : position + 1]
         yield f"The last bracket of “{before}” closes nothing and is read as text."
     for found in _ODD_WEIGHT.finditer(text):
-        if not _WEIGHT.fullmatch(found["weight"]):
+        if not _NUMBER.fullmatch(found["weight"]):
             yield f"{_quoted(found['weight'])} is no weight and is read as text. Write a number such as 1.2."
     for found in _NO_STEP.finditer(text):
+        if _NUMBER.fullmatch(found["ending"].rpartition(":")[2]):
+            continue  # an edit in a prompt whose scheduling is ignored, or one part too many
         yield f"{_quoted(found.group())} has no step to change at and only weighs less. Write [from:to:0.5] to edit."
     for fragment, weight in reading.fragments:
         if fragment == BREAK[0] and weight != BREAK[1]:
