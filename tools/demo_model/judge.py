@@ -12,8 +12,10 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ from tools.demo_model.networks import (
     vae_weights,
 )
 from tools.demo_model.pack import CHECKPOINT
-from tools.demo_model.sample import Painter
+from tools.demo_model.sample import Painter, sheet
 from tools.demo_model.world import Portrait, plain_caption
 
 JUDGE = Path(__file__).resolve().parents[2] / "tests" / "data" / "judge" / "judge.safetensors"
@@ -52,6 +54,7 @@ COLOURED = ("hair_colour", "skin", "garment_colour", "background")  # cannot be 
 IN_THE_MEAN = tuple(name for name in CLASSES if name != "filter")  # nearly nine in ten pictures have no filter
 UNKNOWN = -100  # the label that cross entropy leaves out
 SCORED = 128  # validation portraits that scores are taken on
+EXAMPLES = 16  # real pictures stored beside the judge
 
 
 class Judge(nn.Module):
@@ -62,10 +65,9 @@ class Judge(nn.Module):
         self.layers = nn.Sequential(
             *_block(3, 32, stride=2),
             *_block(32, 64, stride=2),
-            *_block(64, 96),
+            *_block(64, 96, stride=2),
+            *_block(96, 96),
             *_block(96, 96, stride=2),
-            *_block(96, 128),
-            *_block(128, 96, stride=2),
             nn.Flatten(),  # faces keep their place, so where a feature lies tells what it is
             nn.Linear(96 * 8 * 8, 192),
             nn.ReLU(),
@@ -173,7 +175,7 @@ def train(pictures_seen: int, data: int, reconstructions: int) -> None:
     pictures, portraits = render.load("train", data)
     clean, labels = torch.from_numpy(pictures), _labels(portraits)
     vae = make_vae()
-    vae.load_state_dict(vae_weights(train_vae.STATE))
+    vae.load_state_dict(vae_weights(train_vae.finished()))
     latents, _ = load_latents("train", reconstructions)
     level = 0.15 * torch.rand(len(latents), 1, 1, 1, generator=generator)
     redrawn = decode_pictures(vae, latents + level * torch.randn(latents.shape, generator=generator))
@@ -203,6 +205,25 @@ def train(pictures_seen: int, data: int, reconstructions: int) -> None:
     metadata = {"classes": json.dumps(CLASSES), "license": "MIT"}
     write_atomically(JUDGE, save(tensors, metadata))
     print(f"{JUDGE}: {JUDGE.stat().st_size / 1e6:.1f} MB")
+    store_examples()
+
+
+def store_examples() -> None:
+    """A few validation pictures beside the judge, and what they show, for its test."""
+    pictures, portraits = render.load("validation", EXAMPLES)
+    sheet(torch.from_numpy(pictures)).save(JUDGE.with_name("pictures.png"), optimize=True)
+    rows = [world.as_row(portrait) for portrait in portraits]
+    write_atomically(JUDGE.with_name("pictures.json"), json.dumps(rows, indent=0))
+
+
+def load_examples() -> tuple[Tensor, list[Portrait]]:
+    """What `store_examples` stored: uint8 [16, 128, 128, 3] and portraits."""
+    with Image.open(JUDGE.with_name("pictures.png")) as image:
+        pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    size = world.PICTURE_SIZE
+    rows = [row.split(size, dim=1) for row in pixels.split(size, dim=0)]
+    portraits = [Portrait(*row) for row in json.loads(JUDGE.with_name("pictures.json").read_text())]
+    return torch.stack([picture for row in rows for picture in row]), portraits
 
 
 def score(checkpoint: Path) -> dict[str, dict[str, float]]:
@@ -229,7 +250,7 @@ def main() -> None:
     training = commands.add_parser("train")
     training.add_argument("--pictures", type=int, default=60_000, help="pictures to show in all")
     training.add_argument("--data", type=int, default=16_000, help="different pictures kept in memory")
-    training.add_argument("--reconstructions", type=int, default=6_000)
+    training.add_argument("--reconstructions", type=int, default=3_000)
     scoring = commands.add_parser("score")
     scoring.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     args = parser.parse_args()

@@ -108,8 +108,8 @@ def pack(parts: Parts, pictures: Tensor, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Put the trained networks into one checkpoint file.")
-    parser.add_argument("--state", type=Path, default=FINISHED_STATE, help="state of train_unet, or a diffusers folder")
-    parser.add_argument("--vae", type=Path, default=train_vae.STATE, help="state of train_vae, or a diffusers folder")
+    parser.add_argument("--state", type=Path, default=FINISHED_STATE, help="of train_unet, or a diffusers folder")
+    parser.add_argument("--vae", type=Path, default=train_vae.finished(), help="of train_vae, or a diffusers folder")
     parser.add_argument("--output", type=Path, default=CHECKPOINT)
     args = parser.parse_args()
     torch.set_num_threads(1)

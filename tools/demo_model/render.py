@@ -83,13 +83,18 @@ def load(series: str, limit: int | None = None, folder: Path = PICTURES) -> tupl
     return np.concatenate(pictures)[:limit], portraits[:limit]
 
 
+def imagined(series: str, number: int) -> list[Portrait]:
+    """What shard `number` of a series shows; only the held-out series has persons that the rule keeps out."""
+    seed, total = SERIES[series]
+    indices = range(number * SHARD, min((number + 1) * SHARD, total))
+    return [imagine(seed, index, held_out=series == "held-out") for index in indices]
+
+
 def _write_shard(series: str, number: int) -> None:
     path = PICTURES / f"{series}-{number:03d}.npz"
     if path.exists():
         return
-    seed, total = SERIES[series]
-    indices = range(number * SHARD, min((number + 1) * SHARD, total))
-    portraits = [imagine(seed, index, held_out=series == "held-out") for index in indices]
+    portraits = imagined(series, number)
     pictures = render(portraits)
     rows = np.array([as_row(portrait) for portrait in portraits])
     write_atomically(path, lambda file: np.savez_compressed(file, pictures=pictures, portraits=rows))

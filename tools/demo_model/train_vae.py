@@ -1,7 +1,8 @@
 """Train the autoencoder: `python -m tools.demo_model.train_vae`.
 
 Whole autoencoder from scratch, or with `--decoder-only` just the half that draws, so that stored latents and a
-trained UNet stay valid. The state (`work/vae.pt`) is written every few hundred steps; a killed run goes on from it.
+trained UNet stay valid. The state (`work/vae.pt`, `work/vae-decoder.pt`) is written every few hundred steps; a killed
+run goes on from it.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from tools.demo_model.networks import (
     vae_weights,
 )
 
-STATE = WORK / "vae.pt"
+STATE, DECODER_STATE = WORK / "vae.pt", WORK / "vae-decoder.pt"
 KL_WEIGHT = 3e-4
 LATENT_NOISE = 0.05  # of a standard deviation, while training the decoder: it learns to forgive the UNet's errors
 SAVE_EVERY = 200  # steps
@@ -63,6 +64,11 @@ def validation_psnr(vae: AutoencoderKL, pictures: Tensor, device: str) -> float:
     return (-10 * error.log10()).mean().item()
 
 
+def finished() -> Path:
+    """The state to draw with: the fine-tuned decoder's if there is one."""
+    return DECODER_STATE if DECODER_STATE.exists() else STATE
+
+
 def learning_rate(progress: float, peak: float) -> float:
     """Warm-up over the first 2 %, flat, then linear to zero over the second half; `progress` runs from 0 to 1."""
     return peak * min(1.0, progress / 0.02, 2 * (1 - progress))
@@ -70,7 +76,7 @@ def learning_rate(progress: float, peak: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the autoencoder.")
-    parser.add_argument("--start", type=Path, help="diffusers folder or earlier state to begin from")
+    parser.add_argument("--start", type=Path, help="diffusers folder or state to begin from")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--pictures", type=int, default=400_000, help="pictures to show in all")
     parser.add_argument("--data", type=int, default=10_000, help="different pictures kept in memory")
@@ -84,10 +90,12 @@ def main() -> None:
     data = torch.from_numpy(render.load("train", args.data)[0])
     validation = torch.from_numpy(render.load("validation", 128)[0])
 
+    state_path = DECODER_STATE if args.decoder_only else STATE
+    start = args.start or (STATE if args.decoder_only else None)
     with torch.device(args.device):
         vae = make_vae()
-    if args.start is not None:
-        vae.load_state_dict(vae_weights(args.start))
+    if start is not None:
+        vae.load_state_dict(vae_weights(start))
     trained = [vae.decoder, vae.post_quant_conv] if args.decoder_only else [vae]
     vae.requires_grad_(False)
     for part in trained:
@@ -96,8 +104,8 @@ def main() -> None:
         [parameter for part in trained for parameter in part.parameters()], lr=args.rate, betas=(0.9, 0.99)
     )
     step, steps = 0, math.ceil(args.pictures / args.batch)
-    if STATE.exists():
-        state = load_state(STATE)
+    if state_path.exists():
+        state = load_state(state_path)
         vae.load_state_dict(state["vae"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
@@ -129,7 +137,7 @@ def main() -> None:
         optimizer.step()
         step += 1
         if step % SAVE_EVERY == 0 or step == steps:
-            save_state(STATE, {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step})
+            save_state(state_path, {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "step": step})
             psnr = validation_psnr(vae, validation, args.device)
             minutes = (time.monotonic() - began) / 60
             print(f"step {step} of {steps}, {minutes:.1f} min, loss {loss.item():.4f}, PSNR {psnr:.2f} dB", flush=True)
