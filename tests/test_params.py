@@ -1,0 +1,120 @@
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from modules import params
+from modules.errors import ParameterError
+from modules.params import Control, Txt2ImgParams
+
+FIELDS = dataclasses.fields(Txt2ImgParams)
+NUMBERS = [field.name for field in FIELDS if type(field.default) in (int, float)]
+TEXTS = [field.name for field in FIELDS if type(field.default) is str]
+SWITCHES = [field.name for field in FIELDS if type(field.default) is bool]
+CHOICES = [name for name in TEXTS if params.control(name).choices]
+
+
+def taken(name: str, value: Any) -> Any:
+    """What a form with this value makes of it."""
+    return getattr(Txt2ImgParams(**{name: value}), name)
+
+
+def refused(name: str, value: object) -> str:
+    """The sentence that a form with this value gets."""
+    with pytest.raises(ParameterError) as error:
+        taken(name, value)
+    assert error.value.field == name
+    sentence = str(error.value)
+    assert sentence.startswith(params.control(name).label.split(",")[0]) or name in sentence.lower()
+    assert sentence.endswith(".")
+    assert len(sentence) < 300
+    return sentence
+
+
+def bounds(name: str) -> tuple[float, float]:
+    control = params.control(name)
+    assert control.minimum is not None
+    assert control.maximum is not None
+    return control.minimum, control.maximum
+
+
+def test_defaults_are_valid():
+    made = Txt2ImgParams()
+    assert [getattr(made, field.name) for field in FIELDS] == [params.default(field.name) for field in FIELDS]
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_each_field_is_a_control_with_its_own_label(field):
+    control = params.control(field.name)
+    assert isinstance(control, Control)
+    assert [other.name for other in FIELDS if params.control(other.name).label == control.label] == [field.name]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_ends_of_the_range_are_inside(name):
+    for end in bounds(name):
+        assert taken(name, end) == end
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_values_beyond_the_range_are_refused(name):
+    low, high = bounds(name)
+    for value in (low - 1, high + 1):
+        assert "outside" in refused(name, value)
+
+
+@pytest.mark.parametrize("value", [None, "20", "", [20], {"value": 20}, True, 2 + 0j])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_no_number_is_refused(name, value):
+    assert "number" in refused(name, value)
+
+
+@pytest.mark.parametrize("value", [1e309, -1e309, math.nan])
+def test_infinity_and_nan_are_refused(value):
+    refused("cfg_scale", value)
+    for name in NUMBERS:
+        if name != "cfg_scale":
+            assert "whole number" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, ["a"], {"a": 1}, b"a"])
+def test_what_is_no_text_is_refused(name, value):
+    assert "text" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", [None, 1, 0, "true", "", []])
+def test_what_is_no_switch_is_refused(name, value):
+    assert "yes or no" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_are_closed(name):
+    for choice in params.control(name).choices:
+        assert taken(name, choice) == choice
+    for value in ("", "<script>", params.control(name).choices[0].upper() + "x"):
+        assert "choose one of" in refused(name, value)
+
+
+@pytest.mark.parametrize("name", ["width", "height"])
+def test_sizes_are_multiples_of_eight(name):
+    assert taken(name, 520) == 520
+    for value in (513, 519):
+        assert "multiple of 8" in refused(name, value)
+
+
+@pytest.mark.parametrize("prompt", ["", "\x00", "\ud800", "((((", "<b>", "😀" * 10_000, "a" * 100_000])
+def test_every_text_is_a_prompt(prompt):
+    assert Txt2ImgParams(prompt=prompt, negative_prompt=prompt).prompt == prompt
+
+
+def test_a_long_value_is_cut_in_the_sentence():
+    refused("emphasis", "x" * 100_000)
+    refused("steps", "x" * 100_000)
+
+
+def test_nothing_changes_once_it_is_made():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Txt2ImgParams().steps = 3  # pyright: ignore[reportAttributeAccessIssue] (that is what is tested)
