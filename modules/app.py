@@ -5,36 +5,40 @@ torch; a front end reads `model_state` and asks for jobs. Importing this module 
 `start()` returns at once.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import gc
 import logging
 import sys
+import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
-from modules.errors import ModelMissing, ParameterError, WebuiError
-from modules.events import Status
+from modules.errors import ModelMissing, ParameterError, StorageError, WebuiError
+from modules.events import Noticed, Request, Status
 from modules.files import sweep_temporaries
+from modules.flags import Flags
 from modules.jobs import Job, JobQueue, Work
+from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
+from modules.model.hashes import HashCache
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
-from modules.samplers.names import resolve
+from modules.samplers import names
 from modules.settings import Settings, load_settings, save_settings
 
 if TYPE_CHECKING:  # these bring torch
     from modules.embeddings.database import EmbeddingDatabase
-    from modules.flags import Flags
-    from modules.model.checkpoint import Checkpoint
+    from modules.model.conditioning import Conditioner
     from modules.model.model import SDModel
 
 LOG_BYTES = 2_000_000  # of each of three files
+
+_log = logging.getLogger(__name__)
 
 
 class ModelStatus(StrEnum):
@@ -69,12 +73,18 @@ class ModelState:
 class App:
     """Everything a front end may ask for.
 
+    Args:
+        settings: None reads them from the data folder.
+
     Attributes:
         paths, flags: as the server was started.
         settings: what the user chose; replaced by `change_settings`.
         notices: sentences about the start, for the page: a damaged settings file, a value without meaning.
         jobs: the queue of all long work.
         model_state: see `ModelState`.
+
+    Raises:
+        SettingsError: the settings file is there and cannot be opened.
     """
 
     def __init__(self, paths: Paths, settings: Settings | None, flags: Flags):
@@ -86,9 +96,10 @@ class App:
         self.settings = settings
         self.jobs = JobQueue(free_memory=_free_memory)
         self.model_state = ModelState(ModelStatus.LOADING, "The model is loaded in a moment.")
-        self._model: SDModel | None = None
+        self._lock = threading.Lock()  # between the worker and the thread that hashes
+        self._hashes = HashCache(paths.hash_cache)
         self._embeddings: EmbeddingDatabase | None = None
-        self._checkpoints: list[Checkpoint] = []
+        self._conditioner: Conditioner | None = None
         self._log_handler: logging.Handler | None = None
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -132,59 +143,69 @@ class App:
             ParameterError: no such sampler or schedule.
             JobBusy: the queue is full.
         """
-        resolve(params.sampler, params.schedule)
+        names.find(params.sampler, params.schedule)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
         return self.jobs.submit(title, self._txt2img(params), owner)
 
     def select_checkpoint(self, title: str, owner: str = "") -> Job:
         """Queue the change to another checkpoint. If its file cannot be used, the model in use stays.
 
+        Args:
+            title: or file name, or hash.
+
         Raises:
-            ParameterError: no checkpoint has this title.
+            ParameterError: no checkpoint is called so.
             JobBusy: the queue is full.
         """
-        checkpoint = self._find_checkpoint(title)
+        checkpoint = choose(self.checkpoints(), title)
         if checkpoint is None:
             raise ParameterError("checkpoint", f"There is no checkpoint “{title}”: press refresh, or choose another.")
-        return self.jobs.submit(f"Loading {checkpoint.name}", self._switch(checkpoint), owner)
+        return self.jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
 
-    def _txt2img(self, params: Txt2ImgParams) -> Work:
-        if self._model is None or self._embeddings is None:
-            raise ModelMissing(self.model_state.sentence)
-        from modules.generation.txt2img import OutputFolders, txt2img
+    # --- what the page shows without torch --------------------------------------------------------------------------
 
-        outputs = OutputFolders.of(self.paths, self.settings)
-        yield from txt2img(self._model, self._embeddings, params, outputs)
-
-    # --- what the page shows while typing: no torch -----------------------------------------------------------------
+    def checkpoints(self) -> list[Checkpoint]:
+        """All checkpoints in the folders, looked up afresh; titles carry a hash as soon as it is known."""
+        found = find_checkpoints(self.paths.checkpoint_folders, self._hashes)
+        first = self.flags.ckpt
+        if first and first.exists() and first.resolve() not in {checkpoint.path.resolve() for checkpoint in found}:
+            sha256 = self._hashes.known([first]) if first.is_file() else None
+            found.insert(0, Checkpoint(first, first.name, sha256 or ""))
+        return found
 
     @property
     def tokenizer(self) -> ClipTokenizer:
+        """The tokenizer of every model that can be loaded."""
         return clip_tokenizer()
 
     @property
-    def embeddings(self) -> EmbeddingDatabase | None:
+    def embeddings(self) -> "EmbeddingDatabase | None":
         """The folder of embeddings; None until torch is loaded."""
         return self._embeddings
 
     def embedding_index(self) -> EmbeddingIndex:
         """The embeddings that fit the model in use; none while there is no model."""
-        if self._model is None or self._embeddings is None:
+        conditioner = self._conditioner
+        if conditioner is None:
             return EmbeddingIndex({}, self.tokenizer)
-        return self._embeddings.index(self._model.width, self.tokenizer)
+        return conditioner.embeddings.index(conditioner.model.width, self.tokenizer)
 
-    # --- the model: worker thread only ------------------------------------------------------------------------------
+    # --- the worker's part ------------------------------------------------------------------------------------------
 
-    def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints in the folders, looked up afresh; titles carry a hash as soon as it is known."""
-        from modules.model.checkpoint import find_checkpoints
+    def _txt2img(self, params: Txt2ImgParams) -> Work:
+        if self._conditioner is None:
+            raise ModelMissing(self.model_state.sentence)
+        from modules.generation.outputs import OutputFolder
+        from modules.generation.txt2img import txt2img
 
-        return find_checkpoints(self.paths.checkpoint_folders)
-
-    def _find_checkpoint(self, title: str) -> Checkpoint | None:
-        return next(
-            (checkpoint for checkpoint in self.checkpoints() if title in (checkpoint.title, checkpoint.name)), None
+        outputs = OutputFolder(
+            self.paths.txt2img_images,
+            self.paths.txt2img_grids,
+            self.settings.save_grid,
+            self.settings.grid_rows,
+            self.settings.grid_without_gaps,
         )
+        yield from txt2img(self._conditioner, params, outputs)
 
     def _first_work(self) -> Work:
         yield Status("loading PyTorch")
@@ -195,44 +216,88 @@ class App:
                 sweep_temporaries(folder)
             self._embeddings = EmbeddingDatabase([self.paths.embeddings])
             self._embeddings.refresh()
-            checkpoint = self._find_checkpoint(self.settings.checkpoint) or next(iter(self.checkpoints()), None)
-            if checkpoint is None:
-                folder = self.paths.checkpoint_folders[0]
-                raise ModelMissing(
-                    f"There is no model: put a .safetensors file into {folder.name}, then press refresh."
-                )
+            checkpoint = self._first_checkpoint()
         except Exception as error:
-            self.model_state = ModelState(ModelStatus.FAILED, _sentence(error))
+            self._put(None, ModelState(ModelStatus.FAILED, _sentence(error)))
             raise
         yield from self._switch(checkpoint)
 
+    def _first_checkpoint(self) -> Checkpoint:
+        """The one named by `--ckpt`, else the one used last, else the first."""
+        checkpoints = self.checkpoints()
+        if not checkpoints:
+            folder = self.paths.checkpoint_folders[0]
+            raise ModelMissing(f"There is no model: put a .safetensors file into {folder.name}, then press refresh.")
+        wanted = str(self.flags.ckpt or self.settings.checkpoint)
+        found = choose(checkpoints, wanted) if wanted else None
+        if wanted and not found:
+            self.notices.append(f"The checkpoint “{wanted}” is not there any more: {checkpoints[0].name} is used.")
+        return found or checkpoints[0]
+
+    def _select(self, checkpoint: Checkpoint) -> Work:
+        yield from self._switch(checkpoint)
+        try:
+            self.change_settings(checkpoint=self.model_state.checkpoint)
+        except StorageError as error:
+            yield Noticed(f"The choice holds until the server ends: {error}")
+
     def _switch(self, checkpoint: Checkpoint) -> Work:
         """Judge the file while the old model is in use; only a file that looks right makes it go."""
-        before, old = self.model_state, self._model and self._model.checkpoint
-        self.model_state = ModelState(ModelStatus.LOADING, f"Loading {checkpoint.name}.", checkpoint.title)
-        yield Status(f"loading {checkpoint.name}")
-        from modules.model.checkpoint import judge
-
+        conditioner = self._conditioner
+        old = conditioner.model.checkpoint if conditioner else None
+        request = yield Status(f"loading {checkpoint.name}")
+        if request is Request.INTERRUPT:
+            return
+        self._put(conditioner, ModelState(ModelStatus.LOADING, f"Loading {checkpoint.name}.", checkpoint.title))
+        del conditioner  # or the old model could not go
         try:
             judge(checkpoint.path)
-            self._model = None
+            self._put(None, self.model_state)
             _free_memory()  # before the new one needs the room
             self._load(checkpoint)
         except Exception as error:
-            if old and self._model is None:
-                self._load(old)
-            status = ModelStatus.READY if self._model else ModelStatus.FAILED
-            self.model_state = dataclasses.replace(before, status=status, sentence=_sentence(error))
+            sentence = _sentence(error)
+            if self._conditioner is None:
+                self._put(None, ModelState(ModelStatus.FAILED, sentence))
+                traceback.clear_frames(error.__traceback__)  # they hold what was loaded of the new model
+                if old:
+                    self._load(old)
+            kept = self._conditioner
+            if kept:
+                self._put(kept, dataclasses.replace(_ready(kept.model), sentence=sentence))
             raise
 
     def _load(self, checkpoint: Checkpoint) -> None:
+        from modules.model.conditioning import Conditioner
         from modules.model.device import DevicePolicy
         from modules.model.loader import load_model
 
-        self._model = model = load_model(checkpoint, DevicePolicy.chosen(self.flags))
-        self.model_state = ModelState(
-            ModelStatus.READY, "", checkpoint.title, model.device_line, model.native_size, model.recommended
-        )
+        assert self._embeddings is not None, "made before the first model"
+        model = load_model(checkpoint, DevicePolicy.chosen(self.flags))
+        self._put(Conditioner(model, self._embeddings), _ready(model))
+        if not checkpoint.sha256:
+            threading.Thread(target=self._hash, args=(checkpoint,), name="hashing", daemon=True).start()
+
+    def _hash(self, checkpoint: Checkpoint) -> None:
+        """Compute a missing hash, which takes seconds for gigabytes, and let the model in use know it."""
+        from modules.model.conditioning import Conditioner
+
+        try:
+            hashed = ensure_hash(checkpoint, self._hashes)
+        except OSError as error:
+            _log.warning("The hash of %s is not known: %s", checkpoint.name, error)
+            return
+        with self._lock:
+            now = self._conditioner
+            if now is None or now.model.checkpoint != checkpoint:
+                return  # another model by now
+            self._conditioner = Conditioner(dataclasses.replace(now.model, checkpoint=hashed), now.embeddings)
+            if self.model_state.checkpoint == checkpoint.title:
+                self.model_state = dataclasses.replace(self.model_state, checkpoint=hashed.title)
+
+    def _put(self, conditioner: "Conditioner | None", state: ModelState) -> None:
+        with self._lock:
+            self._conditioner, self.model_state = conditioner, state
 
     def _open_log(self) -> None:
         """Write warnings and errors to the log file as well; a data folder that cannot be written is only told."""
@@ -246,6 +311,11 @@ class App:
         handler.setLevel(logging.WARNING)
         logging.getLogger().addHandler(handler)
         self._log_handler = handler
+
+
+def _ready(model: "SDModel") -> ModelState:
+    title = model.checkpoint.title
+    return ModelState(ModelStatus.READY, "", title, model.device_line, model.native_size, dict(model.recommended))
 
 
 def _sentence(error: Exception) -> str:
