@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -250,14 +249,10 @@ def _judge(guard: Guard, header: str, address: str = "10.0.0.1") -> int | None:
     return refusal.status if refusal else None
 
 
-@pytest.fixture
-def no_arguments_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def test_listening_without_login_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("COMMANDLINE_ARGS", raising=False)
-    yield
-
-
-@pytest.mark.usefixtures("no_arguments_from_outside")
-def test_listening_without_login_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert webui.main(["--listen", "--data-dir", str(tmp_path)]) == 2
     assert "--gradio-auth" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
