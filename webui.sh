@@ -76,5 +76,5 @@ elif ! find_python; then
     exit 1
 fi
 
-{ : <&0; } 2>/dev/null || exec </dev/null # started with its input closed, as some services are
+{ : 3<&0; } 2>/dev/null || exec </dev/null # started with its input closed, as some services are
 exec "$python" "$here/launch.py" "$@"
