@@ -13,7 +13,6 @@ INDEX_URL, and COMMANDLINE_ARGS, which `modules.flags` reads.
 
 from __future__ import annotations  # an older Python must be able to read this file, to say what is needed instead
 
-import functools
 import hashlib
 import importlib.util
 import json
@@ -141,11 +140,12 @@ class Environment:
 
     def _install(self, group: str) -> None:
         _say(f"Installing: {group} …")
+        commands = _commands(group, self.folder)
         other_torch = group == "torch" and group in self._stamp
         self._note(group, "unfinished")
         if other_torch:  # pip holds every build of one version for the same
             self._run(["-m", "pip", "uninstall", "--yes", "torch"])
-        for command in _commands(group, self.folder):
+        for command in commands:
             if self._run(["-m", *command]):
                 return self._note(group, self._digest(group))
         log = self.folder / LOG
@@ -194,13 +194,11 @@ class Environment:
         """Run the environment's Python, its output into the log and the telling lines of it to the user."""
         quiet = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"}
         command = [str(self.python), *words]
-        with (
-            (self.folder / LOG).open("a", encoding="utf-8") as log,
-            subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env=os.environ | quiet, encoding="utf-8", errors="replace",
-            ) as process,
-        ):  # fmt: skip
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, **quiet}, encoding="utf-8", errors="replace",
+        )  # fmt: skip
+        with process, (self.folder / LOG).open("a", encoding="utf-8") as log:
             log.write(f"$ {shlex.join(command)}\n")
             for line in process.stdout or ():
                 log.write(line)
@@ -273,7 +271,6 @@ def _pins(group: str) -> list[str]:
     return [pin for pin in _project()["project"]["dependencies"] if pin.startswith("torch==") == (group == "torch")]
 
 
-@functools.cache
 def _project() -> dict[str, Any]:
     import tomllib  # not before an older Python had its sentence
 
