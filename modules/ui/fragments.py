@@ -19,9 +19,9 @@ NOTHING = Markup("")
 DEMO_MODEL = "demo-portraits"
 
 
-def join(parts: list[Markup], between: str = "") -> Markup:
+def join(parts: Sequence[Markup], between: Markup = NOTHING) -> Markup:
     """Fragments one after the other."""
-    return Markup(between).join(parts)
+    return between.join(parts)
 
 
 def paragraphs(texts: Sequence[str]) -> Markup:

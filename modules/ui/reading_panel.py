@@ -88,10 +88,10 @@ def _chip(piece: Piece) -> Markup:
 def _content(piece: Piece, shown: str) -> Markup:
     match piece.kind:
         case "alternation":
-            return join([_option(option) for option in piece.options], " <i>⇄</i> ")
+            return join([_option(option) for option in piece.options], Markup(" <i>⇄</i> "))
         case "edit":
             after = Markup(" <i>after step {}</i>").format(piece.step)
-            return join([_option(option) for option in piece.options], " <i>→</i> ") + after
+            return join([_option(option) for option in piece.options], Markup(" <i>→</i> ")) + after
         case "embedding":
             vectors = "1 vector" if piece.vectors == 1 else f"{piece.vectors} vectors"
             return Markup('{} <i title="embedding">{}</i>').format(shown, vectors)

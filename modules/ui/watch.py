@@ -90,21 +90,22 @@ class Watch:
     def _update(self, name: str, value: Any, selected: int) -> Any:
         match name:
             case "gallery":
-                return gr.Gallery(value=list(value), selected_index=selected if value else None)
+                return gr.update(value=list(value), selected_index=selected if value else None)
             case "generate" | "interrupt" | "skip":
-                return gr.Button(interactive=value)
+                return gr.update(interactive=value)
             case "checkpoint":
                 title, status, _ = value
                 return self.checkpoint_choices(title, look_up=status is not ModelStatus.LOADING)
             case "timer":
-                return gr.Timer(value)
+                return gr.update(value=value)
             case _:
                 return value
 
-    def checkpoint_choices(self, title: str, look_up: bool = True) -> gr.Dropdown:
+    def checkpoint_choices(self, title: str, look_up: bool = True) -> dict[str, Any]:
         """The checkpoint picker, showing `title`; while torch is still loading, folders are not searched."""
         titles = [checkpoint.title for checkpoint in self.app.checkpoints()] if look_up else []
-        return gr.Dropdown(choices=list(dict.fromkeys([*titles, *filter(None, [title])])), value=title or None)
+        choices = list(dict.fromkeys([*titles, *filter(None, [title])]))
+        return gr.update(choices=choices, value=title or None)
 
 
 def _selected(seen: Seen, screen: Screen, selected: int) -> int:

@@ -1,0 +1,59 @@
+"""A page that answers in this process, drawn by the stand-in."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from modules.flags import free_port
+from modules.ui.server import make_server
+from tests.ui.stand_in import StandIn
+
+STARTING = 60.0  # seconds; a guard: it takes less than two
+
+
+class Live:
+    """A stand-in and the server before it.
+
+    Attributes:
+        app: the App.
+        url: of the page.
+    """
+
+    def __init__(self, app: StandIn, port: int | None = None):
+        self.app = app
+        self.port = free_port("127.0.0.1", port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(make_server(app), "127.0.0.1", self.port, log_config=None, timeout_graceful_shutdown=1)
+        )
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        deadline = time.monotonic() + STARTING
+        while not self._server.started and time.monotonic() < deadline:
+            time.sleep(0.05)
+        app.start()
+
+    def stop(self) -> None:
+        """End the server as its process would end: connections are cut."""
+        self._server.force_exit = self._server.should_exit = True
+        self._thread.join()
+        self.app.steps.release(10_000)
+        self.app.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Live]]:
+    """`serve(pace=…, …)` makes a stand-in with these arguments and serves it."""
+    running: list[Live] = []
+
+    def start(port: int | None = None, **arguments: object) -> Live:
+        running.append(Live(StandIn(tmp_path / f"data{len(running)}", **arguments), port))  # type: ignore[arg-type]
+        return running[-1]
+
+    yield start
+    for live in running:
+        live.stop()
