@@ -144,9 +144,9 @@ def _unet(tensors: Mapping[str, Tensor], reader: "_Reader", linear: bool) -> dic
         "layers_per_block": _count(tensors, r"down_blocks\.0\.resnets\.(\d+)\."),
         "down_block_types": ["CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in attention],
         "up_block_types": ["CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(attention)],
-        "cross_attention_dim": reader.shape(tensors, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight")[
-            1
-        ],
+        "cross_attention_dim": reader.shape(
+            tensors, "mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", 2
+        )[1],
         "attention_head_dim": heads,  # diffusers' name for the number of heads
         "norm_num_groups": groups,
         "use_linear_projection": linear,
@@ -180,8 +180,8 @@ def _vae(tensors: Mapping[str, Tensor], reader: "_Reader") -> dict[str, Any]:
 
 
 def _text_encoder(tensors: Mapping[str, Tensor], reader: "_Reader", family: Family, open_clip: bool) -> dict[str, Any]:
-    vocabulary, width = reader.shape(tensors, "embeddings.token_embedding.weight")
-    positions = reader.shape(tensors, "embeddings.position_embedding.weight")[0]
+    vocabulary, width = reader.shape(tensors, "embeddings.token_embedding.weight", 2)
+    positions = reader.shape(tensors, "embeddings.position_embedding.weight", 2)[0]
     if (vocabulary, positions) != (49408, 77):
         reader.refuse(f"its text encoder knows {vocabulary} tokens and {positions} positions, not CLIP's 49408 and 77")
     sd1 = family is Family.SD1
@@ -196,7 +196,7 @@ def _text_encoder(tensors: Mapping[str, Tensor], reader: "_Reader", family: Fami
         "hidden_size": width,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "intermediate_size": reader.shape(tensors, "encoder.layers.0.mlp.fc1.weight")[0],
+        "intermediate_size": reader.shape(tensors, "encoder.layers.0.mlp.fc1.weight", 2)[0],
         "hidden_act": reader.choice(
             "architecture.text_encoder.activation", "quick_gelu" if sd1 else "gelu", ("quick_gelu", "gelu")
         ),
@@ -215,12 +215,13 @@ class _Reader:
             f"“{self._name}” cannot be used: {found}. Needed is a checkpoint of Stable Diffusion 1 or 2."
         )
 
-    def shape(self, tensors: Mapping[str, Tensor], name: str) -> tuple[int, ...]:
+    def shape(self, tensors: Mapping[str, Tensor], name: str, rank: int = 4) -> tuple[int, ...]:
+        """The sizes of a tensor that must be there with so many dimensions: 4 of a convolution, 2 of a table."""
         if name not in tensors:
             raise CheckpointError(f"“{self._name}” lacks the tensor “{name}”: it is damaged or of another kind.")
         shape = tuple(tensors[name].shape)
-        if len(shape) < 2:
-            raise CheckpointError(f"“{self._name}” has a tensor “{name}” of the wrong shape: it is damaged.")
+        if len(shape) != rank or 0 in shape:
+            raise CheckpointError(f"“{self._name}” has a tensor “{name}” of an impossible shape: it is damaged.")
         return shape
 
     def check_divides(self, width: int, parts: int, key: str) -> None:
