@@ -61,9 +61,15 @@ def _try(command: list[str], environment: dict[str, str]) -> None:
     """Run a command that may fail: what counts is whether a browser is there afterwards."""
     print(f"Fetching a browser: {' '.join(command)}", flush=True)
     try:
-        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, timeout=DOWNLOAD_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"  … did not work: {error}", flush=True)
+        subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=DOWNLOAD_SECONDS, check=True, text=True, errors="replace",
+        )  # fmt: skip
+    except subprocess.CalledProcessError as error:
+        reasons = [line for line in error.stdout.splitlines() if line.startswith(("Error: ", "E: "))]
+        print(f"  … did not work. {' '.join(reasons[:1])}", flush=True)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"  … did not work. {error}", flush=True)
 
 
 def _runs(path: Path) -> bool:
