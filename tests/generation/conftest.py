@@ -1,0 +1,99 @@
+"""The model that the reference values were recorded with, loaded once, and a way to run it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from modules.events import Event, ImageDone, Request
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference"
+
+
+@pytest.fixture(scope="session")
+def model():
+    from modules.flags import Flags
+    from modules.model.checkpoint import Checkpoint
+    from modules.model.device import DevicePolicy
+    from modules.model.loader import load_model
+
+    path = REFERENCE / "models" / "tiny-sd15.safetensors"
+    return load_model(Checkpoint(path, path.name, "ab" * 32), DevicePolicy.chosen(Flags(no_half=True, use_cpu=True)))
+
+
+@pytest.fixture(scope="session")
+def conditioner(model):
+    from modules.embeddings.database import EmbeddingDatabase
+    from modules.model.conditioning import Conditioner
+
+    return Conditioner(model, EmbeddingDatabase([REFERENCE / "embeddings" / "width72"]))
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    from modules.generation.outputs import OutputFolder
+
+    return OutputFolder(tmp_path / "images", tmp_path / "grids")
+
+
+@dataclass
+class Pulled:
+    """All events of a run, and how often the networks were called."""
+
+    events: list[Event] = field(default_factory=list)
+    unet_calls: int = 0
+    decoder_calls: int = 0
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def pictures(self) -> list[ImageDone]:
+        return self.of(ImageDone)
+
+
+Runner = Callable[..., Pulled]
+
+
+@pytest.fixture
+def run(conditioner, outputs) -> Iterator[Runner]:
+    """`run(prompt=…, steps=…)` draws with the tiny model. `ask(event)` says what to send at an event."""
+    import torch
+
+    from modules.generation.txt2img import txt2img
+    from modules.params import Txt2ImgParams
+
+    pulled = Pulled()
+
+    def count_unet(*_: object) -> None:
+        pulled.unet_calls += 1
+
+    def count_decoder(*_: object) -> None:
+        pulled.decoder_calls += 1
+
+    def pull(
+        *, ask: Callable[[Event], Request | None] = lambda event: None, outputs=outputs, **values: object
+    ) -> Pulled:
+        nonlocal pulled
+        pulled = Pulled()
+        small = {"width": 64, "height": 64, "steps": 3, "seed": 1, "sampler": "Euler"}
+        work = txt2img(conditioner, Txt2ImgParams(**{**small, **values}), outputs)
+        request = None
+        while True:
+            try:
+                event = work.send(request)
+            except StopIteration:
+                return pulled
+            assert torch.is_grad_enabled(), "a mode leaked out of the work"
+            pulled.events.append(event)
+            request = ask(event)
+
+    model = conditioner.model
+    hooks = [
+        model.unet.register_forward_hook(count_unet),
+        model.vae.decoder.register_forward_hook(count_decoder),
+    ]
+    yield pull
+    for hook in hooks:
+        hook.remove()
