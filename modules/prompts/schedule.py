@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from lark import Lark, Token, Transformer
 
@@ -111,7 +112,7 @@ def read_schedule(text: str) -> Prompt:
     Raises:
         NotScheduled: see `parse_schedule`.
     """
-    return _parser().parse(text)  # type: ignore[return-value]  # lark returns what the callbacks of _Structure built
+    return cast(Prompt, _parser().parse(text))  # not lark's tree but what the callbacks of _Structure built
 
 
 def render_schedule(prompt: Prompt, timeline: Timeline) -> list[tuple[int, str]]:

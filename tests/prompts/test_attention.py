@@ -105,6 +105,10 @@ def test_weights_are_multiplied_from_the_inside_outwards():
     # 0.1 * 3 * 7 and 7 * 3 * 0.1 differ in the last digit, and equal weights are what joins words
     assert parse_attention("(((a:0.1):3):7)") == [("a", 1.0 * 0.1 * 3 * 7)]
     assert parse_attention("(((a:7):3):0.1)") == [("a", 1.0 * 7 * 3 * 0.1)]
+    # square brackets take their turn among the round ones
+    assert 1.0 * 0.2 * 0.9 * TENTH_LESS != 1.0 * TENTH_LESS * 0.2 * 0.9
+    assert parse_attention("[((a:0.2):0.9)]") == [("a", 1.0 * 0.2 * 0.9 * TENTH_LESS)]
+    assert parse_attention("(([a]:0.2):0.9)") == [("a", 1.0 * TENTH_LESS * 0.2 * 0.9)]
 
 
 def test_brackets_deeper_than_the_exact_order():

@@ -68,15 +68,27 @@ def long_texts(length: int) -> list[str]:
     return [*repeated, ":" + " " * length, "(a:" + "1" * length + ")", "a:" + "9" * length, " " * length + "BREAK"]
 
 
-@pytest.mark.parametrize("parser", PARSERS)
-def test_nothing_hangs(parser: str):
-    # one thread's own time, so that a busy machine does not matter; ten times what was measured
-    for length, limit in ((20_000, 1.5), (100_000, 7.0)):
-        texts = [*long_texts(length), *balanced(length // 10)]
-        for text in texts if length == 20_000 else texts[:: len(texts) // 10]:
-            start = time.thread_time()
-            PARSERS[parser](text)
-            assert time.thread_time() - start < limit, (length, text[:20])
+@pytest.mark.parametrize(
+    ("parser", "length", "seconds"),
+    [
+        # the most that was measured for any of the texts
+        ("attention", 20_000, 0.15),
+        ("attention", 100_000, 0.7),
+        ("schedule", 20_000, 0.15),
+        ("schedule", 100_000, 0.7),
+        ("composition", 100_000, 0.05),
+        ("comments", 100_000, 0.05),
+        ("tags", 100_000, 0.05),
+    ],
+)
+def test_nothing_hangs(parser: str, length: int, seconds: float):
+    texts = [*long_texts(length), *balanced(length // 10)]
+    if length * seconds > 10_000:
+        texts = texts[:: len(texts) // 10]  # the others are seen at 20,000 characters
+    for text in texts:
+        start = time.thread_time()  # this thread's own, so that a busy machine does not matter
+        PARSERS[parser](text)
+        assert time.thread_time() - start < 10 * seconds, text[:20]
 
 
 def calls(parse: Callable[[str], object], text: str) -> int:
