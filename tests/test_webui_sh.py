@@ -55,7 +55,7 @@ class Machine:
 
     def python(self, name: str, usable: bool = True) -> None:
         """A Python of that name; one that is not usable is too old, and launch.py must never see it."""
-        run = f'STAND_IN="{name}" exec {sys.executable} "$@"'
+        run = f'STAND_IN="{name}" exec "{sys.executable}" "$@"'
         self.tool(name, run if usable else '[ "$1" = -c ] && exit 1; echo "too old a Python was used"; exit 9')
 
     def mac(self, processor: str) -> None:
