@@ -181,7 +181,7 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
         raise EmbeddingError(f"“{path.name}” carries {len(content)} bytes of data: more than any embedding needs.")
     try:
         data = json.loads(content, object_hook=_tensor)
-    except (ValueError, TypeError, RuntimeError, RecursionError) as error:  # torch raises the three on ragged lists
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:  # json and torch, on odd and deep lists
         raise EmbeddingError(f"The embedding carried by “{path.name}” is damaged: {type(error).__name__}.") from error
     if not isinstance(data, dict):
         raise EmbeddingError(f"The data carried by “{path.name}” is no embedding.")

@@ -1,6 +1,7 @@
 """The user's embeddings: folders looked at again and again, each file read once for each time it changes."""
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from modules.prompts.tokenizer import ClipTokenizer
 from modules.tensorfile import file_format
 
 SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", ".png", ".webp", ".avif")
+_UNSAFE = re.compile(r"is unsafe|read safely")  # what `tensorfile` says of pickles that its unpickler refused
 
 
 class State(StrEnum):
@@ -226,7 +228,7 @@ def _view(files: Iterable[_File], width: int, tokenizer: ClipTokenizer) -> _View
         elif file.embedding:
             state, reason = State.OTHER_FAMILY, _misfit(file.embedding, width)
         elif file.error:
-            state, reason = State.UNSAFE if "is unsafe" in file.error else State.DAMAGED, file.error
+            state, reason = State.UNSAFE if _UNSAFE.search(file.error) else State.DAMAGED, file.error
         else:
             continue  # a picture that carries nothing
         entries.append(Entry(file.name, file.path, file.modified_ns / 1e9, state, reason, file.embedding))
