@@ -149,9 +149,10 @@ class Conditioner:
         encodings = encodings.unflatten(0, (len(packed), length))
         if rules.emphasis in ("Original", "No norm"):
             multipliers = encodings.new_tensor([chunk.multipliers for chunk in chunks]).view(len(packed), length, -1, 1)
-            weights = encodings.new_tensor(list(repeats.values())).view(-1, 1, 1, 1) / len(texts)
-            encodings = _emphasised(encodings, multipliers, weights, restore_mean=rules.emphasis == "Original")
-        return [dict(zip(repeats, encodings.flatten(1, 2), strict=True))[text] for text in texts]
+            shares = encodings.new_tensor(list(repeats.values())).view(-1, 1, 1, 1) / len(texts)
+            encodings = _emphasised(encodings, multipliers, shares, restore_mean=rules.emphasis == "Original")
+        joined = dict(zip(repeats, encodings.flatten(1, 2), strict=True))
+        return [joined[text] for text in texts]
 
     def _pack(self, text: str, rules: PromptRules, index: EmbeddingIndex) -> list[Chunk]:
         return pack(
@@ -180,7 +181,8 @@ class Conditioner:
         missing = {key: chunk for key, chunk in zip(keys, chunks, strict=True) if key not in found}
         if missing:
             vectors = {name: embeddings[name].vectors for name in digests}
-            found |= dict(zip(missing, self._run(list(missing.values()), vectors, layers).clone(), strict=True))
+            encodings = self._run(list(missing.values()), vectors, layers)
+            found |= {key: encoding.clone() for key, encoding in zip(missing, encodings, strict=True)}
         for key in keys:
             self._cache[key] = found[key]
             self._cache.move_to_end(key)

@@ -1,8 +1,6 @@
 """Files read as embeddings: every good one loads, every bad one is refused with a sentence."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,6 @@ GOOD = [f for f in FILES if f.get("vectors") and f["file"] != TOO_MANY]
 FAMILY_ONLY = {"bad/sdxl.safetensors": 2048, "bad/sd2-1024.pt": 1024}  # good, but for other models
 PICTURES = ["bad/just-a-picture.png", "bad/realbenny-t1.preview.png"]
 BAD = [f for f in FILES if f["file"].startswith("bad/") and f["file"] not in [*FAMILY_ONLY, *PICTURES]]
-HANGING = 120  # seconds; ten times what the busiest run of the child process took
 
 
 @pytest.mark.parametrize("record", GOOD, ids=lambda record: record["file"])
@@ -158,37 +155,14 @@ def test_flipped_bits_never_change_the_vectors(tmp_path: Path, kind: str):
     assert refused > 50  # most of each file is vectors
 
 
-def test_excessive_files_stay_cheap(tmp_path: Path):
-    """Bombs, giant views, deep and long structures: read in a process that may take 2 GiB more than it has."""
-    for number, make in enumerate(foreign.EXCESSIVE.values()):
-        make(tmp_path / f"{number:02}.pt")
-    for number, vectors in enumerate([torch.zeros(76, 768), torch.full((1, 768), float("nan")), torch.arange(768)]):
-        torch.save({"x": vectors}, tmp_path / f"vectors{number}.pt")
-    program = """
-import resource, sys
-from pathlib import Path
-from modules.embeddings.reading import read_embedding
-from modules.errors import EmbeddingError
-taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (taken + (2 << 30),) * 2)
-for path in sorted(Path(sys.argv[1]).iterdir()):
-    try:
-        print("READ", path.name, read_embedding(path))
-    except EmbeddingError as error:
-        print("refused", error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=HANGING,
-        check=False,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == len(foreign.EXCESSIVE) + 3
-    assert all(line.startswith("refused “") for line in lines), done.stdout
+@pytest.mark.parametrize(
+    "kind", ["view of 4 TB", "sparse tensor of 4 TB", "header nested 100,000 deep", "shape larger than its data"]
+)
+def test_excessive_files_are_refused(tmp_path: Path, kind: str):
+    """`test_tensorfile` shows that they, and many more, cost neither memory nor time."""
+    foreign.EXCESSIVE[kind](tmp_path / "x.pt")
+    with pytest.raises(EmbeddingError, match=r"“x\.pt”"):
+        read_embedding(tmp_path / "x.pt")
 
 
 def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
