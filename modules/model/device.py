@@ -4,7 +4,7 @@ No other module asks for a device by name, and none sends float64 to one (Apple'
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -22,14 +22,15 @@ class Precision:
     """The dtype of each network's weights and activations.
 
     Attributes:
-        unet_channels_last, vae_channels_last: lay convolutions out with channels innermost.
+        channels_last: lay the convolutions of UNet and VAE out with channels innermost. Measured on a CPU in bf16: a
+            decode takes a fifth less time, a UNet step a hundredth. Not in fp32, where torch's group norm then sums
+            less exactly (the reference VAE's error grows from 1e-5 to 3e-4 of a standard deviation).
     """
 
     unet: torch.dtype = torch.float32
     vae: torch.dtype = torch.float32
     text_encoder: torch.dtype = torch.float32
-    unet_channels_last: bool = False
-    vae_channels_last: bool = True  # on a CPU a decode takes a fifth less time; the UNet gains next to nothing in fp32
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,15 @@ class DevicePolicy:
         """
         device = _device(flags)
         if device.type == "cuda":
-            precision = Precision(torch.float16, torch.float16, torch.float16, unet_channels_last=True)
+            precision = Precision(torch.float16, torch.float16, torch.float16)
         elif device.type == "mps":  # its half-precision VAE tends to give black pictures
             precision = Precision(unet=torch.float16)
         else:
-            precision = Precision(unet=torch.bfloat16, vae=torch.bfloat16, unet_channels_last=True)
+            precision = Precision(unet=torch.bfloat16, vae=torch.bfloat16, channels_last=True)
         if flags.no_half or (device.type == "cpu" and not computes_bf16()):
             precision = Precision()
         elif flags.no_half_vae:
-            precision = Precision(precision.unet, torch.float32, precision.text_encoder, precision.unet_channels_last)
+            precision = replace(precision, vae=torch.float32, channels_last=False)
         return cls(device, large=precision, small=Precision() if device.type == "cpu" else precision)
 
     def precision(self, unet_parameters: int) -> Precision:

@@ -82,10 +82,10 @@ def old_hash(path: Path) -> str:
         return "NOFILE"
 
 
-def _state(files: Iterable[Path]) -> tuple[str, dict[str, int]]:
+def _state(files: Iterable[Path]) -> tuple[str, dict[str, list[int]]]:
     files = list(files)
     stats = [path.stat() for path in files]
-    state = {"mtime_ns": max(stat.st_mtime_ns for stat in stats), "size": sum(stat.st_size for stat in stats)}
+    state = {"mtime_ns": [stat.st_mtime_ns for stat in stats], "size": [stat.st_size for stat in stats]}
     return str(files[0].resolve()), state
 
 

@@ -66,8 +66,8 @@ def _prepared(checkpoint: Checkpoint) -> tuple[Weights, Architecture, Networks]:
 
 
 def _fill(networks: Networks, parts: Parts, device: torch.device, precision: Precision) -> None:
-    fill(networks.unet, parts.unet, device, precision.unet, precision.unet_channels_last)
-    fill(networks.vae, parts.vae, device, precision.vae, precision.vae_channels_last)
+    fill(networks.unet, parts.unet, device, precision.unet, precision.channels_last)
+    fill(networks.vae, parts.vae, device, precision.vae, precision.channels_last)
     fill(networks.text_encoder, parts.text_encoder, device, precision.text_encoder)
     # a buffer that files need not hold, so it has no values yet
     positions = torch.arange(networks.text_encoder.config.max_position_embeddings, device=device)
