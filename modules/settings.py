@@ -96,7 +96,7 @@ def load_settings(path: Path) -> tuple[Settings, list[str]]:
         stored = json.loads(path.read_bytes())
         if not isinstance(stored, dict):
             raise ValueError("not an object")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Settings(), []
     except OSError as error:
         raise SettingsError(
