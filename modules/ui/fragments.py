@@ -168,7 +168,7 @@ def _line(text: Markup, progress: float) -> Markup:
 
 
 def complaint(error: WebuiError) -> Markup:
-    """Why Generate did nothing; the control it is about gets a red frame."""
+    """Why a click did nothing; the control it is about gets a red frame."""
     field = error.field if isinstance(error, ParameterError) else ""
     mark = Markup("<style>#{0} input, #{0} textarea {{border-color: var(--bad) !important}}</style>").format(
         element_id(field)

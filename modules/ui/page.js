@@ -139,7 +139,6 @@
 
   function openQueue(open) {
     document.body.dataset.queue = open ? "open" : "";
-    document.querySelector("[data-toggle=queue]")?.setAttribute("aria-expanded", String(open));
   }
 
   function onKey(event) {
@@ -210,6 +209,8 @@
     }
   }
 
+  const theme = document.querySelector("meta[name=webui-theme]")?.content;
+  if (theme) document.body.classList.toggle("dark", theme === "dark");
   document.addEventListener("keydown", onKey, true);
   document.addEventListener("click", onClick);
   nameIcons();

@@ -5,6 +5,7 @@ changed. So nothing is lost by a reload, and Gradio's own queue is never used.
 """
 
 import json
+import logging
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from modules.ui.watch import BUSY, Seen, Watch
 
 TITLE = "Stable Diffusion"
 SCRIPT = Path(__file__).with_name("page.js")
+
+_log = logging.getLogger(__name__)
 
 _BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -216,8 +219,8 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
     def generate(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
         try:
             app.generate(form.to_params(values, app.settings.form_defaults()), owner)
-        except WebuiError as error:
-            return {tab.complaint: fragments.complaint(error)}
+        except Exception as error:
+            return {tab.complaint: _complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
     tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_QUIET)
@@ -254,13 +257,24 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
 def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
     """Choosing another checkpoint is a job like any other; a page that cannot have it shows the old one again."""
 
-    def select(title: str) -> Any:
+    def select(title: str) -> dict[Any, Any]:
         try:
             app.select_checkpoint(title)
-        except WebuiError as error:
-            gr.Warning(str(error))
-            return watch.checkpoint_choices(app.model_state.checkpoint)
-        return gr.skip()
+        except Exception as error:
+            return {
+                frame.checkpoint: watch.checkpoint_choices(app.model_state.checkpoint),
+                frame.device: _complaint(error),
+            }
+        return {}
 
-    frame.checkpoint.input(select, frame.checkpoint, frame.checkpoint, **_QUIET)
+    frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **_QUIET)
     frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET)
+
+
+def _complaint(error: Exception) -> Markup:
+    """Why a click did nothing. What was not foreseen is logged: the page has no other way to show it."""
+    if not isinstance(error, WebuiError):
+        log_id = secrets.token_hex(4)
+        _log.error("A click failed, log id %s", log_id, exc_info=error)
+        error = WebuiError(f"Something went wrong, which is a mistake of this program. The log has it: id {log_id}.")
+    return fragments.complaint(error)

@@ -60,12 +60,12 @@ def serve(server: FastAPI, address: str, port: int, on_ready: Callable[[], None]
         the exit code: 130 after Ctrl-C, else 0.
     """
     config = uvicorn.Config(server, address, port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    running = _Server(config, on_ready)
+    running = Server(config, on_ready)
     running.run()
     return 130 if running.signal == signal.SIGINT else 0
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends by itself: uvicorn's own sends the signal once more at the end, before the App could put things away."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]):

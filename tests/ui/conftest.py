@@ -1,5 +1,6 @@
 """A page that answers in this process, drawn by the stand-in."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,10 +10,18 @@ import pytest
 import uvicorn
 
 from modules.flags import free_port
-from modules.ui.server import make_server
+from modules.ui.server import Server, make_server
 from tests.ui.stand_in import StandIn
 
 STARTING = 60.0  # seconds; a guard: it takes less than two
+
+
+class ServerInThread(Server):
+    """The real one, without signals: those reach the main thread only."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class Live:
@@ -27,19 +36,17 @@ class Live:
         self.app = app
         self.port = free_port("127.0.0.1", port)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._server = uvicorn.Server(
-            uvicorn.Config(make_server(app), "127.0.0.1", self.port, log_config=None, timeout_graceful_shutdown=1)
-        )
+        config = uvicorn.Config(make_server(app), "127.0.0.1", self.port, log_config=None, timeout_graceful_shutdown=5)
+        self._server = ServerInThread(config, on_ready=app.start)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + STARTING
         while not self._server.started and time.monotonic() < deadline:
             time.sleep(0.05)
-        app.start()
 
     def stop(self) -> None:
         """End the server as its process would end: connections are cut."""
-        self._server.force_exit = self._server.should_exit = True
+        self._server.should_exit = True
         self._thread.join()
         self.app.steps.release(10_000)
         self.app.stop()

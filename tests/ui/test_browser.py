@@ -1,0 +1,396 @@
+"""The page in a real browser, drawn by the stand-in: what a user sees in every state."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from modules.errors import FileFormatError
+from modules.flags import Flags
+from modules.jobs import JobState, Work
+from tests.conftest import GENEROUS
+from tests.ui.conftest import Live
+from tests.ui.corpus import HOSTILE
+
+pytestmark = pytest.mark.browser
+
+Serve = Callable[..., Live]
+TWO_SECONDS = 2_000
+expect.set_options(timeout=GENEROUS)
+
+
+def open_page(page: Page, live: Live) -> Page:
+    page.goto(live.url)
+    expect(page.locator("#txt2img_generate")).to_be_enabled()
+    return page
+
+
+def number(page: Page, field: str) -> str:
+    return page.locator(f"#txt2img_{field} input[type=number]").input_value()
+
+
+def fill(page: Page, field: str, value: str) -> None:
+    """Type into a number box as a user does: the value counts when the box is left."""
+    box = page.locator(f"#txt2img_{field} input[type=number]")
+    box.fill(value)
+    box.press("Tab")
+
+
+def pictures(page: Page) -> list[str]:
+    return [image.get_attribute("src") or "" for image in page.locator("#txt2img_gallery .thumbnails img").all()]
+
+
+def test_loading_then_ready_then_a_picture(page: Page, serve: Serve) -> None:
+    live = serve(loading=3.0)
+    page.goto(live.url)
+    expect(page.locator("#txt2img_stage")).to_contain_text("Loading the model")
+    expect(page.locator("#txt2img_generate")).to_be_disabled()
+    page.fill("#txt2img_prompt textarea", "a (cat:1.2)")
+    expect(page.locator("#txt2img_generate")).to_be_enabled()
+    expect(page.locator("#txt2img_stage")).to_contain_text("demo model")
+    assert (number(page, "width"), number(page, "steps"), number(page, "cfg_scale")) == ("128", "12", "5")
+    expect(page.locator("#txt2img_token_counter")).to_have_text("2/75")
+    page.locator("#txt2img_prompt textarea").press("Control+Enter")
+    expect(page.locator("#html_info_txt2img")).to_contain_text("a (cat:1.2)\nSteps: 12, CFG scale: 5")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("outputs/txt2img-images/2026-01-02/00000-1000")
+    expect(page.locator("#txt2img_stage .card")).to_have_count(0)
+
+
+def test_live_preview_stands_where_the_picture_will_stand(page: Page, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    page.click("#txt2img_generate")
+    live.app.steps.release(3)
+    preview = page.locator("#txt2img_stage img.live")
+    expect(preview).to_have_attribute("alt", "Live preview, step 3 of 12")
+    expect(page.locator("#txt2img_interrupt")).to_be_visible()
+    expect(page.locator("#txt2img_skip")).to_be_visible()
+    expect(page.locator("#txt2img_generate")).to_be_enabled()
+    before = preview.bounding_box()
+    live.app.steps.release(100)
+    expect(preview).to_have_count(0)
+    expect(page.locator("#txt2img_interrupt")).to_be_hidden()
+    assert page.locator("#txt2img_gallery [data-testid=detailed-image]").bounding_box() == before
+
+
+def test_reload_in_mid_run_attaches_again(page: Page, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    page.fill("#txt2img_prompt textarea", "half [a|b]")
+    fill(page, "steps", "4")
+    fill(page, "batch_count", "2")
+    page.click("#txt2img_generate")
+    live.app.steps.release(5)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("batch 2 of 2, step 1/4")
+    page.reload()
+    page.wait_for_selector("#txt2img_prompt textarea")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("batch 2 of 2, step 1/4", timeout=TWO_SECONDS)
+    assert page.input_value("#txt2img_prompt textarea") == "half [a|b]"
+    assert (number(page, "steps"), number(page, "batch_count"), number(page, "width")) == ("4", "2", "128")
+    live.app.steps.release(100)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    assert len(pictures(page)) == 3
+    page.reload()
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    assert len(pictures(page)) == 3
+
+
+def test_interrupt_keeps_what_there_is(page: Page, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    page.click("#txt2img_generate")
+    live.app.steps.release(2)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("step 2/12")
+    page.keyboard.press("Escape")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("interrupting…")
+    live.app.steps.release(1)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Interrupted · Time taken")
+    expect(page.locator("#txt2img_gallery [data-testid=detailed-image]")).to_be_visible()
+
+
+def test_skip_goes_on_with_the_next_batch(page: Page, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    fill(page, "batch_count", "2")
+    page.click("#txt2img_generate")
+    live.app.steps.release(1)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("batch 1 of 2, step 1/12")
+    page.click("#txt2img_skip")
+    page.wait_for_function("document.querySelector('#txt2img_skip')")
+    live.app.steps.release(2)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("batch 2 of 2")
+    live.app.steps.release(100)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+
+
+def test_queue_shows_titles_to_all_and_pictures_to_their_browser(page: Page, browser: Browser, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    page.fill("#txt2img_prompt textarea", "a zebra")
+    page.click("#txt2img_generate")
+    expect(page.locator("#job_line")).to_contain_text("working")
+    context = browser.new_context()
+    other = open_page(context.new_page(), live)
+    other.click("#txt2img_generate")
+    expect(other.locator("#job_line")).to_contain_text("job 1 of 2")
+    other.click("#job_line button")
+    panel = other.locator("#queue_panel")
+    expect(panel.locator("li")).to_have_count(2)
+    expect(panel.locator("li").first).to_contain_text("another browser’s")
+    expect(panel).not_to_contain_text("zebra")
+    expect(other.locator("#txt2img_interrupt")).to_be_hidden()  # the running job is not theirs
+    panel.get_by_role("button", name=re.compile("Cancel")).click()
+    expect(panel.locator("li")).to_have_count(1)
+    live.app.steps.release(100)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    expect(other.locator("#job_line")).to_contain_text("idle")
+    assert pictures(other) == []
+    assert "zebra" not in other.content()
+    context.close()
+
+
+def test_a_second_tab_shows_the_same(page: Page, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    page.click("#txt2img_generate")
+    live.app.steps.release(2)
+    expect(page.locator("#html_log_txt2img")).to_contain_text("step 2/12")
+    second = open_page(page.context.new_page(), live)
+    expect(second.locator("#html_log_txt2img")).to_contain_text("step 2/12", timeout=TWO_SECONDS)
+    second.click("#txt2img_interrupt")
+    live.app.steps.release(100)
+    for tab in (page, second):
+        expect(tab.locator("#html_log_txt2img")).to_contain_text("Interrupted")
+
+
+def test_full_queue_is_told_beside_the_button(page: Page, serve: Serve) -> None:
+    live = serve(pace=None)
+    open_page(page, live)
+    complaint = page.locator("#txt2img_complaint")
+    for _ in range(17):
+        with page.expect_response(lambda response: "Generate" not in response.url and "run/predict" in response.url):
+            page.click("#txt2img_generate")
+        page.wait_for_timeout(0)
+    while not complaint.inner_text():
+        page.click("#txt2img_generate")
+    expect(complaint).to_contain_text("queue is full")
+    assert len([job for job in live.app.jobs.jobs() if job.state is JobState.WAITING]) == 16
+
+
+def test_a_value_that_cannot_be_used_is_told_and_marked(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    page.fill("#txt2img_seed input", "seven")
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_complaint")).to_contain_text("Seed “seven” is no whole number")
+    page.click("#txt2img_random_seed")
+    expect(page.locator("#txt2img_seed input")).to_have_value("-1")
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    expect(page.locator("#txt2img_complaint")).to_have_text("")
+
+
+def test_failed_run_says_why_and_the_next_one_works(page: Page, serve: Serve) -> None:
+    live = serve(failing=True)
+    open_page(page, live)
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_stage")).to_contain_text("There is too little memory for 128×128")
+    live.app.failing = False
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_info_txt2img")).to_contain_text("Steps: 12")
+    expect(page.locator("#txt2img_stage .card")).to_have_count(0)
+
+
+def test_our_own_mistake_shows_no_traceback_and_no_path(
+    page: Page, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = serve()
+    open_page(page, live)
+    zebra = f"zebra {live.app.paths.data}"
+
+    def broken(*_: object) -> Work:
+        raise RuntimeError(zebra)
+        yield
+
+    monkeypatch.setattr(live.app, "_txt2img", broken)
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_stage")).to_contain_text(re.compile("id [0-9a-f]+"))
+
+    def broken_too(*_: object) -> None:
+        raise RuntimeError(zebra)
+
+    monkeypatch.setattr(live.app, "generate", broken_too)
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_complaint")).to_contain_text(re.compile("id [0-9a-f]+"))
+    assert "zebra" not in page.content()
+    assert "Traceback" not in page.content()
+    assert live.app.paths.log_file.read_text("utf-8").count(f"RuntimeError: {zebra}") == 2
+
+
+def test_seed_of_the_picture_that_is_looked_at(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    page.fill("#txt2img_seed input", "9007199254740993")  # more than a number in the browser can hold
+    fill(page, "batch_size", "2")
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("grid")
+    page.click("#txt2img_random_seed")
+    thumbnails = page.locator("#txt2img_gallery .thumbnails button")
+    thumbnails.nth(1).click()
+    expect(page.locator("#html_info_txt2img")).to_contain_text("Seed: 9007199254740994")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("00001-9007199254740994")
+    page.click("#txt2img_reuse_seed")
+    expect(page.locator("#txt2img_seed input")).to_have_value("9007199254740994")
+
+
+def test_downloaded_picture_keeps_its_parameters(page: Page, serve: Serve, tmp_path: Path) -> None:
+    live = serve()
+    open_page(page, live)
+    page.fill("#txt2img_prompt textarea", "a cat")
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    with page.expect_download() as download:
+        page.locator("#txt2img_gallery").get_by_role("button", name="Download").click()
+    download.value.save_as(tmp_path / "saved.png")
+    with Image.open(tmp_path / "saved.png") as image:
+        assert image.info["parameters"].startswith("a cat\nSteps: 12")
+
+
+def test_touched_fields_stay_and_others_follow_the_model(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    fill(page, "width", "192")
+    page.click("#txt2img_res_switch_btn")
+    expect(page.locator("#txt2img_height input[type=number]")).to_have_value("192")
+    assert number(page, "width") == "128"
+    page.reload()
+    expect(page.locator("#txt2img_height input[type=number]")).to_have_value("192")
+    expect(page.locator("#txt2img_cfg_scale input[type=number]")).to_have_value("5")
+
+
+def test_switch_that_fails_leaves_the_old_model(page: Page, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = serve()
+    open_page(page, live)
+
+    def refuse(*_: object) -> None:
+        raise FileFormatError("“other” is a LoRA: a Stable Diffusion 1.x or 2.x model is needed.")
+
+    monkeypatch.setattr(live.app, "select_checkpoint", refuse)
+    picker = page.locator("#setting_sd_model_checkpoint input")
+    picker.click()
+    page.get_by_role("option", name=re.compile("other")).click()
+    expect(page.get_by_text("is a LoRA")).to_be_visible()
+    expect(picker).to_have_value(re.compile("demo-portraits"))
+
+
+def test_reading_of_a_prompt(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    page.get_by_role("button", name="How this prompt is read").click()
+    page.fill("#txt2img_prompt textarea", "(cat:1.4) [red | blue]")
+    panel = page.locator("#txt2img_reading_panel")
+    expect(panel.locator(".chip").first).to_have_text("cat1.4", timeout=TWO_SECONDS)
+    expect(panel.locator(".chip").nth(1)).to_have_text("red ⇄ blue")
+    expect(panel.locator(".steps li")).to_have_count(12)
+    page.locator("#txt2img_prompt textarea").press("Control+a")
+    page.locator("#txt2img_prompt textarea").press("Delete")
+    expect(panel.locator(".chip")).to_have_count(0)
+    expect(page.locator("#txt2img_token_counter")).to_have_text("0/75")
+
+
+def test_keys_reach_the_form(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    box = page.locator("#txt2img_prompt textarea")
+    box.fill("a cat")
+    box.press("Control+ArrowUp")
+    assert box.input_value() == "a (cat:1.1)"
+    box.press("Control+Enter")
+    expect(page.locator("#html_info_txt2img")).to_contain_text("a (cat:1.1)")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markup_never_acts(page: Page, serve: Serve, text: str) -> None:
+    """The page fixture fails on any dialog; nothing may be added to the page but text."""
+    live = serve()
+    open_page(page, live)
+    page.get_by_role("button", name="How this prompt is read").click()
+    page.fill("#txt2img_neg_prompt textarea", text)
+    page.fill("#txt2img_prompt textarea", f"[x|{text}")
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("A note about")
+    expect(page.locator("#html_info_txt2img .infotext")).to_contain_text(text)
+    page.fill("#txt2img_seed input", text)
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_complaint")).to_contain_text("no whole number")
+    page.reload()
+    expect(page.locator("#html_info_txt2img .infotext")).to_contain_text(text)
+    assert page.evaluate("window.__xss") is None
+    added = page.locator(".gradio-container").locator("iframe, img[src=x], script:not([src]), em, mark, a[href^=java]")
+    assert added.count() == 0
+
+
+def test_stopped_server_is_told_and_the_page_attaches_by_itself(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    page.fill("#txt2img_prompt textarea", "kept")
+    live.stop()
+    expect(page.locator("#server_gone")).to_contain_text("The server has stopped; your work is saved")
+    serve(port=live.port)
+    expect(page.locator("#server_gone")).to_have_text("")
+    expect(page.locator("#txt2img_generate")).to_be_enabled()
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("kept")
+
+
+def test_login_is_asked_for_by_the_browser(browser: Browser, serve: Serve) -> None:
+    live = serve(flags=Flags(logins=(("ann", "secret"),)))
+    context = browser.new_context(http_credentials={"username": "ann", "password": "secret"})
+    page = open_page(context.new_page(), live)
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    context.close()
+
+
+def test_theme_of_the_flag_holds(page: Page, serve: Serve) -> None:
+    live = serve(flags=Flags(theme="dark"))
+    open_page(page, live)
+    assert page.evaluate("document.body.classList.contains('dark')")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_prompt_button_and_picture_are_on_one_screen(page: Page, serve: Serve, width: int, height: int) -> None:
+    live = serve()
+    page.set_viewport_size({"width": width, "height": height})
+    open_page(page, live)
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    bottom = page.locator("#txt2img_actions").bounding_box() if width < 1000 else {"y": height}
+    assert bottom is not None
+    for element in ("#txt2img_prompt", "#txt2img_gallery"):
+        box = page.locator(element).bounding_box()
+        assert box is not None
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= bottom["y"] + 1  # a rounded pixel
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator("#txt2img_generate").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= height
+
+
+def test_every_button_has_a_name_and_focus_is_seen(page: Page, serve: Serve) -> None:
+    live = serve()
+    open_page(page, live)
+    for button in page.locator("button:visible").all():
+        name = button.get_attribute("aria-label") or button.inner_text() or button.text_content() or ""
+        assert name.strip()
+    assert page.locator("#txt2img_res_switch_btn").get_attribute("title") == "Swap width and height"
+    page.locator("#txt2img_prompt textarea").focus()
+    page.keyboard.press("Tab")
+    shown = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert shown == "solid"
