@@ -1,7 +1,6 @@
 """launch.py, with a stand-in for Python and pip that notes what it is asked to do."""
 
 import ast
-import importlib.metadata
 import json
 import os
 import re
@@ -9,12 +8,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tomllib
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 import launch
 from launch import LOG, STAMP, Environment, SetupError
@@ -418,49 +414,3 @@ def test_webui_sh_starts_without_a_network_when_nothing_changed(calls, tmp_path)
         )
         assert (ended.returncode, ended.stdout) == (0, "")
     assert not calls.exists()
-
-
-# --- the pinned set --------------------------------------------------------------------------------------------------
-
-PROJECT = tomllib.loads((PROGRAM / "pyproject.toml").read_text("utf-8"))
-REQUIRED = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
-FOR_TESTS = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["test"]]
-PULLED_IN = [Requirement(text) for text in PROJECT["tool"]["launch"]["constraints"]]
-PINNED = {canonicalize_name(pin.name) for pin in REQUIRED + FOR_TESTS + PULLED_IN}
-
-
-def test_every_version_is_exact():
-    assert [
-        str(pin) for pin in REQUIRED + FOR_TESTS + PULLED_IN if not re.fullmatch(r"==[\d.]+", str(pin.specifier))
-    ] == []
-    assert "torch==2.13.0" in map(str, REQUIRED)
-    assert len(PINNED) == len(REQUIRED + FOR_TESTS + PULLED_IN), "no package is pinned twice"
-
-
-def test_everything_that_is_pulled_in_is_pinned():
-    waiting = [(canonicalize_name(pin.name), frozenset(pin.extras)) for pin in REQUIRED + FOR_TESTS]
-    seen = set()
-    while waiting:
-        name, extras = waiting.pop()
-        if (name, extras) in seen:
-            continue
-        seen.add((name, extras))
-        for needed in map(Requirement, importlib.metadata.requires(name) or ()):
-            if any(not needed.marker or needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-                waiting.append((canonicalize_name(needed.name), frozenset(needed.extras)))
-    assert {name for name, _ in seen} - PINNED == set()
-    assert "torchvision" not in PINNED | {name for name, _ in seen}
-
-
-def test_everything_that_is_imported_is_required_by_name():
-    provided = importlib.metadata.packages_distributions()
-    ours = {canonicalize_name(pin.name) for pin in REQUIRED}
-    missing = {}
-    for path in [PROGRAM / "webui.py", *(PROGRAM / "modules").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for top in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"modules"}:
-                if not ours & {canonicalize_name(name) for name in provided.get(top, ())}:
-                    missing[top] = path.name
-    assert missing == {}
