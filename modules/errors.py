@@ -9,6 +9,8 @@ WebuiError
 ├── ImageError                  a picture that cannot be opened or is too large
 ├── StorageError                a full, read-only or vanished disk
 ├── OutOfMemory                 device or main memory
+├── DatasetError                a folder of photos that cannot be learned from
+├── TrainingDiverged(step)      vectors that ran away, again and again
 ├── ModelMissing                nothing is loaded that could do the work
 ├── JobBusy                     the queue is full
 └── NumericalError              NaN or infinity where a picture should be
@@ -61,6 +63,29 @@ class StorageError(WebuiError):
 
 class OutOfMemory(WebuiError):
     """The device or the machine has too little memory for this size and batch."""
+
+
+class DatasetError(WebuiError):
+    """A folder of photos that cannot be used: not there, or nothing in it can be opened."""
+
+
+class TrainingDiverged(WebuiError):
+    """Loss, gradient or vectors became NaN or infinite, also at lower learning rates.
+
+    Args:
+        step: the step that could not be done.
+        loss: its loss, usually NaN.
+        learning_rate: the lowest rate that was tried.
+    """
+
+    def __init__(self, step: int, loss: float, learning_rate: float):
+        super().__init__(
+            f"Training diverged at step {step} (loss {loss:.3g}), at a learning rate of {learning_rate:.2g} too: "
+            "take an earlier snapshot, and train on with a lower rate or gradient clipping."
+        )
+        self.step = step
+        self.loss = loss
+        self.learning_rate = learning_rate
 
 
 class ModelMissing(WebuiError):

@@ -5,8 +5,9 @@ the work answers within one step. Events are small, frozen and know no front end
 read the same ones.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 
 
@@ -15,6 +16,7 @@ class Request(Enum):
 
     SKIP = "skip"  # leave this batch, go on with the next one
     INTERRUPT = "interrupt"  # finish what can be kept, then stop
+    PAUSE = "pause"  # write down what there is: the next question may come much later, or never
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,155 @@ class Noticed(Event):
 
 
 @dataclass(frozen=True)
+class Progressed(Event):
+    """Work that goes from file to file has done `done` of `total`; `text` names the last one."""
+
+    done: int
+    total: int
+    text: str
+
+
+@dataclass(frozen=True)
+class TrainingStarted(Event):
+    """A training run has its folder and knows its photos; the first step comes next.
+
+    Attributes:
+        folder: where everything of the run goes; `modules.training.run_folder` reads it.
+        first_step, steps: optimiser steps that the embedding has behind it, and where the run will end.
+        photos: how many are learned from.
+        held_out: how many are set aside for the held-out loss; 0: it is measured on the training photos.
+    """
+
+    folder: Path
+    first_step: int
+    steps: int
+    photos: int
+    held_out: int
+
+
+@dataclass(frozen=True)
+class Estimated(Event):
+    """What two trial steps took, before the first real one.
+
+    Attributes:
+        seconds_per_step: one optimiser step, without previews and saving.
+        seconds: the whole run at this pace.
+        memory: peak of the process or of the device's allocator, in bytes.
+        memory_total: how many bytes there are.
+    """
+
+    seconds_per_step: float
+    seconds: float
+    memory: int
+    memory_total: int
+
+
+@dataclass(frozen=True)
+class Trained(Event):
+    """One optimiser step is done.
+
+    Attributes:
+        step, steps: steps done, and where the run will end.
+        loss: mean squared error of this step's batches; jumps about with their timesteps.
+        smoothed_loss: its exponential mean.
+        learning_rate: of this step.
+        vector_norm: mean length of the vectors after the step.
+        seconds_per_step: mean over the last steps, without previews, saving and waiting.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    smoothed_loss: float
+    learning_rate: float
+    vector_norm: float
+    seconds_per_step: float
+
+    @property
+    def progress(self) -> float:
+        """How much of the whole training is done, 0 … 1."""
+        return self.step / self.steps
+
+
+@dataclass(frozen=True)
+class HealthChecked(Event):
+    """Whether training does anything, looked at once after its first steps.
+
+    Attributes:
+        gradient_norm: mean length of the gradient that reached the vectors.
+        moved: how far the vectors went, as a share of their own length.
+        healthy: both are as they should be.
+        text: one sentence for the user.
+    """
+
+    step: int
+    gradient_norm: float
+    moved: float
+    healthy: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class HeldOut(Event):
+    """Loss on pictures, noises and timesteps that are the same all through the run."""
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class SnapshotSaved(Event):
+    """A copy of the embedding as it is after `step` steps."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class StateSaved(Event):
+    """Whatever happens from here on, the run can be resumed after `step` steps."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Previewed(Event):
+    """A sample drawn with the embedding as it is after `step` steps."""
+
+    step: int
+    path: Path
+    infotext: str
+
+
+class Ending(StrEnum):
+    """The four ways in which training ends."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"  # by the user; it can be resumed
+    FAILED = "failed"
+    DIVERGED = "diverged"  # NaN or infinity, again and again
+
+
+@dataclass(frozen=True)
+class TrainingEnded(Event):
+    """The last event of a training run, whatever its end.
+
+    Attributes:
+        step: steps done, as far as they are kept.
+        sentence: what happened, and what to do.
+        path: the file with the embedding as it is after `step` steps; None if nothing was trained.
+        log: where the details stand, for failures; else None.
+    """
+
+    kind: Ending
+    step: int
+    sentence: str
+    path: Path | None = None
+    log: Path | None = None
+
+
+@dataclass(frozen=True)
 class Failed(Event):
     """The work ended with an error.
 
@@ -98,3 +249,7 @@ class Failed(Event):
     text: str
     log_id: str = ""
     field: str = ""
+
+
+Work = Generator[Event, Request | None, None]
+"""What the job queue runs."""
