@@ -1,6 +1,5 @@
 """launch.py, with a stand-in for Python and pip that notes what it is asked to do."""
 
-import ast
 import json
 import os
 import re
@@ -16,10 +15,9 @@ import launch
 from launch import LOG, STAMP, Environment, SetupError
 from modules.paths import PROGRAM
 
-VARIABLES = (
-    "venv_dir", "VIRTUAL_ENV", "TORCH_COMMAND", "TORCH_INDEX_URL", "INDEX_URL", "COMMANDLINE_ARGS",
-    "PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX",
-)  # fmt: skip
+VARIABLES = """
+    venv_dir VIRTUAL_ENV TORCH_COMMAND TORCH_INDEX_URL INDEX_URL COMMANDLINE_ARGS PIP_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX
+""".split()
 VERSION = "{}.{}".format(*sys.version_info)
 TORCH = "-m pip install torch==2.13.0"
 
@@ -254,9 +252,7 @@ def test_our_own_environment_is_made_anew_when_it_broke(calls):
     made(calls)
     environment.python.unlink()  # as when the system's Python was replaced by a newer one
     set_up()
-    assert [line.split()[:3] for line in made(calls)] == [["-m", "venv", str(environment.folder).split()[0]]] + [
-        ["-m", "pip", "install"]
-    ] * 2
+    assert [line.split()[1] for line in made(calls)] == ["venv", "pip", "pip"]
 
 
 def test_an_environment_of_another_python_is_installed_again(calls, monkeypatch):
@@ -350,12 +346,7 @@ def test_an_active_environment_is_used_and_never_made_anew(calls, tmp_path, monk
 def handed_over(calls, monkeypatch) -> list[list[str]]:
     """Takes the place of what comes after the set-up."""
     commands: list[list[str]] = []
-
-    def hand_over(command: list[str]) -> int:
-        commands.append(command)
-        return 0
-
-    monkeypatch.setattr(launch, "_hand_over", hand_over)
+    monkeypatch.setattr(launch, "_hand_over", lambda command: commands.append(command) or 0)
     monkeypatch.chdir(PROGRAM)
     return commands
 
@@ -392,14 +383,6 @@ def test_exit_and_skip_install(handed_over, calls, capsys):
     assert launch.main(["--skip-install"]) == 0
     assert made(calls) == []
     assert len(handed_over) == 1
-
-
-def test_an_older_python_can_read_the_file_and_loads_nothing():
-    source = (PROGRAM / "launch.py").read_text("utf-8")
-    ast.parse(source, feature_version=(3, 8))
-    code = "import sys, launch; print({'modules', 'tomllib', 'urllib.request'} & {*sys.modules})"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, capture_output=True, text=True)
-    assert ended.stdout == "set()\n", ended.stderr
 
 
 def test_webui_sh_starts_without_a_network_when_nothing_changed(calls, tmp_path):

@@ -97,3 +97,11 @@ def test_imports_without_torch():
     ]
     ended = subprocess.run([sys.executable, "-c", IMPORT_ALL, *names], cwd=PROGRAM, capture_output=True, text=True)
     assert ended.stdout == "".join(f"{name} []\n" for name in names), ended.stderr
+
+
+def test_an_older_python_can_read_launch_py_and_it_loads_nothing_at_import():
+    source = (PROGRAM / "launch.py").read_text("utf-8")
+    ast.parse(source, feature_version=(3, 8))
+    code = "import sys, launch; print({'modules', 'tomllib', 'urllib.request'} & {*sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=PROGRAM, capture_output=True, text=True)
+    assert ended.stdout == "set()\n", ended.stderr
