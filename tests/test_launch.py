@@ -16,7 +16,8 @@ from launch import LOG, STAMP, Environment, SetupError
 from modules.paths import PROGRAM
 
 VARIABLES = """
-    venv_dir VIRTUAL_ENV TORCH_COMMAND TORCH_INDEX_URL INDEX_URL COMMANDLINE_ARGS PIP_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX
+    venv_dir VIRTUAL_ENV TORCH_COMMAND TORCH_INDEX_URL INDEX_URL COMMANDLINE_ARGS
+    PIP_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX
 """.split()
 VERSION = "{}.{}".format(*sys.version_info)
 TORCH = "-m pip install torch==2.13.0"
