@@ -18,10 +18,10 @@ from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any
 
 from modules.errors import ModelMissing, ParameterError, StorageError, WebuiError
-from modules.events import Noticed, Request, Status
+from modules.events import Noticed, Request, Status, Work
 from modules.files import sweep_temporaries
 from modules.flags import Flags
-from modules.jobs import Job, JobQueue, Work
+from modules.jobs import Job, JobQueue
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
 from modules.model.hashes import HashCache
 from modules.params import Txt2ImgParams

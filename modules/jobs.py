@@ -12,13 +12,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from enum import StrEnum
 
 from modules.errors import JobBusy, OutOfMemory, ParameterError, WebuiError
-from modules.events import Event, Failed, Request, Sampled, Status
-
-Work = Generator[Event, Request | None, None]
+from modules.events import Event, Failed, Request, Sampled, Status, Work
 
 EVENTS_KEPT = 2000  # of one job; a txt2img run has at most 800 pictures, its steps and status are kept once
 ENDED_JOBS_KEPT = 100

@@ -1,13 +1,13 @@
 import logging
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 
 from modules import jobs
 from modules.errors import JobBusy, OutOfMemory, ParameterError, StorageError
-from modules.events import Event, Failed, Noticed, Request, Sampled, Status
-from modules.jobs import Job, JobQueue, JobState, Work
+from modules.events import Event, Failed, Noticed, Request, Sampled, Status, Work
+from modules.jobs import Job, JobQueue, JobState
 
 PATIENCE = 30.0  # seconds until a hang is called one; each wait takes milliseconds
 
@@ -326,7 +326,3 @@ def run_together(call: Callable[[int], None], arguments: range) -> None:
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
-
-
-def test_work_is_a_generator_of_events_and_requests():
-    assert Work == Generator[Event, Request | None, None]

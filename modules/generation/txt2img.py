@@ -14,7 +14,7 @@ import torch
 from modules import images
 from modules.embeddings.embedding import Embedding
 from modules.errors import ImageError
-from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status
+from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status, Work
 from modules.generation.description import describe
 from modules.generation.outputs import OutputFolder
 from modules.generation.preview import preview_png
@@ -30,8 +30,6 @@ from modules.samplers.sample import sample
 from modules.samplers.solvers import Step
 
 NOISE_SOURCE: NoiseSource = "CPU"  # the same on every machine
-
-Work = Generator[Event, Request | None, None]
 
 
 @torch.no_grad()  # as a decorator: a `with` held across a `yield` would leak into whoever pulls the events
