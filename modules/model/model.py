@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -35,10 +35,10 @@ class SDModel:
     """
 
     checkpoint: Checkpoint
-    architecture: Architecture
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
-    text_encoder: CLIPTextModel
+    architecture: Architecture = field(repr=False)
+    unet: UNet2DConditionModel = field(repr=False)
+    vae: AutoencoderKL = field(repr=False)
+    text_encoder: CLIPTextModel = field(repr=False)
     device: torch.device
     prediction_type: str
     device_line: str
