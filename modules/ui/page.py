@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# two fields may change before the first change is stored: the second must not forget it
+_REMEMBER = "(window.rememberedForm = {...form, ...window.rememberedForm, %s})"
 _CANCEL_ON_CLICK = """
 element.addEventListener("click", event => {
     const button = event.target.closest("[data-cancel]");
@@ -162,7 +164,7 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
             None,
             [memory.form, control],
             memory.form,
-            js=f"(form, value) => ({{...form, {name}: value}})",
+            js=f"(form, value) => {_REMEMBER % f'{name}: value'}",
             trigger_mode="always_last",
             **_QUIET,
         )
@@ -179,7 +181,7 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
         None,
         [memory.form, width, height],
         [memory.form, width, height],
-        js="(form, width, height) => [{...form, width: height, height: width}, height, width]",
+        js=f"(form, width, height) => [{_REMEMBER % 'width: height, height: width'}, height, width]",
         **_QUIET,
     )
     tab.dice.click(None, None, seed, js="() => '-1'", **_QUIET)

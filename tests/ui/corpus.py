@@ -10,7 +10,7 @@ HOSTILE = (
     "<a href=\"javascript:alert('xss')\">x</a>",
     "${alert('xss')} {{alert('xss')}} {{{value}}} `${1}`",
     "<em>(bold:1.3)</em> [<q>a</q>|<u>b</u>] [<s>c</s>:<mark>d</mark>:0.5]",
-    "&lt;img src=x onerror=alert(1)&gt; &#60;script&#62;",
+    "&lt;img src=x onerror=alert(1)&gt; &lt;script&gt;",
     "<style>*{display:none}</style><!--",
 )
 """Texts for prompts, names, infotext and sentences."""
