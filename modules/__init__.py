@@ -5,6 +5,7 @@
      paths         where things lie                   flags      command line of the server
      settings      what the user chose once           params     what one picture is made from
      events        what long work reports             infotext   parameters written into a picture
+     filewords     the words of a picture             preprocess_params   how photos are prepared
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely
 2  images          pictures opened, saved, gridded

@@ -25,7 +25,8 @@ class Control:
     info: str = ""
 
 
-def _field(default: Any, label: str, **control: Any) -> Any:
+def parameter(default: Any, label: str, **control: Any) -> Any:
+    """A dataclass field with its control: `steps: int = parameter(20, "Sampling steps", minimum=1, maximum=150)`."""
     return dataclasses.field(default=default, metadata={"control": Control(label, **control)})
 
 
@@ -39,28 +40,27 @@ class Txt2ImgParams:
     Source of names, labels and ranges: A1111 v1.10 (its API calls batch_count `n_iter`, schedule `scheduler`).
     """
 
-    prompt: str = _field("", "Prompt")
-    negative_prompt: str = _field("", "Negative prompt")
-    sampler: str = _field("DPM++ 2M", "Sampling method")
-    schedule: str = _field("Automatic", "Schedule type")
-    steps: int = _field(20, "Sampling steps", minimum=1, maximum=150, step=1)
-    width: int = _field(512, "Width", minimum=64, maximum=2048, step=8)
-    height: int = _field(512, "Height", minimum=64, maximum=2048, step=8)
-    batch_count: int = _field(1, "Batch count", minimum=1, maximum=100, step=1)
-    batch_size: int = _field(1, "Batch size", minimum=1, maximum=8, step=1)
-    cfg_scale: float = _field(7.0, "CFG Scale", minimum=1.0, maximum=30.0, step=0.5)
-    seed: int = _field(-1, "Seed", minimum=-1, maximum=2**63 - 1)
-    clip_skip: int = _field(1, "Clip skip", minimum=1, maximum=12, step=1)
-    emphasis: str = _field("Original", "Emphasis mode", choices=EMPHASIS_CHOICES)
-    comma_backtrack: int = _field(20, "Prompt word wrap length limit", minimum=0, maximum=74, step=1)
-    pad_conds: bool = _field(False, "Pad prompt/negative prompt")
-    a1111_exact: bool = _field(False, "Prompt rules: A1111 exact")
-    old_timelines: bool = _field(False, "Old prompt editing timelines")
-    preview_every: int = _field(1, "Live preview every N steps, 0 = off", minimum=0, maximum=150, step=1)
+    prompt: str = parameter("", "Prompt")
+    negative_prompt: str = parameter("", "Negative prompt")
+    sampler: str = parameter("DPM++ 2M", "Sampling method")
+    schedule: str = parameter("Automatic", "Schedule type")
+    steps: int = parameter(20, "Sampling steps", minimum=1, maximum=150, step=1)
+    width: int = parameter(512, "Width", minimum=64, maximum=2048, step=8)
+    height: int = parameter(512, "Height", minimum=64, maximum=2048, step=8)
+    batch_count: int = parameter(1, "Batch count", minimum=1, maximum=100, step=1)
+    batch_size: int = parameter(1, "Batch size", minimum=1, maximum=8, step=1)
+    cfg_scale: float = parameter(7.0, "CFG Scale", minimum=1.0, maximum=30.0, step=0.5)
+    seed: int = parameter(-1, "Seed", minimum=-1, maximum=2**63 - 1)
+    clip_skip: int = parameter(1, "Clip skip", minimum=1, maximum=12, step=1)
+    emphasis: str = parameter("Original", "Emphasis mode", choices=EMPHASIS_CHOICES)
+    comma_backtrack: int = parameter(20, "Prompt word wrap length limit", minimum=0, maximum=74, step=1)
+    pad_conds: bool = parameter(False, "Pad prompt/negative prompt")
+    a1111_exact: bool = parameter(False, "Prompt rules: A1111 exact")
+    old_timelines: bool = parameter(False, "Old prompt editing timelines")
+    preview_every: int = parameter(1, "Live preview every N steps, 0 = off", minimum=0, maximum=150, step=1)
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
+        check_all(self)
         for name in ("width", "height"):
             if getattr(self, name) % 8:
                 raise ParameterError(name, f"{name.capitalize()} {getattr(self, name)} is not a multiple of 8.")
@@ -74,6 +74,16 @@ def control(name: str) -> Control:
 def default(name: str) -> Any:
     """The default of the field `name` of `Txt2ImgParams`."""
     return Txt2ImgParams.__dataclass_fields__[name].default
+
+
+def check_all(params: Any) -> None:
+    """Check every field of a dataclass made of `parameter`s.
+
+    Raises:
+        ParameterError: naming the first field that cannot be used.
+    """
+    for field in dataclasses.fields(params):
+        check(field.name, getattr(params, field.name), type(field.default), field.metadata["control"])
 
 
 def check(name: str, value: Any, kind: type, control: Control) -> None:

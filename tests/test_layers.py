@@ -11,7 +11,8 @@ import pytest
 from modules.paths import PROGRAM
 
 LAYERS = (
-    {"errors", "files", "paths", "settings", "params", "events", "infotext", "flags"},
+    {"errors", "files", "paths", "settings", "params", "events", "infotext", "flags", "filewords"}
+    | {"preprocess_params"},
     {"prompts", "tensorfile"},
     {"images", "embeddings", "samplers"},
     {"model"},
