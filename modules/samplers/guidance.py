@@ -29,11 +29,11 @@ class Denoiser(Protocol):
         """The noise levels it was trained on."""
         ...
 
-    def __call__(self, x: Tensor, sigma: Tensor, cond: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, sigma: Tensor, cond: Tensor, /) -> Tensor:
         """Guess of the clean latents in x [B, 4, h, w] of noise level sigma [B], told by cond [B, T, D]."""
         ...
 
-    def eps(self, x: Tensor, timestep: Tensor, cond: Tensor) -> Tensor:
+    def eps(self, x: Tensor, timestep: Tensor, cond: Tensor, /) -> Tensor:
         """Guess of the noise in x [B, 4, h, w] of variance 1 at timestep [B], told by cond [B, T, D]."""
         ...
 

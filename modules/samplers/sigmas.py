@@ -123,7 +123,10 @@ def sampler_timesteps(steps: int, training_timesteps: int = 1000) -> list[int]:
         ParameterError: steps < 1 or more than there are timesteps.
     """
     if not 1 <= steps <= training_timesteps:
-        raise ParameterError("steps", f"Sampling steps {steps} lies outside 1 … {training_timesteps}.")
+        raise ParameterError(
+            "steps",
+            f"A schedule of {steps} steps lies outside 1 … {training_timesteps}, which the model was trained on.",
+        )
     stride = training_timesteps // steps
     return [min(training_timesteps - 1, 1 + t) for t in range(0, training_timesteps, stride)]
 

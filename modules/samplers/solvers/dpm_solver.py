@@ -17,6 +17,7 @@ _ABSOLUTE_TOLERANCE = 0.0078  # about one 256th of the range of pixels
 _FIRST_LENGTH = 0.05
 _SAFETY = 0.81
 _ORDER = 3
+_NEAR_ENOUGH = 1e-5  # in λ
 
 
 def dpm_fast(
@@ -60,9 +61,11 @@ def dpm_adaptive(
         One `Step` per attempt; one that was refused leaves x as it was. `count` is a guess.
     """
     place, end = -math.log(sigma_max), -math.log(sigma_min)
+    if place >= end - _NEAR_ENOUGH:  # nothing to solve: what came in is the result
+        yield Step(0, 1, x, x)
     length, index = _FIRST_LENGTH, 0
     before = x  # where order two led last: the scale of the error that is allowed
-    while place < end - 1e-5:
+    while place < end - _NEAR_ENOUGH:
         place_next = min(end, place + length)
         target, fresh = _split(place, place_next, end, eta)
         block = _Block(denoise, x, place, target)
@@ -76,7 +79,7 @@ def dpm_adaptive(
                 x = x + draw_noise() * fresh
         length *= factor
         index += 1
-        yield Step(index - 1, index + math.ceil(max(end - 1e-5 - place, 0) / length), x, block.denoised)
+        yield Step(index - 1, index + math.ceil(max(end - _NEAR_ENOUGH - place, 0) / length), x, block.denoised)
 
 
 def _split(place: float, place_next: float, end: float, eta: float) -> tuple[float, float]:
