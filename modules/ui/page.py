@@ -234,7 +234,7 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
     def interrupt(owner: str, seen: Seen, selected: int) -> dict[Any, Any]:
         job = running(owner)
         if not job:
-            return {}
+            return {memory.interrupting: ""}
         job.interrupt()
         return {memory.interrupting: job.id, **watch.look(owner, seen, selected, job.id)}
 
@@ -249,7 +249,7 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
     def cancel(owner: str, seen: Seen, selected: int, event: gr.SelectData) -> dict[Any, Any]:
         job = app.jobs.find(str(event.value))
         if not job or not owner or job.owner != owner:
-            return {}
+            return {memory.seen: seen}
         job.interrupt()
         return watch.look(owner, seen, selected, job.id)
 
@@ -267,7 +267,7 @@ def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
                 frame.checkpoint: watch.checkpoint_choices(app.model_state.checkpoint),
                 frame.device: _complaint(error),
             }
-        return {}
+        return {frame.checkpoint: gr.skip()}
 
     frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **_QUIET)
     frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET)

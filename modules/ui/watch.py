@@ -53,7 +53,7 @@ class Watch:
             interrupting: id of the run that was asked to stop.
         """
         if not owner:
-            return {}
+            return {self.outputs["seen"]: seen}  # gradio takes no empty answer
         screen = look(self.app, owner)
         pictures = screen.run.pictures if screen.run else ()
         selected = _selected(seen, screen, selected)

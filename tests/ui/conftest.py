@@ -53,8 +53,11 @@ class Live:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Live]]:
-    """`serve(pace=…, …)` makes a stand-in with these arguments and serves it."""
+def serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Live]]:
+    """`serve(pace=…, …)` makes a stand-in with these arguments and serves it.
+
+    The test fails if Gradio printed a traceback: its page shows nothing of an event that went wrong.
+    """
     running: list[Live] = []
 
     def start(port: int | None = None, **arguments: object) -> Live:
@@ -64,3 +67,4 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Live]]:
     yield start
     for live in running:
         live.stop()
+    assert "Traceback" not in capsys.readouterr().err
