@@ -68,6 +68,11 @@ def shown_values(remembered: Any, recommended: Mapping[str, Any]) -> dict[str, A
     return shown | {"seed": str(shown["seed"])}
 
 
+def or_default(name: str, value: Any) -> Any:
+    """A value that is being typed, or the field's default as long as it cannot be used: an empty box, 5000 steps."""
+    return _typed(name, value) if _is_usable(name, value) else params.default(name)
+
+
 def _is_usable(name: Any, value: Any) -> bool:
     if name not in FIELDS or (name in CHOICES and value not in CHOICES[name]):
         return False

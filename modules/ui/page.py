@@ -30,6 +30,7 @@ _BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the 
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # two fields may change before the first change is stored: the second must not forget it
 _REMEMBER = "(window.rememberedForm = {...form, ...window.rememberedForm, %s})"
+_AS_SENT = {**_QUIET, "preprocess": False}  # values are checked by us: Gradio's refusals do not reach the page
 _CANCEL_ON_CLICK = """
 element.addEventListener("click", event => {
     const button = event.target.closest("[data-cancel]");
@@ -196,21 +197,21 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
 def _wire_reading(app: App, memory: Memory, tab: Txt2ImgTab) -> None:
     """Count tokens and show how the prompt is read, while it is typed: the newest text after each answer."""
 
-    def read(prompt: str, sampler: str, steps: float | None) -> tuple[Markup, Markup]:
-        reading = reading_panel.read(app, prompt, sampler, steps)
+    def read(prompt: Any, sampler: Any, steps: Any) -> tuple[Markup, Markup]:
+        sampler = form.or_default("sampler", sampler)
+        reading = reading_panel.read(app, form.or_default("prompt", prompt), sampler, form.or_default("steps", steps))
         return reading_panel.counter(reading), reading_panel.panel(reading, sampler)
 
-    def count(prompt: str, sampler: str, steps: float | None) -> Markup:
-        return reading_panel.counter(reading_panel.read(app, prompt, sampler, steps, negative=True))
+    def count(prompt: Any) -> Markup:
+        text = form.or_default("negative_prompt", prompt)
+        return reading_panel.counter(reading_panel.read(app, text, negative=True))
 
-    sampler, steps = tab.controls["sampler"], tab.controls["steps"]
-    for box, function, outputs in (
-        (tab.prompt, read, [tab.prompt.counter, tab.reading]),
-        (tab.negative, count, [tab.negative.counter]),
-    ):
-        # another model knows other embeddings, so a change of model counts as a change of the text
-        events = [box.text.change, sampler.change, steps.change, memory.recommended.change]
-        gr.on(events, function, [box.text, sampler, steps], outputs, trigger_mode="always_last", **_QUIET)
+    # another model knows other embeddings, so a change of model counts as a change of the text
+    model, sampler, steps = memory.recommended, tab.controls["sampler"], tab.controls["steps"]
+    newest: dict[str, Any] = {"trigger_mode": "always_last", **_AS_SENT}
+    events = [control.change for control in (tab.prompt.text, sampler, steps, model)]
+    gr.on(events, read, [tab.prompt.text, sampler, steps], [tab.prompt.counter, tab.reading], **newest)
+    gr.on([tab.negative.text.change, model.change], count, tab.negative.text, tab.negative.counter, **newest)
 
 
 def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: Frame) -> None:
@@ -225,7 +226,7 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
             return {tab.complaint: _complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
-    tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_QUIET)
+    tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_AS_SENT)
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()
@@ -269,7 +270,7 @@ def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
             }
         return {frame.checkpoint: gr.skip()}
 
-    frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **_QUIET)
+    frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **_AS_SENT)
     frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET)
 
 

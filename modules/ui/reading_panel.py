@@ -14,12 +14,17 @@ _BORDER = Markup('<span class="border" role="separator" title="a new chunk of 75
 _CALLS = "This sampler asks the model twice per step: the numbers count its calls."
 
 
-def read(app: App, prompt: str, sampler: str, steps: float | None, negative: bool = False) -> PromptReading:
-    """Read a prompt with the rules and embeddings that a run started now would use."""
+def read(app: App, prompt: str, sampler: str = "Euler", steps: int = 1, negative: bool = False) -> PromptReading:
+    """Read a prompt with the rules and embeddings that a run started now would use.
+
+    Args:
+        sampler, steps: those of the run; a mere count of tokens needs none.
+        negative: a negative prompt, which knows no AND.
+    """
     settings = app.settings
     return read_prompt(
         prompt,
-        find_sampler(sampler).total_steps(max(1, int(steps or 1))),
+        find_sampler(sampler).total_steps(steps),
         app.tokenizer,
         app.embedding_index(),
         negative=negative,

@@ -192,6 +192,16 @@ def test_a_value_that_cannot_be_used_is_told_and_marked(page: Page, serve: Serve
     expect(page.locator("#txt2img_complaint")).to_have_text("")
 
 
+@pytest.mark.parametrize(("text", "sentence"), [("5000", "lies outside 1 … 150"), ("", "must be a whole number")])
+def test_number_that_is_sent_before_its_box_corrected_it(page: Page, serve: Serve, text: str, sentence: str) -> None:
+    live = serve()
+    open_page(page, live)
+    box = page.locator("#txt2img_steps input[type=number]")
+    box.fill(text)
+    box.press("Control+Enter")
+    expect(page.locator("#txt2img_complaint")).to_contain_text(sentence)
+
+
 def test_failed_run_says_why_and_the_next_one_works(page: Page, serve: Serve) -> None:
     live = serve(failing=True)
     open_page(page, live)

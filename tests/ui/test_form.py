@@ -98,3 +98,19 @@ def test_what_a_browser_kept_is_shown_again() -> None:
 
 def test_choices_are_the_samplers_and_schedules_there_are() -> None:
     assert {"sampler": names.sampler_names(), "schedule": names.schedule_names()} == form.CHOICES
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("steps", 12.0, 12),
+        ("steps", None, 20),
+        ("steps", 5000, 20),
+        ("sampler", "Euler", "Euler"),
+        ("sampler", ["Euler"], "DPM++ 2M"),
+        ("prompt", "a", "a"),
+        ("prompt", None, ""),
+    ],
+)
+def test_a_value_that_is_being_typed(name: str, value: object, expected: object) -> None:
+    assert form.or_default(name, value) == expected
