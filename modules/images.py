@@ -42,7 +42,16 @@ def open_image(path: Path, background: tuple[int, int, int] = (255, 255, 255)) -
     Raises:
         ImageError: no picture, damaged, or above 120 megapixels.
     """
-    return _read(path, lambda image: _to_rgb(ImageOps.exif_transpose(image), background))
+    return _read(path, lambda image: _to_rgb(image, background))
+
+
+def open_alpha(path: Path) -> Image.Image | None:
+    """How opaque a picture is at each place, as grey levels, turned as `open_image` turns it; None if it is all opaque.
+
+    Raises:
+        ImageError: no picture, damaged, or above 120 megapixels.
+    """
+    return _read(path, lambda image: _alpha_of(ImageOps.exif_transpose(image)))
 
 
 def read_infotext(path: Path) -> str:
@@ -199,27 +208,45 @@ def _looks_like_heif(path: Path) -> bool:
         return file.read(12)[4:8] == b"ftyp"
 
 
-def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+def _to_rgb(opened: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """Turn, flatten and convert, with never more than two pictures of full size in memory."""
+    ImageOps.exif_transpose(opened, in_place=True)
+    image = opened
+    profile = image.info.get("icc_profile")
     if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):  # 16 bits of grey; a plain conversion would cut them off
         image = image.point(lambda level: level * (1 / 256)).convert("L")
-    profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
+    elif image.has_transparency_data:
+        if image.mode != "RGBA":
+            image = image.convert("RGBA")
         flat = Image.new("RGB", image.size, background)
-        flat.paste(image, mask=image.getchannel("A"))
+        flat.paste(image, mask=image)
         image = flat
-    return _in_srgb(image, profile) or image.convert("RGB")
+    image = _in_srgb(image, profile) or (image if image.mode == "RGB" else image.convert("RGB"))
+    image = image.copy() if image is opened else image  # what belongs to a file is closed with it
+    image.info.clear()  # the profile is applied: a copy that is saved must not carry it along
+    return image
+
+
+def _alpha_of(image: Image.Image) -> Image.Image | None:
+    if not image.has_transparency_data:
+        return None
+    alpha = image.convert("RGBA").getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
     """Colours of a camera's or phone's own profile as sRGB; None if there is no profile that fits the picture."""
     if not profile or image.mode not in ("RGB", "CMYK", "L"):
         return None
+    in_place = image.mode == "RGB"
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        converted = ImageCms.profileToProfile(
+            image, source, ImageCms.createProfile("sRGB"), outputMode=None if in_place else "RGB", inPlace=in_place
+        )
     except (ImageCms.PyCMSError, OSError):  # a broken profile, or one for another kind of picture
         return None
+    return image if in_place else converted
 
 
 def _infotext_of(image: Image.Image) -> str:
