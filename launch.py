@@ -1,6 +1,7 @@
 """Set up, then start: make the virtual environment, install the pinned set when it changed, hand over.
 
     launch.py [flags]              serve the page
+    launch.py txt2img | png-info   the same work without a page; --help after it tells how
     launch.py test [arguments]     run the whole suite; arguments go to pytest
 
 `webui.sh` calls it; on Windows it is called by hand (`py launch.py`). Only the standard library is needed. What is
@@ -55,11 +56,11 @@ def main(arguments: list[str]) -> int:
     if running not in PYTHONS:
         return _fail(f"Python {running} cannot run this: {NEEDED} can.", 1)
     from modules.errors import ParameterError, StorageError  # not before an older Python had its sentence
-    from modules.flags import Flags, read_flags
+    from modules.flags import COMMANDS, Flags, read_flags
 
     testing = arguments[:1] == ["test"]
-    try:
-        flags = Flags() if testing else read_flags(arguments)
+    try:  # a command reads its own arguments
+        flags = Flags() if testing or {*arguments[:1]} & {*COMMANDS} else read_flags(arguments)
         environment = Environment.chosen()
         if flags.skip_install:
             environment.must_run()

@@ -1,4 +1,4 @@
-"""Make the App, build its page, serve it until Ctrl-C.
+"""Make the App, build its page, serve it until Ctrl-C; or do the work of a command without a page.
 
 `launch.py` has installed what this needs; `./webui.sh` runs both.
 """
@@ -10,11 +10,15 @@ from collections.abc import Sequence
 
 from modules.app import App
 from modules.errors import WebuiError
-from modules.flags import free_port, read_flags
+from modules.flags import COMMANDS, free_port, read_flags
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until a signal ends it. Returns the exit code: 2 for a flag that cannot be used."""
+    if {*arguments[:1]} & {*COMMANDS}:
+        from modules import cli
+
+        return cli.main(arguments)
     try:
         flags = read_flags(arguments)
         if flags.notice:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modules.errors import ModelMissing, ParameterError, StorageError, WebuiError
@@ -104,10 +105,10 @@ class App:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self) -> Job:
         """Open the log and let the worker load torch and the chosen model as its first job. Returns at once."""
         self._open_log()
-        self.jobs.submit("Loading the model", self._first_work())
+        return self.jobs.submit("Loading the model", self._first_work())
 
     def stop(self, timeout: float = 10.0) -> bool:
         """End all jobs, keeping what can be kept. False: the worker was still busy after `timeout` seconds."""
@@ -132,12 +133,13 @@ class App:
 
     # --- work -------------------------------------------------------------------------------------------------------
 
-    def generate(self, params: Txt2ImgParams, owner: str = "", title: str = "") -> Job:
+    def generate(self, params: Txt2ImgParams, owner: str = "", title: str = "", folder: Path | None = None) -> Job:
         """Queue a txt2img run with the model that is in use when its turn comes.
 
         Args:
             owner: browser session that gets the pictures.
             title: shown to everybody in the queue, so by default without the prompt.
+            folder: where the files go, instead of the day's folders in `outputs/`.
 
         Raises:
             ParameterError: no such sampler or schedule.
@@ -145,7 +147,7 @@ class App:
         """
         names.find(params.sampler, params.schedule)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        return self.jobs.submit(title, self._txt2img(params), owner)
+        return self.jobs.submit(title, self._txt2img(params, folder), owner)
 
     def select_checkpoint(self, title: str, owner: str = "") -> Job:
         """Queue the change to another checkpoint. If its file cannot be used, the model in use stays.
@@ -192,18 +194,19 @@ class App:
 
     # --- the worker's part ------------------------------------------------------------------------------------------
 
-    def _txt2img(self, params: Txt2ImgParams) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, folder: Path | None) -> Work:
         if self._conditioner is None:
             raise ModelMissing(self.model_state.sentence)
         from modules.generation.outputs import OutputFolder
         from modules.generation.txt2img import txt2img
 
         outputs = OutputFolder(
-            self.paths.txt2img_images,
-            self.paths.txt2img_grids,
+            folder or self.paths.txt2img_images,
+            folder or self.paths.txt2img_grids,
             self.settings.save_grid,
             self.settings.grid_rows,
             self.settings.grid_without_gaps,
+            by_day=folder is None,
         )
         yield from txt2img(self._conditioner, params, outputs)
 

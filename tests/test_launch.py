@@ -358,6 +358,12 @@ def test_the_server_gets_the_flags(handed_over, tmp_path):
     assert handed_over == [[python, str(PROGRAM / "webui.py"), "--port", "7000", "--no-half"]]
 
 
+def test_a_command_gets_its_arguments_unread(handed_over, tmp_path):
+    python = str(tmp_path / "my venv" / "bin" / "python")
+    assert launch.main(["txt2img", "--prompt", "a cat", "--steps", "4"]) == 0
+    assert handed_over == [[python, str(PROGRAM / "webui.py"), "txt2img", "--prompt", "a cat", "--steps", "4"]]
+
+
 def test_the_suite_gets_its_arguments(handed_over, calls, tmp_path):
     python = str(tmp_path / "my venv" / "bin" / "python")
     assert launch.main(["test", "--slow", "-k", "a b"]) == 0

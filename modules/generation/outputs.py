@@ -12,12 +12,13 @@ from modules import images
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """Folders of pictures and overviews; each day has its own below them.
+    """Folders of pictures and overviews.
 
     Attributes:
         pictures, grids: made when the first file is written.
         save_grid: whether runs of several pictures get an overview.
         grid_rows, grid_without_gaps: its shape, see `images.grid_rows`.
+        by_day: whether each day has its own folder below them.
     """
 
     pictures: Path
@@ -25,6 +26,7 @@ class OutputFolder:
     save_grid: bool = True
     grid_rows: int = -1
     grid_without_gaps: bool = False
+    by_day: bool = True
 
     def save_picture(self, image: Image.Image, seed: int, infotext: str, incomplete: bool = False) -> Path:
         """Save as `<number>-<seed>.png`; what was interrupted says so in its name.
@@ -33,7 +35,7 @@ class OutputFolder:
             StorageError: disk full, read-only or gone.
         """
         suffix = "-incomplete" if incomplete else ""
-        return images.save_numbered(image, self.pictures / _today(), f"{{:05}}-{seed}{suffix}.png", infotext)
+        return images.save_numbered(image, self._now(self.pictures), f"{{:05}}-{seed}{suffix}.png", infotext)
 
     def save_overview(self, paths: Sequence[Path], batch_size: int, infotext: str) -> Path:
         """Save the pictures of a run, side by side, as `grid-<number>.png`.
@@ -44,8 +46,7 @@ class OutputFolder:
         """
         rows = images.grid_rows(len(paths), self.grid_rows, batch_size, self.grid_without_gaps)
         sheet = images.grid((images.open_image(path) for path in paths), len(paths), rows)
-        return images.save_numbered(sheet, self.grids / _today(), "grid-{:04}.png", infotext)
+        return images.save_numbered(sheet, self._now(self.grids), "grid-{:04}.png", infotext)
 
-
-def _today() -> str:
-    return time.strftime("%Y-%m-%d")
+    def _now(self, folder: Path) -> Path:
+        return folder / time.strftime("%Y-%m-%d") if self.by_day else folder
