@@ -90,7 +90,8 @@ def main() -> None:
     else:
         captions = args.captions.read_text().split("\n")[:-1]
     rng = random.Random(args.seed)
-    sheet(Painter(args.checkpoint).pictures(captions, [rng.randrange(2**32) for _ in captions])).save(args.output)
+    pictures = Painter(args.checkpoint).pictures(captions, [rng.randrange(2**32) for _ in captions])
+    sheet(pictures).quantize(256).save(args.output, optimize=True)  # a palette halves the file
 
 
 if __name__ == "__main__":

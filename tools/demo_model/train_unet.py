@@ -32,7 +32,7 @@ NOISES = 2  # noises per picture and step: the text encoder runs once for both
 EMPTY_CAPTIONS = 0.1  # for classifier-free guidance
 MIN_SNR_GAMMA = 5.0  # Hang et al. 2023, arXiv:2303.09556
 WARM_UP = 100  # steps
-SAVE_EVERY = 250  # steps
+SAVE_EVERY, VALIDATE_EVERY = 100, 500  # steps
 MOST_PROCESSES = 64  # keeps the seeds of their batches apart
 TIMESTEPS = 1000
 
@@ -211,14 +211,12 @@ def main() -> None:
                 "began": began,
             }
             save_state(state_path, state)
-            told, untold = validation_losses(average.module, validation, empty, kept)
             speed = (samples - since) / (time.monotonic() - clock)
-            print(
-                f"step {step}, {samples} of {last} samples, {speed:.1f}/s, loss {recent:.4f}, "
-                f"validation {told:.4f}, with empty captions {untold:.4f}",
-                flush=True,
-            )
+            print(f"step {step}, {samples} of {last} samples, {speed:.1f}/s, loss {recent:.4f}", flush=True)
             clock, since = time.monotonic(), samples
+        if rank == 0 and (step % VALIDATE_EVERY == 0 or samples >= last):
+            told, untold = validation_losses(average.module, validation, empty, kept)
+            print(f"validation {told:.4f}, with empty captions {untold:.4f}", flush=True)
 
 
 def _average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
