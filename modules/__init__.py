@@ -5,6 +5,7 @@
      paths         where things lie                   flags      command line of the server
      settings      what the user chose once           params     what one picture is made from
      events        what long work reports             infotext   parameters written into a picture
+     training_params  what one training run is made from
      filewords     the words of a picture             preprocess_params   how photos are prepared
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely
@@ -13,7 +14,7 @@
    samplers/       denoise x at sigma; knows no Stable Diffusion
 3  model/          checkpoints found, judged and loaded; text encoded
 4  generation/     txt2img: an iterator of events
-5  preprocess/  training/                               (to come)
+5  training/      photos in, vectors out                 preprocess/  photos made ready (to come)
 6  jobs  app       one worker thread; the App           guard      who may talk to the server
 7  ui/  api/  cli  front ends: the only gradio
 

@@ -119,6 +119,7 @@ class SDModel:
 
     def _through_vae(self, run: Callable[[torch.dtype], Tensor]) -> Tensor:
         """Half precision overflows in some VAEs: then this one computes in float32 from now on."""
+        self.vae.to(self.device)  # training puts it into main memory, and pictures are drawn between its steps
         result = run(self.vae.dtype).float()
         if self.vae.dtype != torch.float32 and not torch.isfinite(result).all():
             _log.warning("The VAE of %s overflows in half precision: it goes on in fp32.", self.checkpoint.name)
@@ -152,20 +153,21 @@ class StableDenoiser:
         timestep = self.sigmas.sigma_to_t(sigma)
         sigma = sigma[:, None, None, None]
         variance = sigma**2 + 1
-        prediction = self._predict(x / variance.sqrt(), timestep, cond)
+        prediction = self.predict(x / variance.sqrt(), timestep, cond)
         if self.predicts_v:
             return x / variance - prediction * sigma / variance.sqrt()
         return x - prediction * sigma
 
     def eps(self, x: Tensor, timestep: Tensor, cond: Tensor) -> Tensor:
         """Guess of the noise in x [B, 4, h, w] of variance 1 at timestep [B], told by cond [B, T, D]."""
-        prediction = self._predict(x, timestep, cond)
+        prediction = self.predict(x, timestep, cond)
         if not self.predicts_v:
             return prediction
         sigma = self.sigmas.t_to_sigma(timestep)[:, None, None, None]
         return (prediction + x * sigma) / (sigma**2 + 1).sqrt()
 
-    def _predict(self, x: Tensor, timestep: Tensor, cond: Tensor) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, cond: Tensor) -> Tensor:
+        """What the UNet itself answers, noise or velocity, as float32; gradients flow to `cond`. As for `eps`."""
         prediction = self._run(x, timestep, cond)
         if self.unet.dtype == torch.float16 and torch.isfinite(x).all() and not torch.isfinite(prediction).all():
             _log.warning("The UNet overflows in half precision: it goes on in fp32, which needs twice the memory.")

@@ -1,0 +1,12 @@
+"""Textual inversion: photos in, vectors out, as a generator of events that the job queue pulls.
+
+train          a run from its parameters, or from what an interrupted one left
+loop           steps, and what happens between them: snapshots, samples, measurements, states
+textual_inversion  one optimiser step: conditioning, loss, gradient, AdamW
+dataset        photos as latents, captions, batches          photos         pictures of a folder, cut to size
+prompts        template lines with name and caption
+templates/     lines of our own wording                      learning_rate  rates and the steps they hold for
+held_out       the loss that can be compared between steps   preview        samples, drawn by txt2img
+run_folder     where everything of a run lies, and its logs  state          what a run is resumed from
+estimate       time and memory, measured by trial steps      plan           what can be refused before the start
+"""

@@ -1,0 +1,126 @@
+"""The photos of a folder: which there are, what changed, and how they are cut to size. Never stretched."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from modules import images
+from modules.errors import DatasetError, ParameterError
+from modules.filewords import filewords
+
+NO_PHOTOS = (".txt", ".caption", ".json", ".csv", ".md", ".ini", ".db")  # what lies beside photos, passed over
+SMALLEST = 64  # pixels of the shorter side
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One file as it was when it was found.
+
+    Attributes:
+        caption: the words for `[filewords]`.
+        modified_ns, size: by which a change is seen.
+    """
+
+    path: Path
+    caption: str
+    modified_ns: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """The files of a folder that may be photos, by name; folders below it are not looked into.
+
+    Raises:
+        ParameterError: no folder.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise ParameterError(
+            "data_root", f"The dataset directory “{folder}” cannot be opened: {error.strerror}."
+        ) from error
+    return [
+        path
+        for path in entries
+        if not path.name.startswith(".") and path.suffix.lower() not in NO_PHOTOS and path.is_file()
+    ]
+
+
+def describe_photo(path: Path, word_regex: str = "", join_string: str = " ") -> Photo:
+    """Look up caption and status of a file.
+
+    Raises:
+        DatasetError: it has gone.
+        FileFormatError: its caption cannot be read.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DatasetError(f"“{path.name}” is not there any more.") from error
+    return Photo(path, filewords(path, word_regex, join_string), status.st_mtime_ns, status.st_size)
+
+
+def changes(photos: Sequence[Photo]) -> dict[str, str]:
+    """What happened to photos since they were found: “has gone” or “was changed”, by file name."""
+    found = {}
+    for photo in photos:
+        try:
+            status = photo.path.stat()
+        except OSError:
+            found[photo.name] = "has gone"
+        else:
+            if (status.st_mtime_ns, status.st_size) != (photo.modified_ns, photo.size):
+                found[photo.name] = "was changed"
+    return found
+
+
+def fit(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle of a picture at exactly this size, in its own proportions. A square stays whole for a square."""
+    scale = max(width / image.width, height / image.height)
+    left, top = (image.width - width / scale) / 2, (image.height - height / scale) / 2
+    box = (left, top, image.width - left, image.height - top)
+    return image.resize((width, height), Image.Resampling.BICUBIC, box)
+
+
+def keep_shape(image: Image.Image, pixels: int) -> Image.Image:
+    """A picture of at most so many pixels, sides multiples of 8: its edges are cut, and it is shrunk only if it must.
+
+    Raises:
+        DatasetError: shorter than 64 pixels on one side.
+    """
+    scale = min(1.0, math.sqrt(pixels / (image.width * image.height)))
+    width, height = (int(side * scale) // 8 * 8 for side in image.size)
+    if min(width, height) < SMALLEST:
+        raise DatasetError(f"it is {image.width}×{image.height}, less than {SMALLEST} pixels on one side")
+    if scale < 1:
+        return fit(image, width, height)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def open_photo(
+    photo: Photo, width: int, height: int, varsize: bool, alpha: bool
+) -> tuple[Image.Image, Image.Image | None]:
+    """A photo cut to size, and its alpha channel cut likewise.
+
+    Args:
+        width, height: of the result; with `varsize`, their product is the most pixels it may have.
+        varsize: keep size and shape.
+        alpha: whether the alpha channel is wanted; None comes if there is none.
+
+    Raises:
+        ImageError, DatasetError: it cannot be used.
+    """
+
+    def cut(image: Image.Image) -> Image.Image:
+        return keep_shape(image, width * height) if varsize else fit(image, width, height)
+
+    mask = images.open_alpha(photo.path) if alpha else None
+    return cut(images.open_image(photo.path)), cut(mask) if mask else None

@@ -1,0 +1,191 @@
+"""One optimiser step of textual inversion: only the vectors of the embedding are parameters.
+
+Source: Gal et al. 2022, arXiv:2208.01618; the loss of velocity models: Salimans and Ho 2022, arXiv:2202.00512.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from modules.model.conditioning import Conditioner, PromptRules
+
+RUNAWAY = 1000  # times the length of a word's vector: no embedding that means anything is near it
+_FIRST_SCALE = 2.0**16
+_STEPS_BEFORE_GROWTH = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One call of the UNet.
+
+    Attributes:
+        latents, noise: [B, 4, h, w].
+        timesteps: int64 [B], 0 … 999.
+        prompts: B texts.
+        weights: [B, 1, h, w] of the loss, or None.
+    """
+
+    latents: Tensor
+    noise: Tensor
+    timesteps: Tensor
+    prompts: Sequence[str]
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step came to.
+
+    Attributes:
+        loss: mean over the batches.
+        gradient_norm: length of the gradient before clipping, mean over the vectors.
+        done: the vectors have moved, and are numbers of a sensible size.
+        overflow: half precision overflowed, as it does now and then: nothing has moved, try once more.
+    """
+
+    loss: float
+    gradient_norm: float
+    done: bool
+    overflow: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class OptimiserState:
+    """Everything that an optimiser step changes. Tensors float32 [vectors, width] on the CPU.
+
+    Attributes:
+        vectors: of the embedding.
+        mean, variance: AdamW's running moments of the gradient.
+        updates: how often AdamW has moved the vectors.
+        loss_scale, scale_age: the factor that keeps half-precision gradients from vanishing, and its steps without
+            overflow.
+    """
+
+    vectors: Tensor
+    mean: Tensor
+    variance: Tensor
+    updates: int = 0
+    loss_scale: float = _FIRST_SCALE
+    scale_age: int = 0
+
+
+def fresh_state(vectors: Tensor) -> OptimiserState:
+    """The state before the first step."""
+    vectors = vectors.detach().to("cpu", torch.float32)
+    return OptimiserState(vectors, torch.zeros_like(vectors), torch.zeros_like(vectors))
+
+
+class TextualInversion:
+    """The vectors of one embedding, and how they learn.
+
+    Args:
+        conditioner: encodes the prompts, by the same path as pictures are drawn.
+        name: that stands for the vectors in prompts.
+        state: where to begin.
+        rules: how prompts are read.
+    """
+
+    def __init__(self, conditioner: Conditioner, name: str, state: OptimiserState, rules: PromptRules):
+        self._conditioner = conditioner
+        self._model = conditioner.model
+        self._name = name
+        self._rules = rules
+        self._alphas = self._model.alphas_cumprod.to(self._model.device)
+        self._half = self._model.unet.dtype == torch.float16
+        table = cast(Tensor, self._model.text_encoder.get_input_embeddings().weight)
+        self._longest = RUNAWAY * float(table[:1000].float().norm(dim=1).mean())
+        self.vectors = torch.nn.Parameter(torch.empty_like(state.vectors, device=self._model.device))
+        self.restore(state)
+
+    @property
+    def state(self) -> OptimiserState:
+        """A copy of all that steps change."""
+        moments = self._optimiser.state[self.vectors]
+        return OptimiserState(
+            _copy(self.vectors),
+            _copy(moments["exp_avg"]),
+            _copy(moments["exp_avg_sq"]),
+            int(moments["step"]),
+            self._scale,
+            self._scale_age,
+        )
+
+    def restore(self, state: OptimiserState) -> None:
+        """Go back to, or on from, a state."""
+        with torch.no_grad():
+            self.vectors.copy_(state.vectors)
+        # no weight decay: it would pull the vectors to zero, which is no word at all
+        self._optimiser = torch.optim.AdamW([self.vectors], betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+        self._optimiser.state[self.vectors] = {
+            "step": torch.tensor(float(state.updates)),
+            "exp_avg": state.mean.to(self.vectors.device, copy=True),
+            "exp_avg_sq": state.variance.to(self.vectors.device, copy=True),
+        }
+        self._scale, self._scale_age = state.loss_scale, state.scale_age
+
+    @property
+    def vector_norm(self) -> float:
+        """Mean length of the vectors."""
+        return float(self.vectors.detach().norm(dim=1).mean())
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean squared error of the prediction, one number; gradients flow to the vectors."""
+        latents, noise, timesteps = (t.to(self._model.device) for t in (batch.latents, batch.noise, batch.timesteps))
+        share = self._alphas[timesteps][:, None, None, None]
+        signal, rest = share.sqrt(), (1 - share).sqrt()
+        cond = self._conditioner.encode(batch.prompts, self._rules, {self._name: self.vectors})
+        denoiser = self._model.denoiser
+        prediction = denoiser.predict(signal * latents + rest * noise, timesteps, cond)
+        target = signal * noise - rest * latents if denoiser.predicts_v else noise
+        error = (prediction - target) ** 2
+        return (error if batch.weights is None else error * batch.weights.to(error)).mean()
+
+    def gradient(self, batches: Sequence[Batch]) -> tuple[float, Tensor]:
+        """The loss, mean over the batches, and its gradient [vectors, width], free of any scale."""
+        scale = self._scale if self._half else 1.0
+        self.vectors.grad = None
+        total = 0.0
+        for batch in batches:
+            loss = self.loss(batch) / len(batches)
+            if loss.requires_grad:  # else no prompt of the batch names the embedding, which the health check tells
+                (loss * scale).backward()
+            total += float(loss.detach())
+        gradient = self.vectors.grad
+        return total, torch.zeros_like(self.vectors) if gradient is None else gradient / scale
+
+    def step(self, batches: Sequence[Batch], rate: float, clip_mode: str = "disabled", clip: float = 0.0) -> Outcome:
+        """Move the vectors once.
+
+        Args:
+            batches: whose gradients are averaged.
+            rate: learning rate.
+            clip_mode, clip: "value" cuts each number of the gradient, "norm" shortens it as a whole.
+        """
+        loss, gradient = self.gradient(batches)
+        self.vectors.grad = None
+        norm = float(gradient.norm(dim=1).mean())
+        if not (torch.isfinite(gradient).all() and loss < float("inf")):
+            if self._half and self._scale > 1 and loss < float("inf"):
+                self._scale, self._scale_age = self._scale / 2, 0
+                return Outcome(loss, norm, done=False, overflow=True)
+            return Outcome(loss, norm, done=False)
+        if clip_mode == "value":
+            gradient = gradient.clamp(-clip, clip)
+        elif clip_mode == "norm":
+            gradient = gradient * (clip / gradient.norm().clamp(min=clip))
+        self._optimiser.param_groups[0]["lr"] = rate
+        self.vectors.grad = gradient
+        self._optimiser.step()
+        self.vectors.grad = None
+        self._scale_age += 1
+        if self._half and self._scale_age >= _STEPS_BEFORE_GROWTH:
+            self._scale, self._scale_age = min(self._scale * 2, _FIRST_SCALE), 0
+        longest = float(self.vectors.detach().norm(dim=1).max())
+        return Outcome(loss, norm, done=longest < self._longest)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32, copy=True)

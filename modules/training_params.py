@@ -1,0 +1,215 @@
+"""What one training run is made from, and values that suit a set of photos.
+
+As in `params`, each field carries its label, range and help text, and front ends make their controls from the fields.
+Names are A1111's, so that its `settings-*.json` can be read. Nothing here knows what trains.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modules.errors import ParameterError
+from modules.params import Control, check
+
+LATENT_SAMPLING = ("once", "deterministic", "random")
+GRADIENT_CLIPPING = ("disabled", "value", "norm")
+FORMATS = ("safetensors", "pt")
+FEWEST_FOR_HELD_OUT = 8  # with fewer photos, each one is needed for learning
+PRESETS = ("face", "object", "style", "as in A1111")
+
+
+def _field(default: Any, label: str, *limits: float, choices: tuple[str, ...] = (), info: str = "") -> Any:
+    """A field with its control; `limits` are minimum, maximum and step."""
+    lowest, highest, step = limits or (None, None, None)
+    control = Control(label, lowest, highest, step, choices, info)
+    return dataclasses.field(default=default, metadata={"control": control})
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    """Everything that decides a training run, besides model, embedding and photos.
+
+    The defaults are those of the preset “face” for twenty photos; `advise` gives those for other sets.
+
+    Raises:
+        ParameterError: a value outside its range, naming the field.
+
+    Source of names, labels and ranges: A1111 v1.10. Its own: up to `tag_drop_out` and the previews; the rest is ours.
+    """
+
+    embedding: str = _field("", "Embedding")
+    learning_rate: str = _field(
+        "0.005:300, 0.002:900, 0.0005",
+        "Embedding Learning rate",
+        info="A rate, or rate:until_step, …: “0.005:100, 1e-3:1000, 1e-5”.",
+    )
+    clip_grad_mode: str = _field("disabled", "Gradient Clipping", choices=GRADIENT_CLIPPING)
+    clip_grad_value: str = _field("0.1", "Gradient clip value", info="Same form as the learning rate.")
+    batch_size: int = _field(1, "Batch size", 1, 64, 1)
+    gradient_step: int = _field(1, "Gradient accumulation steps", 1, 256, 1)
+    data_root: str = _field("", "Dataset directory")
+    log_directory: str = _field("textual_inversion", "Log directory", info="A folder below the data folder.")
+    template: str = _field("subject_filewords.txt", "Prompt template")
+    width: int = _field(512, "Width", 64, 2048, 8)
+    height: int = _field(512, "Height", 64, 2048, 8)
+    varsize: bool = _field(False, "Do not resize images", info="Larger ones are still made smaller, in their shape.")
+    steps: int = _field(1500, "Max steps", 1, 1_000_000, 1)
+    create_image_every: int = _field(100, "Save an image to log directory every N steps, 0 to disable", 0, 1_000_000, 1)
+    save_embedding_every: int = _field(
+        100, "Save a copy of embedding to log directory every N steps, 0 to disable", 0, 1_000_000, 1
+    )
+    use_weight: bool = _field(False, "Use PNG alpha channel as loss weight")
+    save_image_with_stored_embedding: bool = _field(True, "Save images with embedding in PNG chunks")
+    shuffle_tags: bool = _field(False, "Shuffle tags by ',' when creating prompts.")
+    tag_drop_out: float = _field(0.0, "Drop out tags when creating prompts.", 0, 1, 0.1)
+    latent_sampling_method: str = _field("once", "Choose latent sampling method", choices=LATENT_SAMPLING)
+    preview_prompt: str = _field("", "Preview prompt", info="Empty: the first line of the template.")
+    preview_negative_prompt: str = _field("", "Preview negative prompt")
+    preview_steps: int = _field(20, "Preview sampling steps", 1, 150, 1)
+    preview_sampler: str = _field("DPM++ 2M", "Preview sampling method")
+    preview_cfg_scale: float = _field(7.0, "Preview CFG Scale", 1.0, 30.0, 0.5)
+    preview_seed: int = _field(
+        -1, "Preview seed", -1, 2**63 - 1, 1, info="-1: one drawn at the start, kept for the run."
+    )
+    preview_width: int = _field(0, "Preview width", 0, 2048, 8, info="0: the width of training.")
+    preview_height: int = _field(0, "Preview height", 0, 2048, 8, info="0: the height of training.")
+    held_out: int = _field(2, "Photos set aside", 0, 20, 1, info="Never learned from; they tell learning from copying.")
+    held_out_every: int = _field(50, "Measure the held-out loss every N steps, 0 to disable", 0, 1_000_000, 1)
+    save_state_every: int = _field(50, "Save the state every N steps", 1, 1_000_000, 1, info="Lost at most, if killed.")
+    write_csv_every: int = _field(1, "Save an csv containing the loss to log directory every N steps", 0, 100_000, 1)
+    seed: int = _field(-1, "Seed of the training", -1, 2**63 - 1, 1, info="-1: another one each time.")
+    clip_skip: int = _field(1, "Clip skip", 1, 12, 1)
+    gradient_checkpointing: bool = _field(False, "Save memory, a third slower", info="Gradient checkpointing.")
+    file_format: str = _field("safetensors", "Format of the files", choices=FORMATS)
+    filename_word_regex: str = _field("", "Filename word regex")
+    filename_join_string: str = _field(" ", "Filename join string")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
+        for name in ("width", "height", "preview_width", "preview_height"):
+            size = getattr(self, name)
+            if size % 8 or 0 < size < 64:
+                raise ParameterError(name, f"{control(name).label} {size} is not a multiple of 8 from 64 on.")
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all values: files made by the same settings carry the same one."""
+        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def from_mapping(values: Mapping[str, Any]) -> TrainParams:
+    """The parameters stored in a mapping by field name; other keys are left alone.
+
+    Raises:
+        ParameterError: a value outside its range.
+    """
+    known = {field.name for field in dataclasses.fields(TrainParams)}
+    return TrainParams(**{name: value for name, value in values.items() if name in known})
+
+
+def control(name: str) -> Control:
+    """The control of the field `name` of `TrainParams`."""
+    return TrainParams.__dataclass_fields__[name].metadata["control"]
+
+
+def default(name: str) -> Any:
+    """The default of the field `name` of `TrainParams`."""
+    return TrainParams.__dataclass_fields__[name].default
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Values for some fields of `TrainParams`, and for each the reason, as a sentence."""
+
+    values: Mapping[str, Any]
+    reasons: Mapping[str, str]
+
+
+def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] = (512, 512)) -> Advice:
+    """Values that suit a set of photos.
+
+    Args:
+        photo_count: how many can be learned from.
+        preset: one of `PRESETS`.
+        native_size: (width, height) that the model was made for.
+
+    Raises:
+        ParameterError: no such preset.
+    """
+    if preset not in PRESETS:
+        raise ParameterError("preset", f"There is no preset “{preset}”: choose one of {', '.join(PRESETS)}.")
+    if preset == "as in A1111":
+        return _as_in_a1111()
+    width, height = native_size
+    steps = min(max(75 * photo_count, 500), 3000)
+    first, second = round(steps / 5, -1), round(steps * 3 / 5, -1)
+    every = max(25, round(steps / 15 / 25) * 25)
+    rate = "0.004" if preset == "style" else "0.005"
+    template = {"face": "subject_filewords.txt", "object": "subject.txt", "style": "style_filewords.txt"}[preset]
+    held_out = 2 if photo_count >= FEWEST_FOR_HELD_OUT else 0
+    chosen: dict[str, tuple[Any, str]] = {
+        "steps": (steps, f"About 75 steps for each of {photo_count} photos, at least 500 and at most 3000."),
+        "learning_rate": (
+            f"{rate}:{first}, 0.002:{second}, 0.0005",
+            "Large steps find the place, smaller ones settle there: late snapshots differ less.",
+        ),
+        "template": (template, _TEMPLATE_REASONS[preset]),
+        "width": (width, "The width that this model was made for."),
+        "height": (height, "The height that this model was made for."),
+        "held_out": (
+            held_out,
+            "Photos that are never learned from show when learning turns into copying."
+            if held_out
+            else f"With fewer than {FEWEST_FOR_HELD_OUT} photos each one is needed for learning.",
+        ),
+        "latent_sampling_method": ("random", "Each use sees the photo a little differently, at no cost."),
+        "create_image_every": (every, "About fifteen samples over the run."),
+        "save_embedding_every": (every, "A copy for each sample, so that the one you like can be used."),
+        "tag_drop_out": (
+            0.1 if preset == "style" else 0.0,
+            "A style must not lean on single words of the captions."
+            if preset == "style"
+            else "Captions stay whole: what they name need not be learned by the embedding.",
+        ),
+        "shuffle_tags": (preset == "style", "The order of the words in a caption should not matter to a style.")
+        if preset == "style"
+        else (False, "Captions are read as sentences."),
+    }
+    return _advice(chosen)
+
+
+_TEMPLATE_REASONS = {
+    "face": "Captions take up what changes (glasses, place, light), so that the embedding learns what stays.",
+    "object": "A thing is learned from plain descriptions; choose subject_filewords.txt if the photos have captions.",
+    "style": "The captions say what is shown, the embedding learns how it is shown.",
+}
+
+
+def _as_in_a1111() -> Advice:
+    why = "A1111's own value."
+    fields = {
+        "steps": 100_000,
+        "learning_rate": "0.005",
+        "template": "style_filewords.txt",
+        "width": 512,
+        "height": 512,
+        "create_image_every": 500,
+        "save_embedding_every": 500,
+        "write_csv_every": 500,
+        "latent_sampling_method": "once",
+        "tag_drop_out": 0.0,
+        "shuffle_tags": False,
+    }
+    chosen = {name: (value, why) for name, value in fields.items()}
+    chosen["held_out"] = (0, "A1111 learns from every photo.")
+    return _advice(chosen)
+
+
+def _advice(chosen: Mapping[str, tuple[Any, str]]) -> Advice:
+    return Advice(
+        {name: value for name, (value, _) in chosen.items()}, {name: reason for name, (_, reason) in chosen.items()}
+    )

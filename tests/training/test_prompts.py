@@ -1,0 +1,72 @@
+"""Lines of templates with name and caption put in, beside the recorded ones."""
+
+import random
+
+import pytest
+
+from modules.errors import ParameterError
+from modules.training.prompts import PromptMaker, fill, find_templates, read_template
+from tests.prompts.prompt_vectors import records
+
+
+@pytest.mark.parametrize("record", records("filewords"), ids=lambda record: record["id"])
+def test_filled_as_recorded(record):
+    for line, text in record["template_to_text"].items():
+        assert fill(line, record["embedding_name"], record["filewords"]) == text
+
+
+def test_the_shipped_templates(tmp_path):
+    assert {"style.txt", "style_filewords.txt", "subject.txt", "subject_filewords.txt"} <= set(find_templates(tmp_path))
+    for name in ("style.txt", "style_filewords.txt", "subject.txt", "subject_filewords.txt"):
+        lines = read_template(name, tmp_path)
+        assert len(set(lines)) >= 8
+        assert all(("[filewords]" in line) == ("filewords" in name) for line in lines)
+
+
+def test_own_templates_come_first(tmp_path):
+    (tmp_path / "subject.txt").write_text("mine: [name]\n\n  \n[name] again \n", "utf-8")
+    assert read_template("subject.txt", tmp_path) == ("mine: [name]", "[name] again")
+    assert find_templates(tmp_path)["subject.txt"] == tmp_path / "subject.txt"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gone.txt", None),
+        ("empty.txt", b"\n \n"),
+        ("nameless.txt", b"[name]\na photo\n"),
+        ("bytes.txt", b"\xff[name]"),
+        ("../outside.txt", None),
+        ("hypernetwork.txt", None),
+    ],
+)
+def test_templates_that_teach_nothing_are_refused(name, content, tmp_path):
+    own = tmp_path / "own"
+    own.mkdir()
+    if content:
+        (own / name).write_bytes(content)
+    (tmp_path / "outside.txt").write_text("[name]")
+    with pytest.raises(ParameterError):
+        read_template(name, own)
+
+
+def test_tags_are_dropped_and_shuffled():
+    tags = [f"tag{n}" for n in range(200)]
+    maker = PromptMaker(["[name],[filewords]"], "word", tag_drop_out=0.25, shuffle_tags=True)
+    drawn = maker.draw(",".join(tags), random.Random(0)).split(",")[1:]
+    assert set(drawn) < set(tags)
+    assert 120 < len(drawn) < 180  # 150 expected, standard deviation 6
+    assert drawn != [tag for tag in tags if tag in drawn]
+    assert maker.draw("a,b", random.Random(3)) == maker.draw("a,b", random.Random(3))
+    assert PromptMaker(["[name],[filewords]"], "word").draw("b,a", random.Random(0)) == "word,b,a"
+
+
+def test_fixed_prompts_take_the_lines_in_turn():
+    maker = PromptMaker(["one [name]", "two [name]"], "word", tag_drop_out=1.0)
+    assert [maker.fixed("", number) for number in range(3)] == ["one word", "two word", "one word"]
+
+
+def test_every_line_is_drawn():
+    maker = PromptMaker(["one [name]", "two [name]"], "word")
+    source = random.Random(0)
+    assert {maker.draw("", source) for _ in range(20)} == {"one word", "two word"}
