@@ -23,7 +23,7 @@ LAYERS = (
 )
 NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another
 FRONT_END_ONLY = {"gradio": "ui", "gradio_client": "ui"}
-WITHOUT_TORCH = {"prompts", "preprocess", "jobs", "app", "guard", "ui"}  # at import; what brings torch is imported when it is needed
+WITHOUT_TORCH = {"prompts", "preprocess", "jobs", "app", "guard", "ui"}  # at import; it is loaded when needed
 
 ROW = {part: row for row, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted((PROGRAM / "modules").rglob("*.py"))

@@ -1,0 +1,82 @@
+"""What lies in a folder of photos, always in the same order; and which folders may be used."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modules.errors import DatasetError, ParameterError
+from modules.filewords import caption_file
+
+LEFT_BY_SYSTEMS = ("desktop.ini", "thumbs.db")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The entries of a folder, sorted by name; sub-folders are not looked into.
+
+    Attributes:
+        entries: everything, whatever it is: a picture's number is its place in here.
+        photos: what may be a picture, with that number. Whether it is one shows when it is opened.
+        strangers: a sentence for each entry that is neither a picture, nor a picture's caption, nor hidden.
+    """
+
+    entries: tuple[Path, ...]
+    photos: tuple[tuple[int, Path], ...]
+    strangers: tuple[str, ...]
+
+
+def list_folder(folder: Path) -> Listing:
+    """Sort what lies in a folder into photos and other things.
+
+    Raises:
+        DatasetError: no such folder, not to be read, or nothing in it that could be a photo.
+    """
+    try:
+        entries = tuple(sorted(folder.iterdir(), key=lambda path: path.name))
+        photos, strangers = [], []
+        for number, path in enumerate(entries):
+            if path.name.startswith(".") or path.name.lower() in LEFT_BY_SYSTEMS:
+                continue
+            if path.is_dir():
+                strangers.append(f"“{path.name}” is a folder: what lies in it is not looked at.")
+            elif not path.is_file():
+                strangers.append(f"“{path.name}” is no file: it is left out.")
+            elif path.suffix.lower() != ".txt":
+                photos.append((number, path))
+        captions = {caption_file(path).name for _, path in photos}
+        for path in entries:
+            if path.suffix.lower() == ".txt" and path.is_file() and path.name not in captions:
+                strangers.append(f"“{path.name}” belongs to no picture: it is left out.")
+    except FileNotFoundError as error:
+        raise DatasetError(f"The folder “{folder}” does not exist: check the path.") from error
+    except NotADirectoryError as error:
+        raise DatasetError(f"“{folder}” is a file: name the folder that holds the photos.") from error
+    except OSError as error:
+        raise DatasetError(f"The folder “{folder}” cannot be read: {error.strerror or error}.") from error
+    if not photos:
+        raise DatasetError(f"There is no photo in “{folder}”: put some in, or choose another folder.")
+    return Listing(entries, tuple(photos), tuple(strangers))
+
+
+def folder_of(text: str, field: str, roots: Sequence[Path] = ()) -> Path:
+    """The folder that a user names, links followed.
+
+    Args:
+        text: absolute, below the home folder (`~`), or below the folder the server was started in.
+        field: the parameter that it comes from.
+        roots: where it has to lie, if there are any.
+
+    Raises:
+        ParameterError: empty, no possible path, or outside of `roots`.
+    """
+    if not text.strip():
+        raise ParameterError(field, "No folder is named: type or paste its path.")
+    try:
+        path = Path(os.path.expanduser(text.strip())).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, links in a circle
+        raise ParameterError(field, "This is no path that a folder could have.") from error
+    if roots and not any(path.is_relative_to(root.resolve()) for root in roots):
+        allowed = ", ".join(str(root) for root in roots)
+        raise ParameterError(field, f"This server reads and writes photos only below {allowed}.")
+    return path

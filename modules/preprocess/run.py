@@ -1,0 +1,305 @@
+"""A folder of photos in, a folder to train on out; and, before that, a look at each of them.
+
+Both are generators of events and stop before the next photo when asked to. The photos themselves are only read.
+"""
+
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from modules.errors import DatasetError, FileFormatError, ImageError, ParameterError
+from modules.events import Event, Noticed, Progressed, Request, Status, Work
+from modules.files import storage_error, write_atomically
+from modules.filewords import caption_file, side_caption
+from modules.images import open_image, save_png
+from modules.preprocess.blip import find_blip, load_blip
+from modules.preprocess.captions import combine
+from modules.preprocess.crop import Crop, auto_size, cut, split
+from modules.preprocess.faces import FaceFinder, load_face_finder
+from modules.preprocess.focal import Weights, find_focus
+from modules.preprocess.folder import Listing, folder_of, list_folder
+from modules.preprocess.photos import Photo, compared, judge, require_substance
+from modules.preprocess.report import SetReport, report_on
+from modules.preprocess_params import PreprocessParams
+
+DEBUG_FOLDER = "debug"
+LONGEST_STEM = 200  # bytes; with number and suffix a name stays below the 255 that file systems take
+
+Describe = Callable[[Image.Image], str]
+
+
+@dataclass(frozen=True)
+class Judged(Event):
+    """One photo of the folder was looked at."""
+
+    photo: Photo
+
+
+@dataclass(frozen=True)
+class Surveyed(Event):
+    """The last event of `survey`: the set as a whole."""
+
+    report: SetReport
+
+
+@dataclass(frozen=True)
+class Prepared(Event):
+    """One photo became these pictures."""
+
+    source: Path
+    pictures: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class PreprocessingEnded(Event):
+    """The last event of `preprocess`.
+
+    Attributes:
+        pictures: how many were written.
+        skipped: a sentence for each photo that was not.
+        interrupted: the user stopped it; what was written before stays.
+        sentence: what happened.
+    """
+
+    pictures: int
+    skipped: tuple[str, ...]
+    interrupted: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the user decided about one photo; None leaves it to the program.
+
+    Attributes:
+        crop: in place of the proposed or centred one. Splitting, automatic and original sizes go on as they are.
+        caption: in place of everything else; for all pictures of this photo.
+        left_out: the photo is not used.
+    """
+
+    crop: Crop | None = None
+    caption: str | None = None
+    left_out: bool = False
+
+
+def survey(params: PreprocessParams, models: Path, roots: Sequence[Path] = ()) -> Work:
+    """Look at each photo of the source folder and propose its crop; nothing is written.
+
+    Args:
+        models: folder that a face detector may lie in.
+        roots: where the folder has to lie, if there are any.
+
+    Yields:
+        `Progressed` and `Judged` for each photo, `Surveyed` at the end, also of an interrupted survey.
+
+    Raises:
+        ParameterError: a folder that cannot be used.
+        DatasetError: no photos in it.
+    """
+    listing = list_folder(folder_of(params.source, "source", roots))
+    faces = load_face_finder(models)
+    photos: list[Photo] = []
+    for done, (number, path) in enumerate(listing.photos):
+        if (yield Progressed(done, len(listing.photos), path.name)) is Request.INTERRUPT:
+            break
+        photo = compared(judge(path, number, params.size, _weights(params), faces), photos)
+        photos.append(photo)
+        yield Judged(photo)
+    yield Surveyed(report_on(photos))
+
+
+def preprocess(
+    params: PreprocessParams,
+    models: Path,
+    choices: Mapping[str, Choice] | None = None,
+    roots: Sequence[Path] = (),
+    device: str = "cpu",
+) -> Work:
+    """Write `<number>-<part>-<name>.png` and their captions.
+
+    Args:
+        params: folders, size and tools.
+        models: folder that BLIP and a face detector may lie in.
+        choices: the user's decisions, by file name.
+        roots: where both folders have to lie, if there are any.
+        device: where BLIP runs.
+
+    Yields:
+        `Progressed` before each photo, `Prepared` or `Noticed` after it, `PreprocessingEnded` last. The same photos
+        and parameters give the same bytes again.
+
+    Raises:
+        ParameterError: a folder that cannot be used.
+        DatasetError: no photos, or none that can be opened.
+        ModelMissing: BLIP is asked for and not there.
+        StorageError: disk full, read-only or gone; pictures written before are whole.
+
+    Source: A1111 v1.6, spec of its "Preprocess images"; unlike there, entries are sorted by name, what is skipped is
+    named, and pictures that explain a crop go to a folder of their own.
+    """
+    yield from _Run(params, models, choices or {}, roots, device).work()
+
+
+class _Run:
+    def __init__(
+        self,
+        params: PreprocessParams,
+        models: Path,
+        choices: Mapping[str, Choice],
+        roots: Sequence[Path],
+        device: str,
+    ):
+        self.params = params
+        self.models = models
+        self.choices = choices
+        self.device = device
+        self.source = folder_of(params.source, "source", roots)
+        self.destination = folder_of(params.destination, "destination", roots)
+        self.faces: FaceFinder | None = None
+        self.describe: Describe | None = None
+        self.pictures: list[Path] = []
+        self.skipped: list[str] = []
+        self.kept_captions = 0
+        self.interrupted = False
+
+    def work(self) -> Work:
+        listing = self._list()
+        yield from self._prepare(listing)
+        total = len(listing.entries)
+        for number, path in listing.photos:
+            request = yield Progressed(number, total, f"Preprocessing [Image {number + 1}/{total}]")
+            if request is Request.INTERRUPT:
+                self.interrupted = True
+                break
+            choice = self.choices.get(path.name, Choice())
+            if choice.left_out:
+                continue
+            try:
+                written = yield from self._write_photo(number, path, choice)
+            except ImageError as error:
+                self.skipped.append(str(error))
+                yield Noticed(str(error))
+            else:
+                yield Prepared(path, tuple(written))
+        if not self.pictures and not self.interrupted:
+            reasons = " ".join(self.skipped[:3]) or "All photos are left out."
+            raise DatasetError(f"Nothing was written: no photo in “{self.source}” can be used. {reasons}")
+        yield from self._tell_of_older_files()
+        yield PreprocessingEnded(len(self.pictures), tuple(self.skipped), self.interrupted, self._sentence())
+
+    def _list(self) -> Listing:
+        """The source, once the destination is there: inside the source it is an entry on every run, not only later."""
+        if self.source.is_dir() and self.source == self.destination:
+            raise ParameterError("destination", "Source and destination are the same folder: name another destination.")
+        list_folder(self.source)
+        try:
+            self.destination.mkdir(parents=True, exist_ok=True)
+            same = os.path.samefile(self.source, self.destination)
+        except FileExistsError as error:
+            raise ParameterError("destination", f"“{self.destination}” is a file: name a folder.") from error
+        except OSError as error:
+            raise storage_error(self.destination, error) from error
+        if same:
+            raise ParameterError("destination", "Source and destination are the same folder: name another destination.")
+        return list_folder(self.source)
+
+    def _prepare(self, listing: Listing) -> Work:
+        for sentence in listing.strangers:
+            yield Noticed(sentence)
+        if self.params.flip:
+            yield Noticed("Flipped copies are on. For a face leave them off: its mirror image is another person.")
+        if self.params.focal_crop and self.params.face_weight:
+            self.faces = load_face_finder(self.models)
+            if self.faces is None:
+                yield Noticed(
+                    "Faces are not looked for, so edges and detail alone decide what the focal point is; "
+                    "with the package opencv-python-headless installed, faces are found."
+                )
+        if self.params.blip:
+            yield Status("loading BLIP")
+            self.describe = load_blip(find_blip(self.models), self.device).describe
+
+    def _write_photo(self, number: int, path: Path, choice: Choice) -> Generator[Event, Request | None, list[Path]]:
+        image = open_image(path)
+        require_substance(path, image)
+        existing = ""
+        try:
+            existing = side_caption(path) or ""
+        except FileFormatError as error:
+            yield Noticed(str(error))
+        pictures = self._pictures(number, path, image, choice)
+        if not pictures:
+            raise ImageError(
+                f"“{path.name}” is {image.width}×{image.height}: no automatic size is near enough to that."
+            )
+        written: list[Path] = []
+        for make in pictures:
+            picture = make()
+            caption = choice.caption.strip() if choice.caption is not None else self._caption(picture, existing)
+            for version in (picture, ImageOps.mirror(picture)) if self.params.flip else (picture,):
+                target = self.destination / f"{number:05}-{len(written)}-{_stem(path)}.png"
+                save_png(version, target)
+                if caption:
+                    write_atomically(caption_file(target), caption)
+                elif caption_file(target).exists():  # written, perhaps by hand, after an earlier run
+                    self.kept_captions += 1
+                written.append(target)
+                self.pictures.append(target)
+        return written
+
+    def _pictures(self, number: int, path: Path, image: Image.Image, choice: Choice) -> list[Callable[[], Image.Image]]:
+        """What each tool that is on makes of a photo, one picture at a time; the plain crop if none has a say."""
+        params, size = self.params, self.params.size
+        crops = split(image.size, size, params.split_threshold, params.overlap_ratio) if params.split else []
+        pictures: list[Callable[[], Image.Image]] = [lambda crop=crop: cut(image, crop, size) for crop in crops]
+        has_own_tool = bool(crops) or params.auto_sized_crop or params.keep_original_size
+        if params.focal_crop and image.width != image.height:
+            crop = choice.crop or self._focal_crop(number, path, image)
+            pictures.append(lambda: cut(image, crop, size))
+        elif not has_own_tool:
+            pictures.append(lambda: cut(image, choice.crop or Crop(), size))
+        if params.auto_sized_crop and (own_size := auto_size(image.size, params)):
+            pictures.append(lambda: cut(image, Crop(), own_size))
+        if params.keep_original_size:
+            pictures.append(lambda: image)
+        return pictures
+
+    def _focal_crop(self, number: int, path: Path, image: Image.Image) -> Crop:
+        focus = find_focus(image, self.params.size, _weights(self.params), self.faces)
+        if self.params.focal_debug:
+            folder = self.destination / DEBUG_FOLDER
+            save_png(focus.drawn(self.params.size), folder / f"{number:05}-{_stem(path)}.png")
+        return focus.crop
+
+    def _caption(self, picture: Image.Image, existing: str) -> str:
+        generated = self.describe(picture) if self.describe else ""
+        return combine(existing, generated, self.params.caption_action)
+
+    def _tell_of_older_files(self) -> Work:
+        if self.kept_captions:
+            yield Noticed(f"{self.kept_captions} captions that already lay in the destination were kept.")
+        ours = {path.name for path in self.pictures}
+        older = [path.name for path in self.destination.glob("*.png") if path.name not in ours]
+        if older and not self.interrupted:
+            yield Noticed(
+                f"The destination also holds {len(older)} pictures that this run did not write, such as "
+                f"“{min(older)}”: they will be trained on too, unless you delete them."
+            )
+
+    def _sentence(self) -> str:
+        end = "interrupted" if self.interrupted else "finished"
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"Preprocessing {end}. {len(self.pictures)} pictures written{skipped}."
+
+
+def _weights(params: PreprocessParams) -> Weights:
+    return Weights(params.face_weight, params.entropy_weight, params.edges_weight)
+
+
+def _stem(path: Path) -> str:
+    """The photo's name for its pictures: valid text, and short enough to have something put before and behind it."""
+    stem = path.stem.encode("utf-8", "replace")[:LONGEST_STEM].decode("utf-8", "ignore")
+    return stem.replace("?", "_")
