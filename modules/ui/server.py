@@ -50,7 +50,7 @@ def make_server(app: App) -> FastAPI:
     return server
 
 
-def serve(server: FastAPI, address: str, port: int, on_ready: Callable[[], None]) -> int:
+def serve(server: FastAPI, address: str, port: int, on_ready: Callable[[], object]) -> int:
     """Answer requests until a signal says stop.
 
     Args:
@@ -68,7 +68,7 @@ def serve(server: FastAPI, address: str, port: int, on_ready: Callable[[], None]
 class Server(uvicorn.Server):
     """Ends by itself: uvicorn's own sends the signal once more at the end, before the App could put things away."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], object]):
         super().__init__(config)
         self.signal: int | None = None
         self._on_ready = on_ready
