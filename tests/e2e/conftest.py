@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from modules.flags import free_port
 from modules.paths import PROGRAM
 
 STARTING = 120.0  # seconds; guards: ten times what a busy machine needed
@@ -32,7 +32,8 @@ class Started:
         self.data = data
         self.said: list[str] = []
         self._ready = threading.Event()
-        port = str(free_port("127.0.0.1", None))
+        with socket.create_server(("127.0.0.1", 0)) as chosen:  # not the first free one: tests run side by side
+            port = str(chosen.getsockname()[1])
         self._process = subprocess.Popen(
             ["./webui.sh", "--skip-install", "--port", port, "--data-dir", str(data), *flags],
             cwd=clone,

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from modules.flags import free_port
 from modules.ui.server import Server, make_server
 from tests.ui.stand_in import StandIn
 
@@ -29,20 +28,21 @@ class Live:
 
     Attributes:
         app: the App.
-        url: of the page.
+        port, url: of the page.
     """
 
-    def __init__(self, app: StandIn, port: int | None = None):
+    def __init__(self, app: StandIn, port: int = 0):
         self.app = app
-        self.port = free_port("127.0.0.1", port)
-        self.url = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(make_server(app), "127.0.0.1", self.port, log_config=None, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(make_server(app), "127.0.0.1", port, log_config=None, timeout_graceful_shutdown=5)
         self._server = ServerInThread(config, on_ready=app.start)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()
         deadline = time.monotonic() + STARTING
         while not self._server.started and time.monotonic() < deadline:
             time.sleep(0.05)
+        assert self._server.started
+        self.port = self._server.servers[0].sockets[0].getsockname()[1]  # chosen by the system: tests run side by side
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
         """End the server as its process would end: connections are cut."""
@@ -60,7 +60,7 @@ def serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callab
     """
     running: list[Live] = []
 
-    def start(port: int | None = None, **arguments: object) -> Live:
+    def start(port: int = 0, **arguments: object) -> Live:
         running.append(Live(StandIn(tmp_path / f"data{len(running)}", **arguments), port))  # type: ignore[arg-type]
         return running[-1]
 
