@@ -220,7 +220,7 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingEnded(Event):
-    """The last event of a training run, whatever its end.
+    """The last event of a training run that has sent `TrainingStarted`, whatever its end.
 
     Attributes:
         step: steps done, as far as they are kept.

@@ -12,6 +12,16 @@ from modules.embeddings.layout import a1111_layout, tensor_layout
 from modules.files import write_atomically
 
 
+def save_embedding(embedding: Embedding, path: Path) -> None:
+    """Write in the format that the file's name tells: `.pt`, or safetensors.
+
+    Raises:
+        StorageError: the file cannot be written; an older one is intact.
+    """
+    save = save_pt if path.suffix.lower() == ".pt" else save_safetensors
+    save(embedding, path)
+
+
 def save_safetensors(embedding: Embedding, path: Path) -> None:
     """Write vectors and origin; nothing in such a file can run.
 

@@ -119,7 +119,8 @@ class SDModel:
 
     def _through_vae(self, run: Callable[[torch.dtype], Tensor]) -> Tensor:
         """Half precision overflows in some VAEs: then this one computes in float32 from now on."""
-        self.vae.to(self.device)  # training puts it into main memory, and pictures are drawn between its steps
+        # training puts it into main memory, and pictures are drawn between its steps
+        torch.nn.Module.to(self.vae, self.device)
         result = run(self.vae.dtype).float()
         if self.vae.dtype != torch.float32 and not torch.isfinite(result).all():
             _log.warning("The VAE of %s overflows in half precision: it goes on in fp32.", self.checkpoint.name)

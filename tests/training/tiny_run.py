@@ -1,19 +1,27 @@
 """What tests of training share: the tiny model, an embedding, photos, and small parameters. No fixtures."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
+from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_safetensors
+from modules.events import Event, Request, Trained, TrainingEnded, TrainingStarted, Work
 from modules.model.checkpoint import Checkpoint
 from modules.model.device import DevicePolicy
 from modules.model.loader import load_model
 from modules.model.model import SDModel
 from modules.paths import Paths
+from modules.training.run_folder import RunFolder
+from modules.training.train import resume, train
 from modules.training_params import TrainParams
 from tests.prompts.prompt_vectors import REFERENCE
 
@@ -69,3 +77,78 @@ def database(paths: Paths) -> EmbeddingDatabase:
     found = EmbeddingDatabase([paths.embeddings])
     found.refresh()
     return found
+
+
+@dataclass
+class Pulled:
+    """All events of a run, the vectors before and after, its folder, and the error it raised."""
+
+    before: Tensor
+    events: list[Event] = field(default_factory=list)
+    error: Exception | None = None
+
+    def of(self, kind: type) -> list:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def losses(self) -> list[float]:
+        return [event.loss for event in self.of(Trained)]
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.of(TrainingStarted)[0].folder, NAME)
+
+    @property
+    def after(self) -> Tensor:
+        """The vectors of the last snapshot."""
+        embedding = read_embedding(self.of(TrainingEnded)[0].path)
+        assert embedding
+        return embedding.vectors
+
+
+Asking = Callable[[Event], Request | None]
+
+
+def pull(model: SDModel, paths: Paths, params: TrainParams, **more: Any) -> Pulled:
+    """Run training to its end; see `_pull`."""
+    embeddings = database(paths)
+    return _pull(train(model, embeddings, params, paths), embeddings, **more)
+
+
+def pull_resumed(model: SDModel, paths: Paths, folder: Path, **more: Any) -> Pulled:
+    embeddings = database(paths)
+    return _pull(resume(model, embeddings, folder, paths), embeddings, **more)
+
+
+def _pull(
+    work: Work,
+    embeddings: EmbeddingDatabase,
+    ask: Asking = lambda event: None,
+    error: type[Exception] | None = None,
+    close_after: int | None = None,
+) -> Pulled:
+    """Ask for all events.
+
+    Args:
+        ask: what to send at an event.
+        error: what the work must raise.
+        close_after: close the work at the event of this step.
+    """
+    pulled = Pulled(embeddings.for_width(72)[NAME].vectors)
+    request = None
+    try:
+        while True:
+            event = work.send(request)
+            assert torch.is_grad_enabled(), "a mode leaked out of the work"
+            pulled.events.append(event)
+            if isinstance(event, Trained) and event.step == close_after:
+                work.close()
+                return pulled
+            request = ask(event)
+    except StopIteration:
+        assert error is None, f"no {error} was raised"
+    except Exception as raised:
+        if error is None or not isinstance(raised, error):
+            raise
+        pulled.error = raised
+    return pulled

@@ -1,0 +1,82 @@
+"""What can be refused before a run starts, beside the field that is wrong. Loads no torch."""
+
+import re
+from pathlib import Path
+
+from modules.errors import ParameterError
+from modules.files import inside
+from modules.paths import Paths
+from modules.samplers import names
+from modules.training.learning_rate import RateSchedule, parse_rates
+from modules.training.photos import photo_files
+from modules.training.prompts import read_template
+from modules.training_params import TrainParams
+
+TEMPLATES = "templates"  # of the user, below the folder of textual inversion
+
+
+def check(params: TrainParams, paths: Paths) -> None:
+    """Look at everything that needs no model.
+
+    Raises:
+        ParameterError: naming the field, what is wrong, and what to do.
+    """
+    if not params.embedding:
+        raise ParameterError("embedding", "No embedding is chosen: create one first, then choose it here.")
+    rates(params, 0)
+    clipping(params, 0)
+    if not params.data_root:
+        raise ParameterError("data_root", "No dataset directory is given: name the folder with the photos.")
+    if not photo_files(Path(params.data_root)):
+        raise ParameterError("data_root", f"There are no pictures in “{params.data_root}”: put some there.")
+    read_template(params.template, own_templates(paths))
+    log_root(params, paths)
+    names.find(params.preview_sampler, "Automatic")
+    try:
+        re.compile(params.filename_word_regex)
+    except re.error as error:
+        raise ParameterError("filename_word_regex", f"The filename word regex cannot be read: {error}.") from error
+
+
+def rates(params: TrainParams, first_step: int) -> RateSchedule:
+    """The learning rates of a run that has `first_step` steps behind it.
+
+    Raises:
+        ParameterError: no schedule, or a rate that is not above zero.
+    """
+    return _positive(parse_rates(params.learning_rate, params.steps, first_step), "learning_rate")
+
+
+def clipping(params: TrainParams, first_step: int) -> RateSchedule | None:
+    """The limits of gradient clipping; None if it is off.
+
+    Raises:
+        ParameterError: no schedule, or a limit that is not above zero.
+    """
+    if params.clip_grad_mode == "disabled":
+        return None
+    schedule = parse_rates(params.clip_grad_value, params.steps, first_step, "clip_grad_value")
+    return _positive(schedule, "clip_grad_value")
+
+
+def own_templates(paths: Paths) -> Path:
+    """The folder of the user's own templates."""
+    return paths.textual_inversion / TEMPLATES
+
+
+def log_root(params: TrainParams, paths: Paths) -> Path:
+    """The folder that runs go to.
+
+    Raises:
+        ParameterError: it is not below the data folder.
+    """
+    try:
+        return inside(paths.data, params.log_directory or paths.textual_inversion.name)
+    except ParameterError as error:
+        raise ParameterError("log_directory", str(error)) from error
+
+
+def _positive(schedule: RateSchedule, field: str) -> RateSchedule:
+    if not schedule.is_usable:
+        raise ParameterError(field, "Every rate must be a number above zero, such as 0.005.")
+    return schedule

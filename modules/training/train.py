@@ -1,0 +1,216 @@
+"""A training run: from its parameters, or from what an interrupted one left."""
+
+import dataclasses
+import json
+import secrets
+import time
+from collections.abc import Generator, Iterable
+from pathlib import Path
+
+from modules.embeddings.database import EmbeddingDatabase
+from modules.embeddings.embedding import Embedding
+from modules.errors import DatasetError, FileFormatError, ParameterError
+from modules.events import Event, Noticed, Request, Work
+from modules.files import sweep_temporaries, write_atomically
+from modules.model.checkpoint import Checkpoint
+from modules.model.model import SDModel
+from modules.paths import Paths
+from modules.training import plan
+from modules.training.dataset import Example, encode, refusals, set_aside
+from modules.training.loop import TrainingLoop
+from modules.training.photos import Photo, describe_photo, photo_files
+from modules.training.prompts import read_template
+from modules.training.run_folder import RunFolder, new_run_folder, open_run
+from modules.training.state import Origin, TrainingState, fresh_generators, load_state
+from modules.training.textual_inversion import fresh_state
+from modules.training_params import TrainParams
+
+
+def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, paths: Paths) -> Work:
+    """Train an embedding on the photos of a folder. It begins with the vectors and the step of the embedding's file.
+
+    Args:
+        model: what the embedding is for.
+        embeddings: looked up afresh; the embedding must be among them.
+        params: of the run; seeds of -1 are drawn now and written down.
+        paths: where logs go, and the embedding when the run is finished or stopped.
+
+    Yields:
+        `Progressed` and `Noticed` while photos are encoded, then what `TrainingLoop.work` yields. Interrupted before
+        the first step, it ends without a trace.
+
+    Raises:
+        ParameterError: a field that cannot be used.
+        DatasetError: no photo can be used.
+        TrainingDiverged, StorageError: see `TrainingLoop.work`.
+    """
+    plan.check(params, paths)
+    embedding = _find(embeddings, model, params)
+    first_step = embedding.step or 0
+    if first_step >= params.steps:
+        raise ParameterError(
+            "steps",
+            f"“{params.embedding}” is already trained beyond max steps: it has {first_step} steps. Raise max steps.",
+        )
+    plan.rates(params, first_step)
+    plan.clipping(params, first_step)
+    lines = read_template(params.template, plan.own_templates(paths))
+    params = _with_seeds(params)
+    examples = yield from _load(model, photo_files(Path(params.data_root)), params)
+    if examples is None:
+        return
+    aside = set(set_aside([example.photo.name for example in examples], params))
+    learned = [example for example in examples if example.photo.name not in aside]
+    held_out = [example for example in examples if example.photo.name in aside]
+    generator, source = fresh_generators(params.seed)
+    checkpoint = model.checkpoint
+    state = TrainingState(
+        params,
+        first_step,
+        first_step,
+        fresh_state(embedding.vectors),
+        generator,
+        source,
+        queue=[],
+        photos=[example.photo.name for example in learned],
+        held_out=[example.photo.name for example in held_out],
+        origin=Origin(checkpoint.short_hash or None, checkpoint.model_name, embedding.init_text),
+    )
+    folder = new_run_folder(plan.log_root(params, paths), params.embedding)
+    _write_settings(folder, state, checkpoint)
+    folder.describe(
+        {
+            "ending": "",
+            "step": first_step,
+            "steps": params.steps,
+            "checkpoint": checkpoint.model_name,
+            "started": time.time(),
+            "photos": state.photos,
+            "held_out": state.held_out,
+            "params": dataclasses.asdict(params),
+        }
+    )
+    target = _target(embedding, paths, params)
+    yield from TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file).work()
+
+
+def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths) -> Work:
+    """Go on with a run that was stopped, or whose process died. On a CPU the end is the same, bit for bit.
+
+    Args:
+        path: the run's folder.
+        model, embeddings, paths: as for `train`.
+
+    Yields, raises: as `train`, and
+        FileFormatError: no state is left that can be read.
+        ParameterError: the run belongs to another checkpoint.
+    """
+    folder = open_run(path).folder
+    sweep_temporaries(path)
+    state, notices = load_state(folder.states)
+    _check_model(state, model.checkpoint)
+    params = state.params
+    lines = read_template(params.template, plan.own_templates(paths))
+    for notice in notices:
+        yield Noticed(notice)
+    names = [*state.photos, *state.held_out]
+    examples = yield from _load(model, [Path(params.data_root) / name for name in sorted(names)], params)
+    if examples is None:
+        return
+    by_name = {example.photo.name: example for example in examples}
+    learned = [by_name[name] for name in state.photos if name in by_name]
+    held_out = [by_name[name] for name in state.held_out if name in by_name]
+    if not learned:
+        raise DatasetError(f"None of the photos in “{params.data_root}” can be used any more: put them back.")
+    if len(learned) < len(state.photos):  # the indices of the batches to come mean other photos now
+        state = dataclasses.replace(state, queue=[], photos=[example.photo.name for example in learned])
+    for log in (folder.loss_log, folder.held_out_log):
+        log.keep_until(state.step)
+    folder.end("", state.step)
+    embeddings.refresh()
+    now = embeddings.for_width(model.width).get(params.embedding)
+    target = _target(now, paths, params)
+    yield from TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file).work()
+
+
+def _load(
+    model: SDModel, files: Iterable[Path], params: TrainParams
+) -> Generator[Event, Request | None, list[Example] | None]:
+    """Encode photos; those that cannot be used are named. None: interrupted.
+
+    Raises:
+        DatasetError: none can be used.
+    """
+    photos: list[Photo] = []
+    refused = {}
+    for path in files:
+        try:
+            photos.append(describe_photo(path, params.filename_word_regex, params.filename_join_string))
+        except (DatasetError, FileFormatError) as error:
+            refused[path.name] = str(error)
+    encoding = encode(model, photos, params)
+    request = None
+    try:
+        while request is not Request.INTERRUPT:
+            request = yield encoding.send(None)
+        return None
+    except StopIteration as end:
+        examples, unreadable = end.value
+    refused |= unreadable
+    if not examples:
+        raise DatasetError(f"No photo in “{params.data_root}” can be used. {refusals(refused)}".rstrip())
+    if refused:
+        yield Noticed(refusals(refused))
+    return examples
+
+
+def _find(embeddings: EmbeddingDatabase, model: SDModel, params: TrainParams) -> Embedding:
+    embeddings.refresh()
+    found = embeddings.vocabulary(model.width, model.tokenizer).embeddings.get(params.embedding)
+    if found is None:
+        reasons = [
+            entry.reason
+            for entry in embeddings.entries(model.width, model.tokenizer)
+            if entry.name == params.embedding and entry.reason
+        ]
+        why = reasons[0] if reasons else "Create it first, or choose another."
+        raise ParameterError("embedding", f"“{params.embedding}” cannot be trained: {why}")
+    return found
+
+
+def _with_seeds(params: TrainParams) -> TrainParams:
+    seeds = {name: secrets.randbelow(2**32) for name in ("seed", "preview_seed") if getattr(params, name) < 0}
+    return dataclasses.replace(params, **seeds)
+
+
+def _target(embedding: Embedding | None, paths: Paths, params: TrainParams) -> Path:
+    """The embedding's own file, or one beside it if training cannot write that format."""
+    if embedding and embedding.path and embedding.path.suffix in (".safetensors", ".pt"):
+        return embedding.path
+    return paths.embeddings / f"{params.embedding}.{params.file_format}"
+
+
+def _check_model(state: TrainingState, checkpoint: Checkpoint) -> None:
+    was, now = state.origin.checkpoint_hash, checkpoint.short_hash
+    name = state.origin.checkpoint_name
+    same = was == now if was and now else name == checkpoint.model_name
+    if not same:
+        raise ParameterError("checkpoint", f"This run belongs to the checkpoint “{name}”: choose that one first.")
+
+
+def _write_settings(folder: RunFolder, state: TrainingState, checkpoint: Checkpoint) -> None:
+    """The parameters in a file, under the keys that A1111 has for them, and our own."""
+    params = dataclasses.asdict(state.params)
+    renamed = {"width": "training_width", "height": "training_height", "embedding": "embedding_name"}
+    renamed["template"] = "template_file"
+    values = {
+        "datetime": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "model_name": checkpoint.model_name,
+        "model_hash": checkpoint.short_hash,
+        "num_of_dataset_images": len(state.photos),
+        "num_vectors_per_token": len(state.optimiser.vectors),
+        "initial_step": state.first_step,
+        **{renamed.get(name, name): value for name, value in params.items()},
+    }
+    name = f"settings-{time.strftime('%Y-%m-%d-%H-%M-%S')}.json"
+    write_atomically(folder.path / name, json.dumps(values, indent=4))
