@@ -1,7 +1,9 @@
 """The commands without a page: what they print, what they write, how they end."""
 
 import json
+import os
 import signal
+import time
 
 import pytest
 from PIL import Image
@@ -66,12 +68,13 @@ def test_ctrl_c_interrupts_the_job_and_ends_with_130(tmp_path, capsys):
     before = signal.getsignal(signal.SIGINT)
 
     def work():
-        for step in range(1, 1000):
-            if step == 3:
-                signal.raise_signal(signal.SIGINT)  # what a terminal sends
-            if (yield Sampled(step, 1000)):
+        yield Sampled(1, 9)
+        os.kill(os.getpid(), signal.SIGINT)  # what a terminal sends
+        for _ in range(6000):  # a minute: the handler runs when the main thread has its turn
+            if (yield Sampled(2, 9)):
                 yield ImageDone(tmp_path / "kept.png", "", 0, 1, incomplete=True)
                 return
+            time.sleep(0.01)
 
     jobs = JobQueue()
     assert cli._follow(jobs.submit("long", work())) == 130
