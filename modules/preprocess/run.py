@@ -25,6 +25,11 @@ from modules.preprocess.photos import Photo, compared, judge, require_substance
 from modules.preprocess.report import SetReport, report_on
 from modules.preprocess_params import PreprocessParams
 
+FLIP_WARNING = "Flipped copies are on. For a face leave them off: its mirror image is another person."
+WITHOUT_FACES = (
+    "Faces are not looked for, so edges and detail alone decide what the focal point is; "
+    "with the package opencv-python-headless installed, faces are found."
+)
 DEBUG_FOLDER = "debug"
 LONGEST_STEM = 200  # bytes; with number and suffix a name stays below the 255 that file systems take
 
@@ -107,7 +112,8 @@ def survey(params: PreprocessParams, models: Path, roots: Sequence[Path] = ()) -
             break
         photo = compared(judge(path, number, params.size, _weights(params), faces), photos)
         photos.append(photo)
-        yield Judged(photo)
+        if (yield Judged(photo)) is Request.INTERRUPT:
+            break
     yield Surveyed(report_on(photos))
 
 
@@ -163,6 +169,7 @@ class _Run:
         self.pictures: list[Path] = []
         self.skipped: list[str] = []
         self.kept_captions = 0
+        self.asked_to_stop = False
         self.interrupted = False
 
     def work(self) -> Work:
@@ -170,8 +177,8 @@ class _Run:
         yield from self._prepare(listing)
         total = len(listing.entries)
         for number, path in listing.photos:
-            request = yield Progressed(number, total, f"Preprocessing [Image {number + 1}/{total}]")
-            if request is Request.INTERRUPT:
+            yield from self._tell(Progressed(number, total, f"Preprocessing [Image {number + 1}/{total}]"))
+            if self.asked_to_stop:
                 self.interrupted = True
                 break
             choice = self.choices.get(path.name, Choice())
@@ -181,19 +188,21 @@ class _Run:
                 written = yield from self._write_photo(number, path, choice)
             except ImageError as error:
                 self.skipped.append(str(error))
-                yield Noticed(str(error))
+                yield from self._tell(Noticed(str(error)))
             else:
-                yield Prepared(path, tuple(written))
+                yield from self._tell(Prepared(path, tuple(written)))
         if not self.pictures and not self.interrupted:
             reasons = " ".join(self.skipped[:3]) or "All photos are left out."
             raise DatasetError(f"Nothing was written: no photo in “{self.source}” can be used. {reasons}")
         yield from self._tell_of_older_files()
         yield PreprocessingEnded(len(self.pictures), tuple(self.skipped), self.interrupted, self._sentence())
 
+    def _tell(self, event: Event) -> Work:
+        """Yield an event and note what was asked with it."""
+        self.asked_to_stop |= (yield event) is Request.INTERRUPT
+
     def _list(self) -> Listing:
         """The source, once the destination is there: inside the source it is an entry on every run, not only later."""
-        if self.source.is_dir() and self.source == self.destination:
-            raise ParameterError("destination", "Source and destination are the same folder: name another destination.")
         list_folder(self.source)
         try:
             self.destination.mkdir(parents=True, exist_ok=True)
@@ -208,18 +217,15 @@ class _Run:
 
     def _prepare(self, listing: Listing) -> Work:
         for sentence in listing.strangers:
-            yield Noticed(sentence)
+            yield from self._tell(Noticed(sentence))
         if self.params.flip:
-            yield Noticed("Flipped copies are on. For a face leave them off: its mirror image is another person.")
+            yield from self._tell(Noticed(FLIP_WARNING))
         if self.params.focal_crop and self.params.face_weight:
             self.faces = load_face_finder(self.models)
             if self.faces is None:
-                yield Noticed(
-                    "Faces are not looked for, so edges and detail alone decide what the focal point is; "
-                    "with the package opencv-python-headless installed, faces are found."
-                )
+                yield from self._tell(Noticed(WITHOUT_FACES))
         if self.params.blip:
-            yield Status("loading BLIP")
+            yield from self._tell(Status("loading BLIP"))
             self.describe = load_blip(find_blip(self.models), self.device).describe
 
     def _write_photo(self, number: int, path: Path, choice: Choice) -> Generator[Event, Request | None, list[Path]]:
@@ -229,7 +235,7 @@ class _Run:
         try:
             existing = side_caption(path) or ""
         except FileFormatError as error:
-            yield Noticed(str(error))
+            yield from self._tell(Noticed(str(error)))
         pictures = self._pictures(number, path, image, choice)
         if not pictures:
             raise ImageError(
@@ -280,19 +286,25 @@ class _Run:
 
     def _tell_of_older_files(self) -> Work:
         if self.kept_captions:
-            yield Noticed(f"{self.kept_captions} captions that already lay in the destination were kept.")
+            yield Noticed(
+                f"{_count(self.kept_captions, 'caption')} of an earlier run kept: nothing new to write there."
+            )
         ours = {path.name for path in self.pictures}
         older = [path.name for path in self.destination.glob("*.png") if path.name not in ours]
         if older and not self.interrupted:
             yield Noticed(
-                f"The destination also holds {len(older)} pictures that this run did not write, such as "
-                f"“{min(older)}”: they will be trained on too, unless you delete them."
+                f"In the destination there is “{min(older)}”, which this run did not write"
+                f"{f', and {len(older) - 1} more' if older[1:] else ''}: delete what is not to be trained on."
             )
 
     def _sentence(self) -> str:
         end = "interrupted" if self.interrupted else "finished"
-        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
-        return f"Preprocessing {end}. {len(self.pictures)} pictures written{skipped}."
+        skipped = f", {_count(len(self.skipped), 'photo')} skipped" if self.skipped else ""
+        return f"Preprocessing {end}. {_count(len(self.pictures), 'picture')} written{skipped}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _weights(params: PreprocessParams) -> Weights:
