@@ -36,6 +36,10 @@ def _no_tensors(path: Path) -> None:
 
 @pytest.fixture
 def ready(page: Page, studio: Started) -> Page:
+    return open_page(page, studio)
+
+
+def open_page(page: Page, studio: Started) -> Page:
     page.goto(studio.url)
     expect(page.locator("#txt2img_generate")).to_be_enabled()
     return page
@@ -119,8 +123,7 @@ def test_three_browsers_get_their_own_pictures(studio: Started, browser: Browser
     contexts = [browser.new_context() for _ in range(3)]
     pages = [context.new_page() for context in contexts]
     for number, page in enumerate(pages):
-        page.goto(studio.url)
-        expect(page.locator("#txt2img_generate")).to_be_enabled()
+        open_page(page, studio)
         page.fill("#txt2img_prompt textarea", f"portrait number {number}")
         page.fill("#txt2img_seed input", str(1000 + number))
         fill(page, "steps", 4)
@@ -139,15 +142,14 @@ def test_ctrl_c_while_the_model_loads(start: Callable[..., Started], tmp_path: P
     assert "Traceback" not in "".join(studio.said)
 
 
-def test_a_signal_in_mid_run_keeps_what_there_is(ready: Page, studio: Started) -> None:
-    """The last test of this module: it ends the server."""
-    page = ready
-    before = files(studio)
+def test_a_signal_in_mid_run_keeps_what_there_is(start: Callable[..., Started], page: Page, tmp_path: Path) -> None:
+    studio = start(tmp_path / "data")
+    open_page(page, studio)
     fill(page, "steps", 150)
     page.click("#txt2img_generate")
     expect(page.locator("#html_log_txt2img")).to_contain_text(re.compile(r"step \d+/150"))
     assert studio.end(signal.SIGTERM) == 0
     assert "Traceback" not in "".join(studio.said)
-    [path] = set(files(studio)) - set(before)
+    [path] = files(studio)
     assert "Steps: 150" in read_infotext(path)
     expect(page.locator("#server_gone")).to_contain_text("The server has stopped")

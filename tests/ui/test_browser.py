@@ -334,22 +334,23 @@ def test_keys_reach_the_form(page: Page, serve: Serve) -> None:
     expect(page.locator("#html_info_txt2img")).to_contain_text("a (cat:1.1)")
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_markup_never_acts(page: Page, serve: Serve, text: str) -> None:
+def test_markup_never_acts(page: Page, serve: Serve) -> None:
     """The page fixture fails on any dialog; nothing may be added to the page but text."""
     live = serve()
     open_page(page, live)
     page.get_by_role("button", name="How this prompt is read").click()
-    page.fill("#txt2img_neg_prompt textarea", text)
-    page.fill("#txt2img_prompt textarea", f"[x|{text}")
-    page.click("#txt2img_generate")
-    expect(page.locator("#html_log_txt2img")).to_contain_text("A note about")
-    expect(page.locator("#html_info_txt2img .infotext")).to_contain_text(text)
-    page.fill("#txt2img_seed input", text)
-    page.click("#txt2img_generate")
-    expect(page.locator("#txt2img_complaint")).to_contain_text("no whole number")
+    for text in HOSTILE:
+        page.fill("#txt2img_neg_prompt textarea", text)
+        page.fill("#txt2img_prompt textarea", f"[x|{text}")
+        page.fill("#txt2img_seed input", "1")
+        page.click("#txt2img_generate")
+        expect(page.locator("#html_info_txt2img .infotext")).to_contain_text(text)
+        expect(page.locator("#html_log_txt2img")).to_contain_text(f"A note about [x|{text}")
+        page.fill("#txt2img_seed input", text)
+        page.click("#txt2img_generate")
+        expect(page.locator("#txt2img_complaint")).to_contain_text(text[:20])
     page.reload()
-    expect(page.locator("#html_info_txt2img .infotext")).to_contain_text(text)
+    expect(page.locator("#html_info_txt2img .infotext")).to_contain_text(HOSTILE[-1])
     assert page.evaluate("window.__xss") is None
     added = page.locator(".gradio-container").locator("iframe, img[src=x], script:not([src]), em, mark, a[href^=java]")
     assert added.count() == 0
