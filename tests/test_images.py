@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+import pillow_heif
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageCms
@@ -45,7 +46,6 @@ def test_formats_are_told_by_content(tmp_path, suffix):
 
 
 def test_heic_pictures_of_phones_open(tmp_path):
-    pillow_heif = pytest.importorskip("pillow_heif", reason="part of the installation")
     pillow_heif.from_pillow(corners((64, 48))).save(tmp_path / "phone.heic")
     opened = images.open_image(tmp_path / "phone.heic")
     assert (opened.mode, opened.size) == ("RGB", (64, 48))
@@ -77,7 +77,6 @@ def test_pictures_are_turned_as_the_camera_was_held(tmp_path, orientation, suffi
     stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
     path = tmp_path / f"photo.{suffix}"
     if suffix == "heic":
-        pillow_heif = pytest.importorskip("pillow_heif", reason="part of the installation")
         pillow_heif.from_pillow(stored).save(path, exif=exif.tobytes())
     else:
         stored.save(path, exif=exif)

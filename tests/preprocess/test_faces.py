@@ -95,12 +95,3 @@ def test_the_network_comes_before_the_cascades_and_sees_blue_first(tmp_path, mon
     assert finder.focus_points(PHOTO) == [(25, 40)]
     assert cv2.asked == ["face_detection_yunet_2023mar.onnx (200, 100) 0.9 0.3 5000"] * 2
     assert cv2.pictures[0][0, 0].tolist() == [30, 20, 10]
-
-
-def test_the_real_opencv_accepts_what_it_is_asked(tmp_path):
-    pytest.importorskip("cv2", reason="an optional package")
-    finder = load_face_finder(tmp_path)
-    if finder is None:
-        pytest.skip("this opencv brings no cascades")
-    assert finder.faces(PHOTO) == []
-    assert finder.focus_points(PHOTO) == []
