@@ -226,16 +226,30 @@ class App:
         yield from self._switch(checkpoint)
 
     def _first_checkpoint(self) -> Checkpoint:
-        """The one named by `--ckpt`, else the one used last, else the first."""
+        """The one named by `--ckpt`, else the one used last, else the first that looks right."""
         checkpoints = self.checkpoints()
         if not checkpoints:
             folder = self.paths.checkpoint_folders[0]
             raise ModelMissing(f"There is no model: put a .safetensors file into {folder.name}, then press refresh.")
         wanted = str(self.flags.ckpt or self.settings.checkpoint)
         found = choose(checkpoints, wanted) if wanted else None
-        if wanted and not found:
-            self.notices.append(f"The checkpoint “{wanted}” is not there any more: {checkpoints[0].name} is used.")
-        return found or checkpoints[0]
+        if found:
+            return found
+        usable = next(filter(self._looks_right, checkpoints), None)
+        if usable is None:
+            raise ModelMissing("None of the checkpoints can be used: " + " ".join(self.notices))
+        if wanted:
+            self.notices.append(f"The checkpoint “{wanted}” is not there any more: {usable.name} is used.")
+        return usable
+
+    def _looks_right(self, checkpoint: Checkpoint) -> bool:
+        """Whether the header of a file that nobody asked for is a model's; what is wrong with it becomes a notice."""
+        try:
+            judge(checkpoint.path)
+        except WebuiError as error:
+            self.notices.append(str(error))
+            return False
+        return True
 
     def _select(self, checkpoint: Checkpoint) -> Work:
         yield from self._switch(checkpoint)

@@ -382,6 +382,27 @@ def test_unknown_checkpoints_are_refused(app):
         app.select_checkpoint("nowhere")
 
 
+def test_a_file_that_nobody_asked_for_and_is_no_model_is_passed_over(paths, start):
+    foreign.lora(paths.checkpoint_folders[0] / "a lora.safetensors")  # the first by name
+    app = start()
+    ended(app.jobs.jobs()[0])
+    assert app.model_state.checkpoint.startswith("one.safetensors")
+    assert ["a lora" in notice for notice in app.notices] == [True]
+
+
+def test_when_no_file_is_a_model_each_is_named(tmp_path, start):
+    empty = Isolated(tmp_path / "foreign")
+    folder = empty.checkpoint_folders[0]
+    folder.mkdir(parents=True)
+    foreign.lora(folder / "a lora.safetensors")
+    foreign.vae_only(folder / "a vae.safetensors")
+    app = start(paths=empty)
+    ended(app.jobs.jobs()[0])
+    assert app.model_state.status is ModelStatus.FAILED
+    assert "a lora" in app.model_state.sentence
+    assert "a vae" in app.model_state.sentence
+
+
 def test_without_a_model_everything_says_why_and_a_new_file_helps(tmp_path, checkpoints, start):
     app = start(paths=Isolated(tmp_path / "empty"))
     ended(app.jobs.jobs()[0])
