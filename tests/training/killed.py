@@ -1,0 +1,136 @@
+"""A process that starts training and is killed: by signal at a random moment, or at a chosen place inside a save.
+
+`python -m tests.training.killed FOLDER` loads the model once and forks a child for each life. It prints one JSON line
+for each: how it ended, the last step that was acknowledged as saved, and the step it was resumed from.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import torch
+
+from modules import files
+from modules.events import StateSaved, TrainingEnded, TrainingStarted
+from modules.paths import Paths
+from modules.training.run_folder import find_runs
+from modules.training.train import resume, train
+from tests.training.tiny_run import database, load, make_embedding, make_photos, small
+
+STEPS, SAVE_EVERY = 24, 3
+PLACES = ("opened", "half written", "before fsync", "before rename", "before the folder's fsync")
+
+
+def main(root: Path) -> None:
+    torch.set_num_threads(1)  # forked children must not wait for threads that they do not have
+    model = load()
+    photos = make_photos(root / "photos", 4)
+
+    def lives(name: str, kills: Iterator[Callable[[int], object] | str]) -> None:
+        """Train to the end in as many lives as it takes; `kills` says how each of them is ended."""
+        paths = Paths(data=root / name)
+        make_embedding(paths)
+        for kill in kills:
+            told = _live(model, paths, photos, kill)
+            print(json.dumps({"name": name, **told}), flush=True)
+            if told["ended"]:
+                return
+
+    source = random.Random(2)
+    lives("whole", iter([""]))
+    lives("signals", iter([_after(source.uniform(0.05, 1.2)) for _ in range(6)] + [""]))
+    lives("saves", iter([*PLACES, ""]))
+
+
+def _after(seconds: float) -> Callable[[int], object]:
+    def kill(pid: int) -> None:
+        time.sleep(seconds)  # the moment is the test: it may be anywhere
+        os.kill(pid, signal.SIGKILL)
+
+    return kill
+
+
+def _live(model: object, paths: Paths, photos: Path, kill: Callable[[int], object] | str) -> dict[str, object]:
+    """One life: a child that trains, or goes on with the run that is there, and is killed."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        with os.fdopen(writer, "w") as told:
+            try:
+                _train(model, paths, photos, kill if isinstance(kill, str) else "", told)
+            finally:
+                told.flush()
+                os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        first = told.readline()  # it has begun
+        if callable(kill):
+            kill(pid)
+        lines = [first, *told]
+    os.waitpid(pid, 0)
+    events = [json.loads(line) for line in lines if line.endswith("\n")]
+    return {
+        "from": events[0]["from"] if events else None,
+        "saved": max((event["saved"] for event in events if "saved" in event), default=None),
+        "ended": any("ended" in event for event in events),
+    }
+
+
+def _train(model, paths: Paths, photos: Path, place: str, told) -> None:
+    def say(**event: object) -> None:
+        told.write(json.dumps(event) + "\n")
+        told.flush()
+
+    runs = [run for run in find_runs(paths.textual_inversion) if run.is_unfinished]
+    embeddings = database(paths)
+    if runs:
+        work = resume(model, embeddings, runs[0].folder.path, paths)
+    else:
+        params = small(photos, steps=STEPS, save_state_every=SAVE_EVERY, save_embedding_every=6, held_out_every=8)
+        work = train(model, embeddings, params, paths)
+    saves = 0
+    for event in work:
+        if isinstance(event, TrainingStarted):
+            say(**{"from": event.first_step})
+        if isinstance(event, StateSaved):
+            say(saved=event.step)
+            saves += 1
+            if saves == 2 and place:  # the next file that is written, whichever it is
+                _die_at(place)
+        if isinstance(event, TrainingEnded):
+            say(ended=str(event.kind))
+
+
+def _die_at(place: str) -> None:
+    """Kill this process inside the next durable write, at the named place."""
+
+    def die(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def open_and_die(path: object, mode: str) -> object:
+        file = open(path, mode)  # noqa: SIM115 -- it is never closed: that is the point
+        if place == "half written":
+            file.write(b"\0" * 100)
+            file.flush()
+        die()
+        return file
+
+    if place in PLACES[:2]:
+        mock.patch.object(files, "open", open_and_die, create=True).start()
+    elif place == PLACES[2]:
+        mock.patch.object(os, "fsync", die).start()
+    elif place == PLACES[3]:
+        mock.patch.object(os, "replace", die).start()
+    else:
+        mock.patch.object(files, "_sync_folder", die).start()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,55 @@
+"""New embeddings: what they start from, what becomes of older ones, which names are refused."""
+
+import pytest
+import torch
+
+from modules.embeddings.reading import read_embedding
+from modules.errors import ParameterError
+from modules.events import EmbeddingSaved, Noticed
+from modules.training.create import create_embedding
+from tests.training.tiny_run import NAME, database
+
+
+def create(model, paths, name, *given):
+    return list(create_embedding(model, database(paths), paths.embeddings, name, *given))
+
+
+def test_created_from_words(model, paths):
+    event = create(model, paths, "mybenny-x2", "face man", 4)[-1]
+    path = paths.embeddings / "mybenny-x2.safetensors"
+    assert event == EmbeddingSaved(path, f"Created: {path}")
+    made = read_embedding(path)
+    face, man = model.tokenizer.encode("face man")
+    table = model.text_encoder.get_input_embeddings().weight
+    assert torch.equal(made.vectors, table[[face, face, man, man]])
+    assert (made.step, made.init_text) == (0, "face man")
+
+
+def test_usable_at_once(model, paths):
+    embeddings = database(paths)
+    list(create_embedding(model, embeddings, paths.embeddings, "mybenny-x2"))
+    assert "mybenny-x2" in embeddings.vocabulary(model.width, model.tokenizer).embeddings
+
+
+def test_a_taken_name_needs_overwrite_and_leaves_a_backup(model, paths):
+    path = paths.embeddings / f"{NAME}.safetensors"
+    before = path.read_bytes()
+    with pytest.raises(ParameterError, match="already exists") as raised:
+        create(model, paths, NAME.upper())
+    assert raised.value.field == "name"
+    assert path.read_bytes() == before
+    create(model, paths, NAME, "cat", 1, True, "pt")
+    assert not path.exists()
+    assert path.with_name(path.name + ".bak").read_bytes() == before
+    assert read_embedding(path.with_suffix(".pt")).vectors_per_token == 1
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "con"])
+def test_names_that_no_file_can_have(model, paths, name):
+    with pytest.raises(ParameterError):
+        create(model, paths, name)
+
+
+def test_an_ordinary_word_is_told(model, paths):
+    told = [event.text for event in create(model, paths, "cat") if isinstance(event, Noticed)]
+    assert any("ordinary word" in text for text in told)

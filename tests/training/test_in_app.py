@@ -1,0 +1,144 @@
+"""Training as a job of the App: beside pictures, other checkpoints, second clicks, and the end of the server."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from modules.app import App, ModelStatus
+from modules.errors import JobBusy, ParameterError
+from modules.events import EmbeddingSaved, Ending, Event, ImageDone, Trained, TrainingEnded, TrainingStarted
+from modules.flags import Flags
+from modules.images import open_image
+from modules.jobs import Job, JobState
+from modules.params import Txt2ImgParams
+from modules.paths import Paths
+from modules.training.run_folder import RunFolder
+from tests.prompts.prompt_vectors import REFERENCE
+from tests.training.tiny_run import NAME, make_embedding, small
+
+PATIENCE = 120.0  # seconds until a hang is called one: ten times what a run took on a busy machine
+
+
+@dataclass(frozen=True)
+class Isolated(Paths):
+    """An installation that does not see the shipped model."""
+
+    @property
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        return (REFERENCE / "models",)
+
+
+@pytest.fixture
+def app(tmp_path) -> Iterator[App]:
+    paths = Isolated(data=tmp_path / "data")
+    make_embedding(paths)
+    app = App(paths, None, Flags(use_cpu=True))
+    ended(app.start())
+    assert app.model_state.status is ModelStatus.READY, app.model_state.sentence
+    yield app
+    assert app.stop(PATIENCE)
+
+
+def ended(job: Job) -> list[Event]:
+    until(job, lambda: job.is_over)
+    return job.events_since()[0]
+
+
+def until(job: Job, reached: Callable[[], bool]) -> None:
+    number = 0
+    while not reached():
+        assert job.wait(number, PATIENCE), "nothing happened"
+        number = job.events_since(number)[1]
+
+
+def of(job: Job, kind: type) -> list:
+    return [event for event in job.events_since()[0] if isinstance(event, kind)]
+
+
+def losses(job: Job) -> list[tuple[float, ...]]:
+    return RunFolder(of(job, TrainingStarted)[0].folder, NAME).loss_log.rows()
+
+
+PICTURE = Txt2ImgParams(prompt="a wave", width=64, height=64, steps=3, seed=3, sampler="Euler", preview_every=0)
+
+
+def test_pictures_cut_in_and_nothing_changes(app, photos):
+    """L6: the picture is the one drawn without training, the losses are those without pictures."""
+    alone = app.generate(PICTURE)
+    ended(alone)
+    quiet = app.train(small(photos, steps=6))
+    ended(quiet)
+    make_embedding(app.paths)
+    busy = app.train(small(photos, steps=6))
+    until(busy, lambda: bool(of(busy, TrainingStarted)))
+    pictures = [app.generate(PICTURE) for _ in range(2)]
+    for job in (busy, *pictures):
+        ended(job)
+    assert pictures[1].ended < busy.ended
+    drawn = {open_image(of(job, ImageDone)[0].path).tobytes() for job in (alone, *pictures)}
+    assert len(drawn) == 1
+    assert losses(busy) == losses(quiet)
+
+
+def test_two_clicks_are_one_run(app, photos):
+    first = app.train(small(photos))
+    with pytest.raises(JobBusy, match="under way"):
+        app.train(small(photos))
+    assert not app.unfinished_runs()
+    ended(first)
+    assert first.state is JobState.FINISHED
+
+
+def test_another_checkpoint_waits_until_the_run_is_over(app, photos):
+    training = app.train(small(photos))
+    switch = app.select_checkpoint("tiny-sd15.safetensors")
+    ended(switch)
+    assert training.is_over
+    assert training.ended <= switch.started
+    assert len(losses(training)) == 4
+
+
+def test_wrong_fields_are_refused_at_the_click(app, photos):
+    with pytest.raises(ParameterError) as raised:
+        app.train(small(photos, learning_rate="fast"))
+    assert raised.value.field == "learning_rate"
+    assert len(app.jobs.jobs()) == 1
+
+
+def test_created_trained_and_used(app, photos):
+    created = app.create_embedding("mybenny-x2", "face", 2)
+    assert of(created, EmbeddingSaved) or ended(created)
+    assert of(created, EmbeddingSaved)[0].path.exists()
+    ended(app.train(small(photos, embedding="mybenny-x2")))
+    assert app.embeddings is not None
+    assert app.embeddings.for_width(72)["mybenny-x2"].step == 4
+
+
+def test_the_servers_end_keeps_the_run(app, photos):
+    """K4: what stop() leaves can be resumed, and says that it was stopped."""
+    training = app.train(small(photos, steps=1000, save_state_every=1000, save_embedding_every=0))
+    until(training, lambda: bool(of(training, Trained)))
+    assert app.stop(PATIENCE)
+    end = of(training, TrainingEnded)[0]
+    assert end.kind is Ending.STOPPED
+    again = App(app.paths, None, app.flags)
+    (run,) = again.unfinished_runs()
+    assert run.step == end.step == len(losses(training))
+    ended(again.start())
+    rest = again.resume_training(run.folder.path)
+    until(rest, lambda: bool(of(rest, Trained)))
+    assert of(rest, TrainingStarted)[0].first_step == run.step
+    assert again.stop(PATIENCE)
+
+
+def test_pause_and_resume(app, photos):
+    training = app.train(small(photos, steps=6))
+    until(training, lambda: bool(of(training, Trained)))
+    training.pause()
+    ended(app.generate(PICTURE))
+    training.resume()
+    ended(training)
+    assert of(training, TrainingEnded)[0].kind is Ending.FINISHED
+    assert len(losses(training)) == 6
