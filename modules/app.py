@@ -11,26 +11,27 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modules.errors import ModelMissing, ParameterError, StorageError, WebuiError
+from modules.errors import JobBusy, ModelMissing, ParameterError, StorageError, WebuiError
 from modules.events import Noticed, Request, Status, Work
-from modules.files import sweep_temporaries
+from modules.files import safe_name, sweep_temporaries
 from modules.flags import Flags
 from modules.jobs import Job, JobQueue
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
 from modules.model.hashes import HashCache
+from modules.model_state import ModelState, ModelStatus
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
 from modules.samplers import names
 from modules.settings import Settings, load_settings, save_settings
+from modules.training import plan
+from modules.training.run_folder import Run, find_runs, open_run
+from modules.training_params import TrainParams
 
 if TYPE_CHECKING:  # these bring torch
     from modules.embeddings.database import EmbeddingDatabase
@@ -40,35 +41,6 @@ if TYPE_CHECKING:  # these bring torch
 LOG_BYTES = 2_000_000  # of each of three files
 
 _log = logging.getLogger(__name__)
-
-
-class ModelStatus(StrEnum):
-    """What the model can do for a user now."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"  # nothing is loaded; the sentence says why
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """The loaded model as a page shows it; a change makes a new one, so it is read without a lock.
-
-    Attributes:
-        status: whether pictures can be drawn.
-        sentence: what is being done, or why there is no model; after a failed switch, why the old one stays.
-        checkpoint: title of the checkpoint in use, or of the one being loaded.
-        device: where and how it computes: “cpu · fp32 · 1 thread”; empty until loaded.
-        native_size: (width, height) in pixels that the model was trained for.
-        recommended: form values that the model's maker recommends, by field name of `Txt2ImgParams`.
-    """
-
-    status: ModelStatus
-    sentence: str = ""
-    checkpoint: str = ""
-    device: str = ""
-    native_size: tuple[int, int] = (512, 512)
-    recommended: Mapping[str, Any] = field(default_factory=dict)
 
 
 class App:
@@ -147,7 +119,48 @@ class App:
         """
         names.find(params.sampler, params.schedule)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        return self.jobs.submit(title, self._txt2img(params, folder), owner)
+        return self.jobs.submit(title, self._txt2img(params, folder), owner, cuts_in=True)
+
+    def create_embedding(
+        self, name: str, init_text: str = "*", vectors_per_token: int = 1, overwrite: bool = False, owner: str = ""
+    ) -> Job:
+        """Queue the making of an embedding; its events are those of `training.create.create_embedding`.
+
+        Raises:
+            ParameterError: the name cannot be a file's.
+            JobBusy: the queue is full.
+        """
+        safe_name(name)
+        work = self._create(name, init_text, vectors_per_token, overwrite)
+        return self.jobs.submit(f"Creating {name}", work, owner, cuts_in=True)
+
+    def train(self, params: TrainParams, owner: str = "") -> Job:
+        """Queue a training run. It gives way to pictures; the change to another checkpoint waits until it is over.
+
+        Raises:
+            ParameterError: a field that cannot be used.
+            JobBusy: another run is under way, or the queue is full.
+        """
+        plan.check(params, self.paths)
+        return self._submit_training(f"Training {params.embedding}", self._train(params), owner)
+
+    def resume_training(self, folder: Path, owner: str = "") -> Job:
+        """Queue the rest of a run that was stopped or killed.
+
+        Args:
+            folder: of the run, see `unfinished_runs`.
+
+        Raises:
+            FileFormatError: it is no run.
+            JobBusy: as for `train`.
+        """
+        name = open_run(folder).folder.name
+        return self._submit_training(f"Training {name}", self._resume(folder), owner)
+
+    def unfinished_runs(self) -> list[Run]:
+        """Runs that can be resumed, newest first. None while one is under way: it looks like a killed one."""
+        runs = find_runs(self.paths.textual_inversion)
+        return [] if self._training() else [run for run in runs if run.is_unfinished]
 
     def select_checkpoint(self, title: str, owner: str = "") -> Job:
         """Queue the change to another checkpoint. If its file cannot be used, the model in use stays.
@@ -210,12 +223,42 @@ class App:
         )
         yield from txt2img(self._conditioner, params, outputs)
 
+    def _create(self, *given: Any) -> Work:
+        from modules.training.create import create_embedding
+
+        yield from create_embedding(*self._loaded(), self.paths.embeddings, *given)
+
+    def _train(self, params: TrainParams) -> Work:
+        from modules.training.train import train
+
+        yield from train(*self._loaded(), params, self.paths)
+
+    def _resume(self, folder: Path) -> Work:
+        from modules.training.train import resume
+
+        yield from resume(*self._loaded(), folder, self.paths)
+
+    def _loaded(self) -> "tuple[SDModel, EmbeddingDatabase]":
+        conditioner = self._conditioner
+        if conditioner is None:
+            raise ModelMissing(self.model_state.sentence)
+        return conditioner.model, conditioner.embeddings
+
+    def _submit_training(self, title: str, work: Work, owner: str) -> Job:
+        with self._lock:  # two clicks at the same moment
+            if self._training():
+                raise JobBusy("A training run is under way: stop it first, or wait until it has ended.")
+            return self.jobs.submit(title, work, owner, gives_way=True)
+
+    def _training(self) -> Job | None:
+        return next((job for job in self.jobs.jobs() if job.gives_way and not job.is_over), None)
+
     def _first_work(self) -> Work:
         yield Status("loading PyTorch")
         try:
             from modules.embeddings.database import EmbeddingDatabase
 
-            for folder in (self.paths.outputs, self.paths.embeddings):
+            for folder in (self.paths.outputs, self.paths.embeddings, self.paths.textual_inversion):
                 sweep_temporaries(folder)
             self._embeddings = EmbeddingDatabase([self.paths.embeddings])
             self._embeddings.refresh()

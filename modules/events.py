@@ -95,6 +95,19 @@ class Progressed(Event):
     total: int
     text: str
 
+    @property
+    def progress(self) -> float:
+        """How much of the whole work is done, 0 … 1."""
+        return self.done / self.total
+
+
+@dataclass(frozen=True)
+class EmbeddingSaved(Event):
+    """A file in the folder of embeddings is new or was replaced: it was created, or a snapshot was put into use."""
+
+    path: Path
+    text: str
+
 
 @dataclass(frozen=True)
 class TrainingStarted(Event):
@@ -156,6 +169,11 @@ class Trained(Event):
     def progress(self) -> float:
         """How much of the whole training is done, 0 … 1."""
         return self.step / self.steps
+
+    @property
+    def seconds_left(self) -> float:
+        """Of steps alone, at the pace of the last ones."""
+        return (self.steps - self.step) * self.seconds_per_step
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The one queue of long work: one worker thread, one job at a time, events that any number of readers follow.
 
 A job is a generator of events. The worker asks it for the next event, keeps the event for readers, and sends along
-what a user asked meanwhile. Readers hold a number and ask for what came since, so a reloaded page, a second tab, the
+what a user asked meanwhile. Training takes hours: it gives way, so that short work may cut in between two of its
+events. Readers hold a number and ask for what came since, so a reloaded page, a second tab, the
 API and the command line all see the same. This module knows neither torch nor gradio.
 """
 
@@ -16,10 +17,12 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from modules.errors import JobBusy, OutOfMemory, ParameterError, WebuiError
-from modules.events import Event, Failed, Request, Sampled, Status, Work
+from modules.events import Event, Failed, Progressed, Request, Sampled, Status, Trained, Work
 
 EVENTS_KEPT = 2000  # of one job; a txt2img run has at most 800 pictures, its steps and status are kept once
 ENDED_JOBS_KEPT = 100
+
+_NEWEST_ONLY = (Sampled, Status, Trained, Progressed)
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +47,19 @@ class Job:
         owner: browser session that asked for it; empty for the program itself.
         created, started, ended: seconds since the epoch; 0.0 = not yet.
         progress: how much is done, 0 … 1.
+        gives_way: waiting jobs that may cut in run between two of its events; it can be paused.
+        cuts_in: it may run in between; other jobs wait until the running one is over.
     """
 
-    def __init__(self, title: str, work: Work, owner: str, changed: threading.Condition):
+    def __init__(
+        self,
+        title: str,
+        work: Work,
+        owner: str,
+        changed: threading.Condition,
+        gives_way: bool = False,
+        cuts_in: bool = False,
+    ):
         self.id = secrets.token_hex(8)
         self.title = title
         self.owner = owner
@@ -55,6 +68,12 @@ class Job:
         self.started = 0.0
         self.ended = 0.0
         self.progress = 0.0
+        self.gives_way = gives_way
+        self.cuts_in = cuts_in
+        self._paused = False
+        self._away = 0.0  # seconds that it stood still for others, or paused
+        self._away_since = 0.0
+        self._told_seconds_left: float | None = None
         self._work: Work | None = work
         self._changed = changed
         self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
@@ -67,24 +86,31 @@ class Job:
         return self.state not in (JobState.WAITING, JobState.RUNNING)
 
     @property
+    def is_paused(self) -> bool:
+        """Whether it stands still, or will after its next event, until `resume`."""
+        return self._paused
+
+    @property
     def elapsed(self) -> float:
-        """Seconds of work so far; of the whole work once it is over. 0.0 while waiting."""
+        """Seconds of its own work so far; of the whole work once it is over. 0.0 while waiting."""
         if not self.started:
             return 0.0
-        return (self.ended or time.time()) - self.started
+        return (self.ended or self._away_since or time.time()) - self.started - self._away
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from the time that the work took so far; None while there is nothing to estimate from."""
+        """What the work itself says, or an estimate from the time it took so far; None while there is neither."""
         if self.state is not JobState.RUNNING or not self.progress:
             return None
+        if self._told_seconds_left is not None:
+            return self._told_seconds_left
         return self.elapsed / self.progress - self.elapsed
 
     def events_since(self, number: int = 0) -> tuple[list[Event], int]:
         """Events from `number` on, and the number to ask with next time.
 
-        A newer `Sampled` or `Status` replaces the older one, so whoever reads late sees the newest step only; all
-        other events come to every reader.
+        A newer `Sampled`, `Status`, `Trained` or `Progressed` replaces the older one, so whoever reads late sees the
+        newest step only; all other events come to every reader.
         """
         with self._changed:
             return [event for n, event in self._events if n >= number], self._next_number
@@ -99,13 +125,28 @@ class Job:
         with self._changed:
             if self.state is JobState.WAITING:
                 self._end(JobState.CANCELLED)
-            self._request = Request.INTERRUPT
+            self._request, self._paused = Request.INTERRUPT, False
+            self._changed.notify_all()
 
     def skip(self) -> None:
         """Leave the running batch at its next event and go on with the one after it."""
         with self._changed:
             if self.state is JobState.RUNNING and self._request is None:
                 self._request = Request.SKIP
+
+    def pause(self) -> None:
+        """Let work that gives way write down what it has, and stand still after its next event."""
+        with self._changed:
+            if self.state is JobState.RUNNING and self.gives_way and self._request is not Request.INTERRUPT:
+                self._request, self._paused = Request.PAUSE, True
+
+    def resume(self) -> None:
+        """Let a paused job go on."""
+        with self._changed:
+            self._paused = False
+            if self._request is Request.PAUSE:
+                self._request = None
+            self._changed.notify_all()
 
     def _begin(self) -> Work | None:
         """Take the work for running it; None if the job was cancelled first."""
@@ -118,12 +159,14 @@ class Job:
 
     def _publish(self, event: Event) -> None:
         with self._changed:
-            if isinstance(event, (Sampled, Status)):
+            if isinstance(event, _NEWEST_ONLY):
                 older = next((entry for entry in self._events if type(entry[1]) is type(event)), None)
                 if older:
                     self._events.remove(older)
-            if isinstance(event, Sampled):
+            if isinstance(event, (Sampled, Trained, Progressed)):
                 self.progress = event.progress
+            if isinstance(event, Trained):
+                self._told_seconds_left = event.seconds_left
             self._events.append((self._next_number, event))
             self._next_number += 1
             self._changed.notify_all()
@@ -132,6 +175,12 @@ class Job:
         with self._changed:
             request, self._request = self._request, None
             return request
+
+    def _go_away(self) -> None:
+        self._away_since = time.time()
+
+    def _come_back(self) -> None:
+        self._away, self._away_since = self._away + time.time() - self._away_since, 0.0
 
     def _end(self, state: JobState) -> None:
         with self._changed:
@@ -157,8 +206,8 @@ class JobQueue:
         self._worker: threading.Thread | None = None
         self._stopping = False
 
-    def submit(self, title: str, work: Work, owner: str = "") -> Job:
-        """Put work at the end of the queue.
+    def submit(self, title: str, work: Work, owner: str = "", *, gives_way: bool = False, cuts_in: bool = False) -> Job:
+        """Put work at the end of the queue; `gives_way` and `cuts_in` as in `Job`.
 
         Raises:
             JobBusy: too many jobs wait already, or the server is stopping. The work was not touched.
@@ -169,7 +218,7 @@ class JobQueue:
             waiting = len(self._waiting())
             if waiting >= self._max_waiting:
                 raise JobBusy(f"The queue is full: {waiting} jobs are waiting. Try again when one of them has ended.")
-            job = Job(title, work, owner, self._changed)
+            job = Job(title, work, owner, self._changed, gives_way, cuts_in)
             self._jobs[job.id] = job
             self._forget_old_jobs()
             if self._worker is None:
@@ -184,8 +233,8 @@ class JobQueue:
             return list(self._jobs.values())
 
     def running(self) -> Job | None:
-        """The job at work, if any."""
-        return next((job for job in self.jobs() if job.state is JobState.RUNNING), None)
+        """The job at work, if any: while one gives way to another, the other."""
+        return next((job for job in reversed(self.jobs()) if job.state is JobState.RUNNING), None)
 
     def find(self, id: str) -> Job | None:
         """The job of that id; None when there is none, or it was long ago."""
@@ -239,7 +288,7 @@ class JobQueue:
             return
         end, out_of_memory = JobState.FAILED, False
         try:
-            end = _drive(job, work)
+            end = self._drive(job, work)
         except Exception as error:  # the program's one catch-all: whatever happens, the next job gets its turn
             out_of_memory = _is_out_of_memory(error)
             job._publish(_failed(error, job.title))
@@ -250,20 +299,38 @@ class JobQueue:
         if out_of_memory:  # only now is nothing left that holds the tensors of the failed work
             self._free_memory()
 
+    def _drive(self, job: Job, work: Work) -> JobState:
+        """Run the work to its end, handing on requests at each event."""
+        end = JobState.FINISHED
+        request = None
+        while True:
+            try:
+                event = work.send(request)
+            except StopIteration:
+                return end
+            job._publish(event)
+            if job.gives_way:
+                self._let_others_in(job, paused=request is Request.PAUSE)
+            request = job._take_request()
+            if request is Request.INTERRUPT:
+                end = JobState.INTERRUPTED
 
-def _drive(job: Job, work: Work) -> JobState:
-    """Run the work to its end, handing on requests at each event."""
-    end = JobState.FINISHED
-    request = None
-    while True:
-        try:
-            event = work.send(request)
-        except StopIteration:
-            return end
-        job._publish(event)
-        request = job._take_request()
-        if request is Request.INTERRUPT:
-            end = JobState.INTERRUPTED
+    def _let_others_in(self, job: Job, paused: bool) -> None:
+        """Run one waiting job that may cut in, so that both go on; while `job` is paused, all that come."""
+        job._go_away()
+        while True:
+            with self._changed:
+                if paused:
+                    self._changed.wait_for(lambda: not job.is_paused or self._next_in())
+                other = self._next_in()
+            if other:
+                self._run(other)
+            if not (paused and job.is_paused):
+                break
+        job._come_back()
+
+    def _next_in(self) -> Job | None:
+        return next((job for job in self._waiting() if job.cuts_in), None)
 
 
 def _failed(error: Exception, title: str) -> Failed:

@@ -65,7 +65,7 @@ class TrainParams:
     save_image_with_stored_embedding: bool = _field(True, "Save images with embedding in PNG chunks")
     shuffle_tags: bool = _field(False, "Shuffle tags by ',' when creating prompts.")
     tag_drop_out: float = _field(0.0, "Drop out tags when creating prompts.", 0, 1, 0.1)
-    latent_sampling_method: str = _field("once", "Choose latent sampling method", choices=LATENT_SAMPLING)
+    latent_sampling_method: str = _field("random", "Choose latent sampling method", choices=LATENT_SAMPLING)
     preview_prompt: str = _field("", "Preview prompt", info="Empty: the first line of the template.")
     preview_negative_prompt: str = _field("", "Preview negative prompt")
     preview_steps: int = _field(20, "Preview sampling steps", 1, 150, 1)
@@ -146,7 +146,7 @@ def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] 
         return _as_in_a1111()
     width, height = native_size
     steps = min(max(75 * photo_count, 500), 3000)
-    first, second = round(steps / 5, -1), round(steps * 3 / 5, -1)
+    first, second = steps // 50 * 10, steps * 3 // 50 * 10
     every = max(25, round(steps / 15 / 25) * 25)
     rate = "0.004" if preset == "style" else "0.005"
     template = {"face": "subject_filewords.txt", "object": "subject.txt", "style": "style_filewords.txt"}[preset]

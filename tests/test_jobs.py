@@ -6,7 +6,7 @@ import pytest
 
 from modules import jobs
 from modules.errors import JobBusy, OutOfMemory, ParameterError, StorageError
-from modules.events import Event, Failed, Noticed, Request, Sampled, Status, Work
+from modules.events import Event, Failed, Noticed, Request, Sampled, Status, Trained, Work
 from modules.jobs import Job, JobQueue, JobState
 
 PATIENCE = 30.0  # seconds until a hang is called one; each wait takes milliseconds
@@ -326,3 +326,118 @@ def run_together(call: Callable[[int], None], arguments: range) -> None:
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+# --- giving way -------------------------------------------------------------------------------------------------------
+
+
+def test_short_work_cuts_in_one_job_between_two_events(queue, held):
+    long = queue.submit("training", held.work(4), gives_way=True)
+    assert held.reached.wait(PATIENCE)
+    order: list[str] = []
+
+    def short(name: str) -> Work:
+        order.append(f"{name} after {len(long.events_since()[0])}")
+        assert queue.running() is not long
+        yield Noticed(name)
+
+    waiting = queue.submit("another model", short("c"))
+    others = [queue.submit(name, short(name), cuts_in=True) for name in "ab"]
+    held.go.set()
+    for job in (long, *others, waiting):
+        ended(job)
+    assert order == ["a after 1", "b after 2", "c after 4"]
+    assert {job.state for job in (long, *others, waiting)} == {JobState.FINISHED}
+    assert held.requests == [None] * 4
+
+
+def test_work_that_does_not_give_way_is_not_cut(queue, held):
+    first = queue.submit("pictures", held.work(3))
+    assert held.reached.wait(PATIENCE)
+    second = queue.submit("picture", says("x"), cuts_in=True)
+    held.go.set()
+    ended(second)
+    assert first.ended <= second.started
+
+
+def test_a_failure_that_cuts_in_is_its_own(queue, held):
+    long = queue.submit("training", held.work(2), gives_way=True)
+    assert held.reached.wait(PATIENCE)
+    short = queue.submit("picture", fails(StorageError("Disk full.")), cuts_in=True)
+    held.go.set()
+    ended(long)
+    assert short.state is JobState.FAILED
+    assert long.state is JobState.FINISHED
+
+
+def test_a_pause_is_told_to_the_work_and_lasts(queue, held):
+    long = queue.submit("training", held.work(4), gives_way=True)
+    assert held.reached.wait(PATIENCE)
+    long.pause()
+    assert long.is_paused
+    held.go.set()
+    assert long.wait(1, PATIENCE)  # the event before the pause is told, and the one that answers it
+    for name in ("one", "two"):
+        short = queue.submit(name, says(name), cuts_in=True)
+        ended(short)
+    assert held.requests == [Request.PAUSE]
+    assert not long.is_over
+    standing = long.elapsed
+    assert long.elapsed == standing
+    long.resume()
+    ended(long)
+    assert held.requests == [Request.PAUSE, None, None, None]
+    assert long.state is JobState.FINISHED
+    assert long.elapsed <= long.ended - long.started
+
+
+@pytest.mark.parametrize("stop", [Job.interrupt, lambda job: None])
+def test_a_paused_job_can_be_ended(queue, held, stop):
+    long = queue.submit("training", held.work(4), gives_way=True)
+    assert held.reached.wait(PATIENCE)
+    long.pause()
+    held.go.set()
+    assert long.wait(1, PATIENCE)
+    stop(long)
+    assert queue.stop(PATIENCE)
+    assert long.state is JobState.INTERRUPTED
+    assert texts(long.events_since()[0])[-1] == "what could be kept"
+
+
+def test_a_pause_taken_back_in_time_never_happened(queue, held):
+    long = queue.submit("training", held.work(2), gives_way=True)
+    assert held.reached.wait(PATIENCE)
+    long.pause()
+    long.resume()
+    held.go.set()
+    ended(long)
+    assert held.requests == [None, None]
+
+
+def test_only_work_that_gives_way_can_pause(queue, held):
+    job = queue.submit("pictures", held.work(2))
+    assert held.reached.wait(PATIENCE)
+    job.pause()
+    assert not job.is_paused
+    held.go.set()
+    ended(job)
+    assert held.requests == [None, None]
+
+
+def test_training_steps_replace_one_another_and_tell_the_time_left(queue):
+    def work() -> Work:
+        for step in range(1, 4):
+            yield Trained(step, 10, 0.1, 0.1, 0.005, 1.0, 2.0)
+        assert job.progress == pytest.approx(0.3)
+        assert job.seconds_left == 14.0
+
+    started = threading.Event()
+
+    def wait_then_work() -> Work:
+        assert started.wait(PATIENCE)
+        yield from work()
+
+    job = queue.submit("training", wait_then_work(), gives_way=True)
+    started.set()
+    assert [event for event in ended(job) if isinstance(event, Trained)] == [Trained(3, 10, 0.1, 0.1, 0.005, 1.0, 2.0)]
+    assert job.state is JobState.FINISHED

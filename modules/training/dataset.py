@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from modules.errors import DatasetError, ImageError
-from modules.events import Event, Progressed, Request
+from modules.events import Event, Request, Status
 from modules.model.model import SDModel
 from modules.training.photos import Photo, open_photo
 from modules.training_params import FEWEST_FOR_HELD_OUT, TrainParams
@@ -45,7 +45,7 @@ def encode(
     """Put photos through the VAE, one at a time.
 
     Yields:
-        `Progressed` after each photo.
+        a `Status` after each photo.
 
     Returns:
         the examples, in order, and why the other photos cannot be used, by file name.
@@ -62,7 +62,7 @@ def encode(
         else:
             moments = model.encode(_to_tensor(picture))[0].cpu()
             examples.append(_example(photo, moments, mask, model.architecture.scaling_factor, params))
-        yield Progressed(number + 1, len(photos), f"encoding {photo.name}")
+        yield Status(f"encoding photo {number + 1} of {len(photos)}")
     return examples, refused
 
 

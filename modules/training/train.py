@@ -36,7 +36,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
         paths: where logs go, and the embedding when the run is finished or stopped.
 
     Yields:
-        `Progressed` and `Noticed` while photos are encoded, then what `TrainingLoop.work` yields. Interrupted before
+        `Status` and `Noticed` while photos are encoded, then what `TrainingLoop.work` yields. Interrupted before
         the first step, it ends without a trace.
 
     Raises:

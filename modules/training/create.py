@@ -1,0 +1,72 @@
+"""A new embedding, made of words that the model knows already."""
+
+import os
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor
+
+from modules.embeddings.creation import initial_vectors, name_notes
+from modules.embeddings.database import EmbeddingDatabase
+from modules.embeddings.embedding import Embedding
+from modules.embeddings.writing import save_embedding
+from modules.errors import ParameterError
+from modules.events import EmbeddingSaved, Noticed, Work
+from modules.files import safe_name, storage_error
+from modules.model.families import Family
+from modules.model.model import SDModel
+
+BACKUP_SUFFIX = ".bak"
+
+
+def create_embedding(
+    model: SDModel,
+    embeddings: EmbeddingDatabase,
+    folder: Path,
+    name: str,
+    init_text: str = "*",
+    vectors_per_token: int = 1,
+    overwrite: bool = False,
+    file_format: str = "safetensors",
+) -> Work:
+    """Write the file of a new embedding and let the database know it.
+
+    Args:
+        folder: of embeddings.
+        name: the word for the prompt.
+        init_text: what it starts from; empty: zeros.
+        overwrite: replace one of that name; its file is kept as `<file>.bak`.
+        file_format: "safetensors" or "pt".
+
+    Yields:
+        `Noticed` for each reason why the name may act where it should not, then `EmbeddingSaved`.
+
+    Raises:
+        ParameterError: the name cannot be a file's or is taken, or too many vectors.
+        StorageError: nothing could be written.
+    """
+    name = safe_name(name, "name")
+    embeddings.refresh()
+    known = embeddings.entries(model.width, model.tokenizer)
+    older = [entry.path for entry in known if entry.name.casefold() == name.casefold()]
+    if older and not overwrite:
+        raise ParameterError("name", f"The file {older[0].name} already exists: choose another name, or overwrite it.")
+    table = cast(Tensor, model.text_encoder.get_input_embeddings().weight)
+    cut = model.family is not Family.SD2
+    vectors = initial_vectors(init_text, vectors_per_token, table, model.tokenizer, cut)
+    for note in name_notes(name, [entry.name for entry in known if entry.path not in older], model.tokenizer):
+        yield Noticed(note)
+    path = folder / f"{name}.{file_format}"
+    for file in older:
+        _set_aside(file)
+    save_embedding(Embedding(name, vectors, step=0, init_text=init_text), path)
+    embeddings.refresh()
+    yield EmbeddingSaved(path, f"Created: {path}")
+
+
+def _set_aside(path: Path) -> None:
+    backup = path.with_name(path.name + BACKUP_SUFFIX)
+    try:
+        os.replace(path, backup)
+    except OSError as error:
+        raise storage_error(backup, error) from error
