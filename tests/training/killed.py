@@ -114,7 +114,7 @@ def _die_at(place: str) -> None:
     def die(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def open_and_die(path: object, mode: str) -> object:
+    def open_and_die(path: str, mode: str) -> object:
         file = open(path, mode)  # noqa: SIM115 -- it is never closed: that is the point
         if place == "half written":
             file.write(b"\0" * 100)
