@@ -6,7 +6,7 @@
      settings      what the user chose once           params     what one picture is made from
      events        what long work reports             infotext   parameters written into a picture
      training_params  what one training run is made from
-     model_state   what is told of the model in use
+     model_state   what is told of the model in use   logs       the log file
      filewords     the words of a picture             preprocess_params   how photos are prepared
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely

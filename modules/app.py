@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import traceback
-from logging.handlers import RotatingFileHandler
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,25 +20,26 @@ from modules.events import Noticed, Request, Status, Work
 from modules.files import safe_name, sweep_temporaries
 from modules.flags import Flags
 from modules.jobs import Job, JobQueue
+from modules.logs import close_log, open_log
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
 from modules.model.hashes import HashCache
 from modules.model_state import ModelState, ModelStatus
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
+from modules.preprocess.run import Choice, preprocess, survey
+from modules.preprocess_params import PreprocessParams
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
 from modules.samplers import names
 from modules.settings import Settings, load_settings, save_settings
 from modules.training import plan
-from modules.training.run_folder import Run, find_runs, open_run
+from modules.training.run_folder import Run, open_run, unfinished_runs
 from modules.training_params import TrainParams
 
 if TYPE_CHECKING:  # these bring torch
     from modules.embeddings.database import EmbeddingDatabase
     from modules.model.conditioning import Conditioner
     from modules.model.model import SDModel
-
-LOG_BYTES = 2_000_000  # of each of three files
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class App:
         self._embeddings: EmbeddingDatabase | None = None
         self._conditioner: Conditioner | None = None
         self._log_handler: logging.Handler | None = None
+        self._photo_roots = () if flags.is_private else (paths.data,)  # anywhere, unless other machines can ask
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -86,8 +88,7 @@ class App:
         """End all jobs, keeping what can be kept. False: the worker was still busy after `timeout` seconds."""
         stopped = self.jobs.stop(timeout)
         if self._log_handler:
-            logging.getLogger().removeHandler(self._log_handler)
-            self._log_handler.close()
+            close_log(self._log_handler)
             self._log_handler = None
         return stopped
 
@@ -134,6 +135,16 @@ class App:
         work = self._create(name, init_text, vectors_per_token, overwrite)
         return self.jobs.submit(f"Creating {name}", work, owner, cuts_in=True)
 
+    def survey(self, params: PreprocessParams, owner: str = "") -> Job:
+        """Queue a look at each photo of a folder, see `preprocess.run.survey`."""
+        work = survey(params, self.paths.data / "models", self._photo_roots)
+        return self.jobs.submit("Looking at photos", work, owner)
+
+    def preprocess(self, params: PreprocessParams, choices: Mapping[str, Choice] | None = None, owner: str = "") -> Job:
+        """Queue the preparing of photos, see `preprocess.run.preprocess`."""
+        work = preprocess(params, self.paths.data / "models", choices, self._photo_roots)
+        return self.jobs.submit("Preparing photos", work, owner)
+
     def train(self, params: TrainParams, owner: str = "") -> Job:
         """Queue a training run. It gives way to pictures; the change to another checkpoint waits until it is over.
 
@@ -141,7 +152,7 @@ class App:
             ParameterError: a field that cannot be used.
             JobBusy: another run is under way, or the queue is full.
         """
-        plan.check(params, self.paths)
+        plan.check(params, self.paths, self._photo_roots)
         return self._submit_training(f"Training {params.embedding}", self._train(params), owner)
 
     def resume_training(self, folder: Path, owner: str = "") -> Job:
@@ -159,8 +170,7 @@ class App:
 
     def unfinished_runs(self) -> list[Run]:
         """Runs that can be resumed, newest first. None while one is under way: it looks like a killed one."""
-        runs = find_runs(self.paths.textual_inversion)
-        return [] if self._training() else [run for run in runs if run.is_unfinished]
+        return [] if self._training() else unfinished_runs(self.paths.textual_inversion)
 
     def select_checkpoint(self, title: str, owner: str = "") -> Job:
         """Queue the change to another checkpoint. If its file cannot be used, the model in use stays.
@@ -360,17 +370,11 @@ class App:
             self._conditioner, self.model_state = conditioner, state
 
     def _open_log(self) -> None:
-        """Write warnings and errors to the log file as well; a data folder that cannot be written is only told."""
+        """A data folder that cannot be written is only told."""
         try:
-            self.paths.data.mkdir(parents=True, exist_ok=True)
-            handler = RotatingFileHandler(self.paths.log_file, maxBytes=LOG_BYTES, backupCount=2, encoding="utf-8")
+            self._log_handler = open_log(self.paths.log_file)
         except OSError as error:
             self.notices.append(f"There is no log: {self.paths.log_file.name} cannot be written ({error.strerror}).")
-            return
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        handler.setLevel(logging.WARNING)
-        logging.getLogger().addHandler(handler)
-        self._log_handler = handler
 
 
 def _ready(model: "SDModel") -> ModelState:

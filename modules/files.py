@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -118,6 +118,29 @@ def inside(root: Path, *parts: str) -> Path:
     path = root.joinpath(*parts).resolve()
     if not path.is_relative_to(root.resolve()):
         raise ParameterError("path", f"“{'/'.join(parts)}” leads out of {root.name}: choose a place inside it.")
+    return path
+
+
+def folder_of(text: str, field: str, roots: Sequence[Path] = ()) -> Path:
+    """The folder that a user names, links followed.
+
+    Args:
+        text: absolute, below the home folder (`~`), or below the folder the server was started in.
+        field: the parameter that it comes from.
+        roots: where it has to lie, if there are any.
+
+    Raises:
+        ParameterError: empty, no possible path, or outside of `roots`.
+    """
+    if not text.strip():
+        raise ParameterError(field, "No folder is named: type or paste its path.")
+    try:
+        path = Path(os.path.expanduser(text.strip())).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, links in a circle
+        raise ParameterError(field, "This is no path that a folder could have.") from error
+    if roots and not any(path.is_relative_to(root.resolve()) for root in roots):
+        allowed = ", ".join(str(root) for root in roots)
+        raise ParameterError(field, f"This server reads and writes photos only below {allowed}.")
     return path
 
 

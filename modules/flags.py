@@ -83,6 +83,11 @@ class Flags:
         return self.server_name or ("0.0.0.0" if self.listen else "127.0.0.1")
 
     @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return _is_loopback(self.address)
+
+    @property
     def notice(self) -> str:
         """One line about flags that change nothing here, or nothing."""
         return f"Without meaning here, ignored: {' '.join(self.ignored)}" if self.ignored else ""
@@ -115,7 +120,7 @@ def read_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.env
     flags = Flags(logins=logins, **values)
     if flags.ckpt and not flags.ckpt.exists():
         raise ParameterError("--ckpt", f"--ckpt: there is no {flags.ckpt}.")
-    if not logins and not _is_loopback(flags.address):
+    if not logins and not flags.is_private:
         raise ParameterError(
             "--gradio-auth",
             f"Listening at {flags.address} lets other machines in: add a login with --gradio-auth user:password.",

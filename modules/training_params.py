@@ -12,20 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.errors import ParameterError
-from modules.params import Control, check
+from modules.params import Control, check_all, parameter
 
 LATENT_SAMPLING = ("once", "deterministic", "random")
 GRADIENT_CLIPPING = ("disabled", "value", "norm")
 FORMATS = ("safetensors", "pt")
 FEWEST_FOR_HELD_OUT = 8  # with fewer photos, each one is needed for learning
 PRESETS = ("face", "object", "style", "as in A1111")
-
-
-def _field(default: Any, label: str, *limits: float, choices: tuple[str, ...] = (), info: str = "") -> Any:
-    """A field with its control; `limits` are minimum, maximum and step."""
-    lowest, highest, step = limits or (None, None, None)
-    control = Control(label, lowest, highest, step, choices, info)
-    return dataclasses.field(default=default, metadata={"control": control})
 
 
 @dataclass(frozen=True)
@@ -40,56 +33,88 @@ class TrainParams:
     Source of names, labels and ranges: A1111 v1.10. Its own: up to `tag_drop_out` and the previews; the rest is ours.
     """
 
-    embedding: str = _field("", "Embedding")
-    learning_rate: str = _field(
+    embedding: str = parameter("", "Embedding")
+    learning_rate: str = parameter(
         "0.005:300, 0.002:900, 0.0005",
         "Embedding Learning rate",
         info="A rate, or rate:until_step, …: “0.005:100, 1e-3:1000, 1e-5”.",
     )
-    clip_grad_mode: str = _field("disabled", "Gradient Clipping", choices=GRADIENT_CLIPPING)
-    clip_grad_value: str = _field("0.1", "Gradient clip value", info="Same form as the learning rate.")
-    batch_size: int = _field(1, "Batch size", 1, 64, 1)
-    gradient_step: int = _field(1, "Gradient accumulation steps", 1, 256, 1)
-    data_root: str = _field("", "Dataset directory")
-    log_directory: str = _field("textual_inversion", "Log directory", info="A folder below the data folder.")
-    template: str = _field("subject_filewords.txt", "Prompt template")
-    width: int = _field(512, "Width", 64, 2048, 8)
-    height: int = _field(512, "Height", 64, 2048, 8)
-    varsize: bool = _field(False, "Do not resize images", info="Larger ones are still made smaller, in their shape.")
-    steps: int = _field(1500, "Max steps", 1, 1_000_000, 1)
-    create_image_every: int = _field(100, "Save an image to log directory every N steps, 0 to disable", 0, 1_000_000, 1)
-    save_embedding_every: int = _field(
-        100, "Save a copy of embedding to log directory every N steps, 0 to disable", 0, 1_000_000, 1
+    clip_grad_mode: str = parameter("disabled", "Gradient Clipping", choices=GRADIENT_CLIPPING)
+    clip_grad_value: str = parameter("0.1", "Gradient clip value", info="Same form as the learning rate.")
+    batch_size: int = parameter(1, "Batch size", minimum=1, maximum=64, step=1)
+    gradient_step: int = parameter(1, "Gradient accumulation steps", minimum=1, maximum=256, step=1)
+    data_root: str = parameter("", "Dataset directory")
+    log_directory: str = parameter("textual_inversion", "Log directory", info="A folder below the data folder.")
+    template: str = parameter("subject_filewords.txt", "Prompt template")
+    width: int = parameter(512, "Width", minimum=64, maximum=2048, step=8)
+    height: int = parameter(512, "Height", minimum=64, maximum=2048, step=8)
+    varsize: bool = parameter(False, "Do not resize images", info="Larger ones are still made smaller, in their shape.")
+    steps: int = parameter(1500, "Max steps", minimum=1, maximum=1_000_000, step=1)
+    create_image_every: int = parameter(
+        100,
+        "Save an image to log directory every N steps, 0 to disable",
+        minimum=0,
+        maximum=1_000_000,
+        step=1,
     )
-    use_weight: bool = _field(False, "Use PNG alpha channel as loss weight")
-    save_image_with_stored_embedding: bool = _field(True, "Save images with embedding in PNG chunks")
-    shuffle_tags: bool = _field(False, "Shuffle tags by ',' when creating prompts.")
-    tag_drop_out: float = _field(0.0, "Drop out tags when creating prompts.", 0, 1, 0.1)
-    latent_sampling_method: str = _field("random", "Choose latent sampling method", choices=LATENT_SAMPLING)
-    preview_prompt: str = _field("", "Preview prompt", info="Empty: the first line of the template.")
-    preview_negative_prompt: str = _field("", "Preview negative prompt")
-    preview_steps: int = _field(20, "Preview sampling steps", 1, 150, 1)
-    preview_sampler: str = _field("DPM++ 2M", "Preview sampling method")
-    preview_cfg_scale: float = _field(7.0, "Preview CFG Scale", 1.0, 30.0, 0.5)
-    preview_seed: int = _field(
-        -1, "Preview seed", -1, 2**63 - 1, 1, info="-1: one drawn at the start, kept for the run."
+    save_embedding_every: int = parameter(
+        100,
+        "Save a copy of embedding to log directory every N steps, 0 to disable",
+        minimum=0,
+        maximum=1_000_000,
+        step=1,
     )
-    preview_width: int = _field(0, "Preview width", 0, 2048, 8, info="0: the width of training.")
-    preview_height: int = _field(0, "Preview height", 0, 2048, 8, info="0: the height of training.")
-    held_out: int = _field(2, "Photos set aside", 0, 20, 1, info="Never learned from; they tell learning from copying.")
-    held_out_every: int = _field(50, "Measure the held-out loss every N steps, 0 to disable", 0, 1_000_000, 1)
-    save_state_every: int = _field(50, "Save the state every N steps", 1, 1_000_000, 1, info="Lost at most, if killed.")
-    write_csv_every: int = _field(1, "Save an csv containing the loss to log directory every N steps", 0, 100_000, 1)
-    seed: int = _field(-1, "Seed of the training", -1, 2**63 - 1, 1, info="-1: another one each time.")
-    clip_skip: int = _field(1, "Clip skip", 1, 12, 1)
-    gradient_checkpointing: bool = _field(False, "Save memory, a third slower", info="Gradient checkpointing.")
-    file_format: str = _field("safetensors", "Format of the files", choices=FORMATS)
-    filename_word_regex: str = _field("", "Filename word regex")
-    filename_join_string: str = _field(" ", "Filename join string")
+    use_weight: bool = parameter(False, "Use PNG alpha channel as loss weight")
+    save_image_with_stored_embedding: bool = parameter(True, "Save images with embedding in PNG chunks")
+    shuffle_tags: bool = parameter(False, "Shuffle tags by ',' when creating prompts.")
+    tag_drop_out: float = parameter(0.0, "Drop out tags when creating prompts.", minimum=0, maximum=1, step=0.1)
+    latent_sampling_method: str = parameter("random", "Choose latent sampling method", choices=LATENT_SAMPLING)
+    preview_prompt: str = parameter("", "Preview prompt", info="Empty: the first line of the template.")
+    preview_negative_prompt: str = parameter("", "Preview negative prompt")
+    preview_steps: int = parameter(20, "Preview sampling steps", minimum=1, maximum=150, step=1)
+    preview_sampler: str = parameter("DPM++ 2M", "Preview sampling method")
+    preview_cfg_scale: float = parameter(7.0, "Preview CFG Scale", minimum=1.0, maximum=30.0, step=0.5)
+    preview_seed: int = parameter(
+        -1, "Preview seed", minimum=-1, maximum=2**63 - 1, step=1, info="-1: one drawn at the start, kept for the run."
+    )
+    preview_width: int = parameter(
+        0, "Preview width", minimum=0, maximum=2048, step=8, info="0: the width of training."
+    )
+    preview_height: int = parameter(
+        0, "Preview height", minimum=0, maximum=2048, step=8, info="0: the height of training."
+    )
+    held_out: int = parameter(
+        2,
+        "Photos set aside",
+        minimum=0,
+        maximum=20,
+        step=1,
+        info="Never learned from; they tell learning from copying.",
+    )
+    held_out_every: int = parameter(
+        50,
+        "Measure the held-out loss every N steps, 0 to disable",
+        minimum=0,
+        maximum=1_000_000,
+        step=1,
+    )
+    save_state_every: int = parameter(
+        50, "Save the state every N steps", minimum=1, maximum=1_000_000, step=1, info="Lost at most, if killed."
+    )
+    write_csv_every: int = parameter(
+        1, "Save an csv containing the loss to log directory every N steps", minimum=0, maximum=100_000, step=1
+    )
+    seed: int = parameter(
+        -1, "Seed of the training", minimum=-1, maximum=2**63 - 1, step=1, info="-1: another one each time."
+    )
+    clip_skip: int = parameter(1, "Clip skip", minimum=1, maximum=12, step=1)
+    gradient_checkpointing: bool = parameter(False, "Save memory, a third slower", info="Gradient checkpointing.")
+    file_format: str = parameter("safetensors", "Format of the files", choices=FORMATS)
+    filename_word_regex: str = parameter("", "Filename word regex")
+    filename_join_string: str = parameter(" ", "Filename join string")
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
+        check_all(self)
         for name in ("width", "height", "preview_width", "preview_height"):
             size = getattr(self, name)
             if size % 8 or 0 < size < 64:

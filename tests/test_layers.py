@@ -12,7 +12,7 @@ from modules.paths import PROGRAM
 
 LAYERS = (
     {"errors", "files", "paths", "settings", "params", "training_params", "events", "infotext", "flags", "filewords"}
-    | {"preprocess_params", "model_state"},
+    | {"preprocess_params", "model_state", "logs"},
     {"prompts", "tensorfile"},
     {"images", "embeddings", "samplers"},
     {"model"},

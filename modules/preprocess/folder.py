@@ -1,11 +1,9 @@
 """What lies in a folder of photos, always in the same order; and which folders may be used."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.errors import DatasetError, ParameterError
+from modules.errors import DatasetError
 from modules.filewords import caption_file
 
 LEFT_BY_SYSTEMS = ("desktop.ini", "thumbs.db")
@@ -57,26 +55,3 @@ def list_folder(folder: Path) -> Listing:
     if not photos:
         raise DatasetError(f"There is no photo in “{folder}”: put some in, or choose another folder.")
     return Listing(entries, tuple(photos), tuple(strangers))
-
-
-def folder_of(text: str, field: str, roots: Sequence[Path] = ()) -> Path:
-    """The folder that a user names, links followed.
-
-    Args:
-        text: absolute, below the home folder (`~`), or below the folder the server was started in.
-        field: the parameter that it comes from.
-        roots: where it has to lie, if there are any.
-
-    Raises:
-        ParameterError: empty, no possible path, or outside of `roots`.
-    """
-    if not text.strip():
-        raise ParameterError(field, "No folder is named: type or paste its path.")
-    try:
-        path = Path(os.path.expanduser(text.strip())).resolve()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, links in a circle
-        raise ParameterError(field, "This is no path that a folder could have.") from error
-    if roots and not any(path.is_relative_to(root.resolve()) for root in roots):
-        allowed = ", ".join(str(root) for root in roots)
-        raise ParameterError(field, f"This server reads and writes photos only below {allowed}.")
-    return path

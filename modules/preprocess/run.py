@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from modules.errors import DatasetError, FileFormatError, ImageError, ParameterError
 from modules.events import Event, Noticed, Progressed, Request, Status, Work
-from modules.files import storage_error, write_atomically
+from modules.files import folder_of, storage_error, write_atomically
 from modules.filewords import caption_file, side_caption
 from modules.images import open_image, save_png
 from modules.preprocess.blip import find_blip, load_blip
@@ -20,7 +20,7 @@ from modules.preprocess.captions import combine
 from modules.preprocess.crop import Crop, auto_size, cut, split
 from modules.preprocess.faces import FaceFinder, load_face_finder
 from modules.preprocess.focal import Weights, find_focus
-from modules.preprocess.folder import Listing, folder_of, list_folder
+from modules.preprocess.folder import Listing, list_folder
 from modules.preprocess.photos import Photo, compared, judge, require_substance
 from modules.preprocess.report import SetReport, report_on
 from modules.preprocess_params import PreprocessParams

@@ -1,10 +1,11 @@
 """What can be refused before a run starts, beside the field that is wrong. Loads no torch."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from modules.errors import ParameterError
-from modules.files import inside
+from modules.files import folder_of, inside
 from modules.paths import Paths
 from modules.samplers import names
 from modules.training.learning_rate import RateSchedule, parse_rates
@@ -15,8 +16,11 @@ from modules.training_params import TrainParams
 TEMPLATES = "templates"  # of the user, below the folder of textual inversion
 
 
-def check(params: TrainParams, paths: Paths) -> None:
+def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None:
     """Look at everything that needs no model.
+
+    Args:
+        roots: where the photos have to lie, if there are any.
 
     Raises:
         ParameterError: naming the field, what is wrong, and what to do.
@@ -25,9 +29,7 @@ def check(params: TrainParams, paths: Paths) -> None:
         raise ParameterError("embedding", "No embedding is chosen: create one first, then choose it here.")
     rates(params, 0)
     clipping(params, 0)
-    if not params.data_root:
-        raise ParameterError("data_root", "No dataset directory is given: name the folder with the photos.")
-    if not photo_files(Path(params.data_root)):
+    if not photo_files(folder_of(params.data_root, "data_root", roots)):
         raise ParameterError("data_root", f"There are no pictures in “{params.data_root}”: put some there.")
     read_template(params.template, own_templates(paths))
     log_root(params, paths)

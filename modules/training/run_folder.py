@@ -190,6 +190,11 @@ def find_runs(root: Path) -> list[Run]:
     return sorted(found, key=lambda run: -run.started)
 
 
+def unfinished_runs(root: Path) -> list[Run]:
+    """The runs below a log directory that can be resumed, newest first; one that is under way looks like them."""
+    return [run for run in find_runs(root) if run.is_unfinished]
+
+
 def last_state_step(folder: RunFolder) -> int:
     """The step of the newest state by its name; 0 if there is none."""
     steps = [path.stem.removeprefix("state-") for path in folder.states.glob("state-*.safetensors")]

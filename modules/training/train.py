@@ -11,7 +11,7 @@ from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.errors import DatasetError, FileFormatError, ParameterError
 from modules.events import Event, Noticed, Request, Work
-from modules.files import sweep_temporaries, write_atomically
+from modules.files import folder_of, sweep_temporaries, write_atomically
 from modules.model.checkpoint import Checkpoint
 from modules.model.model import SDModel
 from modules.paths import Paths
@@ -56,7 +56,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     plan.clipping(params, first_step)
     lines = read_template(params.template, plan.own_templates(paths))
     params = _with_seeds(params)
-    examples = yield from _load(model, photo_files(Path(params.data_root)), params)
+    examples = yield from _load(model, photo_files(folder_of(params.data_root, "data_root")), params)
     if examples is None:
         return
     aside = set(set_aside([example.photo.name for example in examples], params))
@@ -114,7 +114,8 @@ def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pat
     for notice in notices:
         yield Noticed(notice)
     names = [*state.photos, *state.held_out]
-    examples = yield from _load(model, [Path(params.data_root) / name for name in sorted(names)], params)
+    photos = folder_of(params.data_root, "data_root")
+    examples = yield from _load(model, [photos / name for name in sorted(names)], params)
     if examples is None:
         return
     by_name = {example.photo.name: example for example in examples}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from modules.errors import DatasetError, ParameterError
-from modules.preprocess.folder import folder_of, list_folder
+from modules.files import folder_of
+from modules.preprocess.folder import list_folder
 
 
 def test_all_entries_are_counted_and_strangers_named(tmp_path):

@@ -19,7 +19,7 @@ import torch
 from modules import files
 from modules.events import StateSaved, TrainingEnded, TrainingStarted
 from modules.paths import Paths
-from modules.training.run_folder import find_runs
+from modules.training.run_folder import unfinished_runs
 from modules.training.train import resume, train
 from tests.training.tiny_run import database, load, make_embedding, make_photos, small
 
@@ -88,7 +88,7 @@ def _train(model, paths: Paths, photos: Path, place: str, told) -> None:
         told.write(json.dumps(event) + "\n")
         told.flush()
 
-    runs = [run for run in find_runs(paths.textual_inversion) if run.is_unfinished]
+    runs = unfinished_runs(paths.textual_inversion)
     embeddings = database(paths)
     if runs:
         work = resume(model, embeddings, runs[0].folder.path, paths)
@@ -114,7 +114,7 @@ def _die_at(place: str) -> None:
     def die(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def open_and_die(path: str, mode: str) -> object:
+    def open_and_die(path: object, mode: str) -> object:
         file = open(path, mode)  # noqa: SIM115 -- it is never closed: that is the point
         if place == "half written":
             file.write(b"\0" * 100)

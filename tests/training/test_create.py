@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from modules.embeddings.reading import read_embedding
 from modules.errors import ParameterError
 from modules.events import EmbeddingSaved, Noticed
 from modules.training.create import create_embedding
-from tests.training.tiny_run import NAME, database, embedding_at
+from tests.training.tiny_run import NAME, database
 
 
 def create(model, paths, name, *given):
@@ -17,7 +18,7 @@ def test_created_from_words(model, paths):
     event = create(model, paths, "mybenny-x2", "face man", 4)[-1]
     path = paths.embeddings / "mybenny-x2.safetensors"
     assert event == EmbeddingSaved(path, f"Created: {path}")
-    made = embedding_at(path)
+    made = read_embedding(path)
     face, man = model.tokenizer.encode("face man")
     table = model.text_encoder.get_input_embeddings().weight
     assert torch.equal(made.vectors, table[[face, face, man, man]])
@@ -40,7 +41,7 @@ def test_a_taken_name_needs_overwrite_and_leaves_a_backup(model, paths):
     create(model, paths, NAME, "cat", 1, True, "pt")
     assert not path.exists()
     assert path.with_name(path.name + ".bak").read_bytes() == before
-    assert embedding_at(path.with_suffix(".pt")).vectors_per_token == 1
+    assert read_embedding(path.with_suffix(".pt")).vectors_per_token == 1
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "con"])

@@ -14,6 +14,8 @@ from modules.images import open_image
 from modules.jobs import Job, JobState
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
+from modules.preprocess.run import PreprocessingEnded, Surveyed
+from modules.preprocess_params import PreprocessParams
 from modules.training.run_folder import RunFolder
 from tests.prompts.prompt_vectors import REFERENCE
 from tests.training.tiny_run import NAME, make_embedding, small
@@ -142,3 +144,23 @@ def test_pause_and_resume(app, photos):
     ended(training)
     assert of(training, TrainingEnded)[0].kind is Ending.FINISHED
     assert len(losses(training)) == 6
+
+
+def test_photos_lie_anywhere_unless_others_can_ask(tmp_path, photos):
+    login = (("me", "secret"),)
+    app = App(Isolated(data=tmp_path / "data"), None, Flags(use_cpu=True, listen=True, logins=login))
+    with pytest.raises(ParameterError, match="only below") as raised:
+        app.train(small(photos))
+    assert raised.value.field == "data_root"
+    assert not app.jobs.jobs()
+
+
+def test_photos_are_looked_at_and_prepared(app, photos, tmp_path):
+    looked = app.survey(PreprocessParams(source=str(photos), width=64, height=64))
+    assert isinstance(ended(looked)[-1], Surveyed)
+    prepared = app.preprocess(
+        PreprocessParams(source=str(photos), destination=str(tmp_path / "out"), width=64, height=64)
+    )
+    end = ended(prepared)[-1]
+    assert isinstance(end, PreprocessingEnded)
+    assert end.pictures == len(list((tmp_path / "out").glob("*.png"))) == 4

@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
+from modules.embeddings.reading import read_embedding
 from modules.files import TEMPORARY_SUFFIX
 from modules.paths import PROGRAM
 from modules.training.run_folder import RunFolder, find_runs
 from modules.training.state import load_state, read_state
 from tests.training.killed import PLACES, SAVE_EVERY, STEPS
-from tests.training.tiny_run import NAME, embedding_at
+from tests.training.tiny_run import NAME
 
 PATIENCE = 600.0  # seconds: ten times what all lives took on a busy machine
 
@@ -66,7 +67,7 @@ def test_the_end_is_the_same_bit_for_bit(lives, root, name):
     assert killed.held_out_log.path.read_bytes() == whole.held_out_log.path.read_bytes()
     assert list(killed.snapshots()) == list(whole.snapshots())
     for step, path in whole.snapshots().items():
-        assert torch.equal(embedding_at(path).vectors, embedding_at(killed.snapshots()[step]).vectors)
+        assert torch.equal(read_embedding(path).vectors, read_embedding(killed.snapshots()[step]).vectors)
 
 
 @pytest.mark.parametrize("name", ["signals", "saves"])
@@ -77,7 +78,7 @@ def test_nothing_is_torn_and_nothing_is_left_behind(lives, root, name):
         if path.parent.name == "states":
             read_state(path)
         elif path.suffix == ".safetensors":
-            assert embedding_at(path).name.startswith(NAME)
+            assert read_embedding(path).name.startswith(NAME)
         elif path.suffix == ".json":
             json.loads(path.read_bytes())
         elif path.suffix == ".png":

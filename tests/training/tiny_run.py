@@ -14,7 +14,6 @@ from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_safetensors
-from modules.errors import ParameterError
 from modules.events import Event, Request, Trained, TrainingEnded, TrainingStarted, Work
 from modules.model.checkpoint import Checkpoint
 from modules.model.device import DevicePolicy
@@ -41,14 +40,6 @@ def make_embedding(paths: Paths, name: str = NAME, step: int = 0) -> Path:
     path = paths.embeddings / f"{name}.safetensors"
     save_safetensors(Embedding(name, vectors, step, init_text="face"), path)
     return path
-
-
-def embedding_at(path: Path | None) -> Embedding:
-    """What the file holds; it must be there."""
-    assert path
-    embedding = read_embedding(path)
-    assert embedding
-    return embedding
 
 
 def make_photos(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> Path:
@@ -110,20 +101,9 @@ class Pulled:
     @property
     def after(self) -> Tensor:
         """The vectors of the last snapshot."""
-        return embedding_at(self.of(TrainingEnded)[0].path).vectors
-
-    @property
-    def ended(self) -> TrainingEnded:
-        """The last event, which must be the end."""
-        last = self.events[-1]
-        assert isinstance(last, TrainingEnded)
-        return last
-
-    @property
-    def refused_field(self) -> str:
-        """The parameter that the error points at."""
-        assert isinstance(self.error, ParameterError)
-        return self.error.field
+        embedding = read_embedding(self.of(TrainingEnded)[0].path)
+        assert embedding
+        return embedding.vectors
 
 
 Asking = Callable[[Event], Request | None]
