@@ -55,6 +55,7 @@ def _txt2img(arguments: Sequence[str]) -> int:
     given, others = parser.parse_known_args(arguments)
     flags = read_flags(others)
     values: dict[str, Any] = {name: value for name, value in vars(given).items() if value is not None}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     output: Path | None = values.pop("output", None)
     Txt2ImgParams(**values)  # refused before a model is loaded
     app = App(flags.paths(), None, flags)
@@ -122,6 +123,8 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
     words = control.label if control.minimum is None else f"{control.label}, {control.minimum:g} … {control.maximum:g}"
     if isinstance(field.default, bool):
         return {"action": argparse.BooleanOptionalAction, "default": None, "help": words}
+    if isinstance(field.default, tuple):
+        return {"nargs": "+", "metavar": "NAME", "help": words}
     return {"type": type(field.default), "choices": control.choices or None, "help": words.replace("%", "%%")}
 
 

@@ -11,6 +11,9 @@ from typing import Any
 from modules.errors import ParameterError
 
 EMPHASIS_CHOICES = ("Original", "No norm", "Ignore", "None")
+NOISE_SOURCES = ("CPU", "GPU", "NV")
+SAME_SAMPLER, SAME_SCHEDULE = "Use same sampler", "Use same scheduler"  # in the second pass of a hires fix
+_LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Txt2ImgParams:
 
     prompt: str = parameter("", "Prompt")
     negative_prompt: str = parameter("", "Negative prompt")
+    styles: tuple[str, ...] = parameter((), "Styles", info="Prompts kept under a name, added to the prompt.")
     sampler: str = parameter("DPM++ 2M", "Sampling method")
     schedule: str = parameter("Automatic", "Schedule type")
     steps: int = parameter(20, "Sampling steps", minimum=1, maximum=150, step=1)
@@ -50,11 +54,105 @@ class Txt2ImgParams:
     batch_count: int = parameter(1, "Batch count", minimum=1, maximum=100, step=1)
     batch_size: int = parameter(1, "Batch size", minimum=1, maximum=8, step=1)
     cfg_scale: float = parameter(7.0, "CFG Scale", minimum=1.0, maximum=30.0, step=0.5)
-    seed: int = parameter(-1, "Seed", minimum=-1, maximum=2**63 - 1)
+    seed: int = parameter(-1, "Seed", minimum=-1, maximum=_LARGEST_SEED)
+
+    # --- variation: a seed leaning towards another, or drawn at another size ------------------------------------------
+    subseed: int = parameter(-1, "Variation seed", minimum=-1, maximum=_LARGEST_SEED)
+    subseed_strength: float = parameter(0.0, "Variation strength", minimum=0.0, maximum=1.0, step=0.01)
+    seed_resize_from_w: int = parameter(0, "Resize seed from width", minimum=0, maximum=2048, step=8)
+    seed_resize_from_h: int = parameter(0, "Resize seed from height", minimum=0, maximum=2048, step=8)
+
+    # --- hires fix: a second pass over the enlarged picture -----------------------------------------------------------
+    enable_hr: bool = parameter(False, "Hires. fix")
+    hr_upscaler: str = parameter("Latent", "Upscaler")
+    hr_second_pass_steps: int = parameter(
+        0, "Hires steps", minimum=0, maximum=150, step=1, info="0 = as many as the first pass."
+    )
+    denoising_strength: float = parameter(
+        0.7, "Denoising strength", minimum=0.0, maximum=1.0, step=0.01, info="How much the second pass may change."
+    )
+    hr_scale: float = parameter(2.0, "Upscale by", minimum=1.0, maximum=4.0, step=0.05)
+    hr_resize_x: int = parameter(
+        0, "Resize width to", minimum=0, maximum=2048, step=8, info="0 = as “Upscale by” or the height says."
+    )
+    hr_resize_y: int = parameter(
+        0, "Resize height to", minimum=0, maximum=2048, step=8, info="0 = as “Upscale by” or the width says."
+    )
+    hr_sampler: str = parameter(SAME_SAMPLER, "Hires sampling method")
+    hr_schedule: str = parameter(SAME_SCHEDULE, "Hires schedule type")
+    hr_prompt: str = parameter("", "Hires prompt", info="Empty = the prompt.")
+    hr_negative_prompt: str = parameter("", "Hires negative prompt", info="Empty = the negative prompt.")
+    extra_noise: float = parameter(0.0, "Extra noise", minimum=0.0, maximum=1.0, step=0.01)
+    old_hires_size: bool = parameter(
+        False,
+        "Width and height are the final size",
+        info="As in 2022: the first pass is smaller, of the size below.",
+    )
+    firstphase_width: int = parameter(0, "Firstpass width", minimum=0, maximum=1024, step=64, info="0 = automatic.")
+    firstphase_height: int = parameter(0, "Firstpass height", minimum=0, maximum=1024, step=64, info="0 = automatic.")
+
+    # --- what samplers take besides steps -----------------------------------------------------------------------------
+    eta_ancestral: float = parameter(
+        1.0, "Eta", minimum=0.0, maximum=1.0, step=0.01, info="Fresh noise per step of ancestral and SDE samplers."
+    )
+    eta_ddim: float = parameter(
+        0.0, "Eta for DDIM", minimum=0.0, maximum=1.0, step=0.01, info="Fresh noise per step of DDIM."
+    )
+    s_churn: float = parameter(0.0, "Sigma churn", minimum=0.0, maximum=100.0, step=0.01)
+    s_tmin: float = parameter(0.0, "Sigma tmin", minimum=0.0, maximum=10.0, step=0.01)
+    s_tmax: float = parameter(0.0, "Sigma tmax", minimum=0.0, maximum=999.0, step=0.01, info="0 = no limit.")
+    s_noise: float = parameter(1.0, "Sigma noise", minimum=0.0, maximum=1.1, step=0.001)
+    sigma_min: float = parameter(0.0, "Sigma min", minimum=0.0, maximum=1000.0, info="0 = the model’s own.")
+    sigma_max: float = parameter(0.0, "Sigma max", minimum=0.0, maximum=10000.0, info="0 = the model’s own.")
+    rho: float = parameter(0.0, "Schedule rho", minimum=0.0, maximum=100.0, info="0 = the schedule’s own.")
+    discard_penultimate: bool = parameter(False, "Always discard next-to-last sigma")
+    sgm_noise_multiplier: bool = parameter(False, "SGM noise multiplier")
+    zero_terminal_snr: bool = parameter(False, "Zero terminal SNR")
+    downcast_alphas: bool = parameter(
+        False, "Downcast alphas_cumprod", info="Noise levels rounded as in releases before 1.8."
+    )
+    beta_alpha: float = parameter(0.6, "Beta schedule alpha", minimum=0.01, maximum=10.0, step=0.01)
+    beta_beta: float = parameter(0.6, "Beta schedule beta", minimum=0.01, maximum=10.0, step=0.01)
+    unipc_variant: str = parameter("bh1", "UniPC variant", choices=("bh1", "bh2"))
+    unipc_skip_type: str = parameter(
+        "time_uniform", "UniPC skip type", choices=("time_uniform", "time_quadratic", "logSNR")
+    )
+    unipc_order: int = parameter(3, "UniPC order", minimum=1, maximum=50, step=1)
+    unipc_lower_order_final: bool = parameter(True, "UniPC lower order final")
+    randn_source: str = parameter(
+        "CPU",
+        "Random number generator source",
+        choices=NOISE_SOURCES,
+        info="CPU: the same everywhere. NV: as NVIDIA cards draw. GPU: this machine’s own.",
+    )
+    ensd: int = parameter(
+        0, "Eta noise seed delta", minimum=0, maximum=2**32, info="Added to the seed after the first noise."
+    )
+
+    # --- guidance and model -------------------------------------------------------------------------------------------
+    s_min_uncond: float = parameter(
+        0.0,
+        "Negative guidance minimum sigma",
+        minimum=0.0,
+        maximum=15.0,
+        step=0.01,
+        info="Below this noise level every other step leaves the negative prompt out, which is faster.",
+    )
+    s_min_uncond_all: bool = parameter(False, "Negative guidance minimum sigma for all steps")
+    skip_early_cond: float = parameter(
+        0.0, "Ignore negative prompt during early sampling", minimum=0.0, maximum=1.0, step=0.01
+    )
+    vae: str = parameter(
+        "Automatic", "SD VAE", info="Automatic = the one beside the checkpoint; None = the one inside it."
+    )
+    tiling: bool = parameter(False, "Tiling", info="A picture whose edges fit each other.")
     clip_skip: int = parameter(1, "Clip skip", minimum=1, maximum=12, step=1)
+
+    # --- how prompts are read -----------------------------------------------------------------------------------------
     emphasis: str = parameter("Original", "Emphasis mode", choices=EMPHASIS_CHOICES)
     comma_backtrack: int = parameter(20, "Prompt word wrap length limit", minimum=0, maximum=74, step=1)
     pad_conds: bool = parameter(False, "Pad prompt/negative prompt")
+    pad_conds_v0: bool = parameter(False, "Pad prompt/negative prompt as DDIM and PLMS did before 1.6")
     a1111_exact: bool = parameter(False, "Prompt rules: A1111 exact")
     old_timelines: bool = parameter(False, "Old prompt editing timelines")
     preview_every: int = parameter(1, "Live preview every N steps, 0 = off", minimum=0, maximum=150, step=1)
@@ -64,6 +162,10 @@ class Txt2ImgParams:
         for name in ("width", "height"):
             if getattr(self, name) % 8:
                 raise ParameterError(name, f"{name.capitalize()} {getattr(self, name)} is not a multiple of 8.")
+        if self.sigma_min and self.sigma_max and self.sigma_min >= self.sigma_max:
+            raise ParameterError(
+                "sigma_min", f"Sigma min {self.sigma_min:g} must lie below sigma max {self.sigma_max:g}: change one."
+            )
 
 
 def control(name: str) -> Control:
@@ -93,7 +195,8 @@ def check(name: str, value: Any, kind: type, control: Control) -> None:
         ParameterError: naming `name`, the value and what is allowed.
     """
     accepted, in_words = _ACCEPTED[kind]
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+    fits = isinstance(value, accepted) and not (isinstance(value, bool) and kind is not bool)
+    if not fits or (kind is tuple and not _are_texts(value)):
         raise ParameterError(name, f"{control.label} must be {in_words}, not {value!r:.60}.")
     if control.choices and value not in control.choices:
         choices = ", ".join(control.choices)
@@ -102,9 +205,14 @@ def check(name: str, value: Any, kind: type, control: Control) -> None:
         raise ParameterError(name, f"{control.label} {value} lies outside {control.minimum:g} … {control.maximum:g}.")
 
 
+def _are_texts(values: Any) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 _ACCEPTED: dict[type, tuple[tuple[type, ...], str]] = {
     str: ((str,), "text"),
     bool: ((bool,), "yes or no"),
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
+    tuple: ((tuple,), "a list of names"),
 }
