@@ -17,14 +17,17 @@ from modules.errors import ParameterError, SettingsError
 from modules.files import storage_error, write_atomically
 from modules.params import Control, Txt2ImgParams
 
-
-def _setting(key: str, default: Any, control: Control) -> Any:
-    return dataclasses.field(default=default, metadata={"key": key, "control": control})
+OTHER = "Other"
 
 
-def _form_default(key: str, name: str) -> Any:
+def _setting(key: str, default: Any, control: Control, section: str = OTHER) -> Any:
+    """A setting: its A1111 key, and the section of the settings tab in which it appears by itself."""
+    return dataclasses.field(default=default, metadata={"key": key, "control": control, "section": section})
+
+
+def _form_default(key: str, name: str, section: str = OTHER) -> Any:
     """A setting that is the form's default of the field `name`: same label, range and help."""
-    return _setting(key, params.default(name), params.control(name))
+    return _setting(key, params.default(name), params.control(name), section)
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,26 @@ class Settings:
         ParameterError: a value outside its range, naming the field.
     """
 
-    checkpoint: str = _setting("sd_model_checkpoint", "", Control("Stable Diffusion checkpoint"))
-    preview_every: int = _form_default("show_progress_every_n_steps", "preview_every")
-    emphasis: str = _form_default("emphasis", "emphasis")
-    clip_skip: int = _form_default("CLIP_stop_at_last_layers", "clip_skip")
-    comma_backtrack: int = _form_default("comma_padding_backtrack", "comma_backtrack")
-    pad_conds: bool = _form_default("pad_cond_uncond", "pad_conds")
-    old_timelines: bool = _form_default("use_old_scheduling", "old_timelines")
-    a1111_exact: bool = _form_default("prompt_rules_a1111_exact", "a1111_exact")
-    save_grid: bool = _setting("grid_save", True, Control("Save an overview (grid) of runs with several pictures"))
+    checkpoint: str = _setting("sd_model_checkpoint", "", Control("Stable Diffusion checkpoint"), "Model")
+    preview_every: int = _form_default("show_progress_every_n_steps", "preview_every", "Live preview")
+    emphasis: str = _form_default("emphasis", "emphasis", "Prompts")
+    clip_skip: int = _form_default("CLIP_stop_at_last_layers", "clip_skip", "Prompts")
+    comma_backtrack: int = _form_default("comma_padding_backtrack", "comma_backtrack", "Prompts")
+    pad_conds: bool = _form_default("pad_cond_uncond", "pad_conds", "Prompts")
+    old_timelines: bool = _form_default("use_old_scheduling", "old_timelines", "Prompts")
+    a1111_exact: bool = _form_default("prompt_rules_a1111_exact", "a1111_exact", "Prompts")
+    save_grid: bool = _setting(
+        "grid_save", True, Control("Save an overview (grid) of runs with several pictures"), "Saving pictures"
+    )
     grid_rows: int = _setting(
         "n_rows",
         -1,
         Control("Grid rows", -1, 16, 1, info="-1: as square as it gets; 0: one row for each batch."),
+        "Saving pictures",
     )
-    grid_without_gaps: bool = _setting("grid_prevent_empty_spots", False, Control("Prevent empty spots in grid"))
+    grid_without_gaps: bool = _setting(
+        "grid_prevent_empty_spots", False, Control("Prevent empty spots in grid"), "Saving pictures"
+    )
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -81,6 +89,20 @@ def control(name: str) -> Control:
     return Settings.__dataclass_fields__[name].metadata["control"]
 
 
+def key(name: str) -> str:
+    """The key of the setting `name` in the file, which is A1111's."""
+    return Settings.__dataclass_fields__[name].metadata["key"]
+
+
+def sections() -> dict[str, list[str]]:
+    """The names of all settings by section, both in the order of the class; what has no section comes last."""
+    found: dict[str, list[str]] = {}
+    for field in _fields():
+        found.setdefault(field.metadata["section"], []).append(field.name)
+    rest = found.pop(OTHER, [])
+    return {**found, OTHER: rest} if rest else found
+
+
 def load_settings(path: Path) -> tuple[Settings, list[str]]:
     """Read the settings file.
 
@@ -105,20 +127,45 @@ def load_settings(path: Path) -> tuple[Settings, list[str]]:
     except (ValueError, RecursionError):  # ValueError: bad JSON or bad UTF-8; RecursionError: nested without end
         aside = _set_aside(path)
         return Settings(), [f"{path.name} was damaged: it is kept as {aside.name}, and all settings start afresh."]
-    notices = []
-    known = {}
-    for field in _fields():
-        key = field.metadata["key"]
-        if key not in stored:
-            continue
-        value = stored.pop(key)
-        try:
-            params.check(field.name, value, type(field.default), field.metadata["control"])
-        except ParameterError as error:
-            notices.append(f"{path.name}: {error} The default ({field.default}) is used.")
-        else:
-            known[field.name] = value
+    known, notices = _take_known(stored, path.name, Settings())
     return Settings(**known, other=stored), notices
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of a settings file that somebody brought along.
+
+    Attributes:
+        settings: the old ones with its values.
+        taken: names of the settings that it sets.
+        kept: how many of its keys mean nothing here and were kept.
+        notices: a sentence for each value that cannot be used.
+    """
+
+    settings: Settings
+    taken: tuple[str, ...]
+    kept: int
+    notices: tuple[str, ...]
+
+
+def import_settings(settings: Settings, content: bytes, name: str) -> Imported:
+    """The settings with those of another `config.json`, A1111's or ours; what the file does not name stays.
+
+    Args:
+        name: of the file, for sentences.
+
+    Raises:
+        SettingsError: it is no settings file.
+    """
+    try:
+        stored = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"“{name}” is no JSON file, or a damaged one: choose the config.json of A1111.") from error
+    if not isinstance(stored, dict):
+        raise SettingsError(f"“{name}” holds no settings: choose the config.json of A1111.")
+    known, notices = _take_known(stored, name, settings)
+    changed = dataclasses.replace(settings, **known, other={**settings.other, **stored})
+    return Imported(changed, tuple(known), len(stored), tuple(notices))
 
 
 def save_settings(settings: Settings, path: Path) -> None:
@@ -133,6 +180,23 @@ def save_settings(settings: Settings, path: Path) -> None:
         if value != field.default:
             stored[field.metadata["key"]] = value
     write_atomically(path, json.dumps(stored, indent=4))
+
+
+def _take_known(stored: dict[str, Any], name: str, before: Settings) -> tuple[dict[str, Any], list[str]]:
+    """Take the keys that mean something here out of `stored`: values by field name, and what cannot be used."""
+    known, notices = {}, []
+    for field in _fields():
+        key = field.metadata["key"]
+        if key not in stored:
+            continue
+        value = stored.pop(key)
+        try:
+            params.check(field.name, value, type(field.default), field.metadata["control"])
+        except ParameterError as error:
+            notices.append(f"{name}: {error} It stays at {getattr(before, field.name)}.")
+        else:
+            known[field.name] = value
+    return known, notices
 
 
 def _fields() -> list[dataclasses.Field[Any]]:

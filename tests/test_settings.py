@@ -6,7 +6,7 @@ import pytest
 from modules import params, settings
 from modules.errors import ParameterError, SettingsError, StorageError
 from modules.params import Txt2ImgParams
-from modules.settings import Settings, load_settings, save_settings
+from modules.settings import Settings, import_settings, load_settings, save_settings
 
 
 @pytest.fixture
@@ -102,3 +102,28 @@ def test_the_form_s_defaults_are_settings_too():
 def test_every_setting_has_a_key_of_its_own():
     keys = [field.metadata["key"] for field in dataclasses.fields(Settings) if field.name != "other"]
     assert len(keys) == len(set(keys))
+
+
+def test_every_setting_stands_in_one_section_and_the_rest_comes_last():
+    sections = settings.sections()
+    named = [name for names in sections.values() for name in names]
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Settings) if field.name != "other")
+    assert settings.OTHER not in list(sections)[:-1]
+
+
+def test_an_imported_file_adds_its_values_and_keeps_what_means_nothing_here():
+    before = dataclasses.replace(Settings(grid_rows=2, clip_skip=3), other={"mine": 1, "theirs": 1})
+    content = {"CLIP_stop_at_last_layers": 2, "emphasis": "Loud", "theirs": 2, "samplers_in_dropdown": True}
+    imported = import_settings(before, json.dumps(content).encode(), "config.json")
+    assert imported.settings == dataclasses.replace(
+        before, clip_skip=2, other={"mine": 1, "theirs": 2, "samplers_in_dropdown": True}
+    )
+    assert (imported.taken, imported.kept) == (("clip_skip",), 2)
+    assert len(imported.notices) == 1
+    assert "Loud" in imported.notices[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 100_000, b'"text"'])
+def test_what_is_no_settings_file_is_named(content):
+    with pytest.raises(SettingsError, match=r"my config.json"):
+        import_settings(Settings(), content, "my config.json")
