@@ -38,6 +38,7 @@ from modules.training_params import TrainParams
 
 if TYPE_CHECKING:  # these bring torch
     from modules.embeddings.database import EmbeddingDatabase
+    from modules.embeddings.embedding import Embedding
     from modules.model.conditioning import Conditioner
     from modules.model.model import SDModel
 
@@ -214,6 +215,14 @@ class App:
         if conditioner is None:
             return EmbeddingIndex({}, self.tokenizer)
         return conditioner.embeddings.index(conditioner.model.width, self.tokenizer)
+
+    def find_embedding(self, name: str) -> "Embedding | None":
+        """The embedding that answers to this name with the model in use, as the folder was when last looked at."""
+        conditioner = self._conditioner
+        if conditioner is None:
+            return None
+        model = conditioner.model
+        return conditioner.embeddings.vocabulary(model.width, model.tokenizer).embeddings.get(name)
 
     # --- the worker's part ------------------------------------------------------------------------------------------
 

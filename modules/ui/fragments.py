@@ -4,7 +4,7 @@ Functions here return `Markup`, never `str`: that is what a `gr.HTML` may be giv
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -167,7 +167,7 @@ def _line(text: Markup, progress: float) -> Markup:
     ).format(round(100 * progress), text)
 
 
-def complaint(error: WebuiError) -> Markup:
+def complaint(error: WebuiError, element_id: Callable[[str], str] = element_id) -> Markup:
     """Why a click did nothing; the control it is about gets a red frame."""
     field = error.field if isinstance(error, ParameterError) else ""
     mark = Markup("<style>#{0} input, #{0} textarea {{border-color: var(--bad) !important}}</style>").format(

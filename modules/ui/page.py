@@ -5,32 +5,25 @@ changed. So nothing is lost by a reload, and Gradio's own queue is never used.
 """
 
 import json
-import logging
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
 
 from modules.app import App
-from modules.errors import WebuiError
 from modules.jobs import Job
-from modules.ui import form, fragments, reading_panel
-from modules.ui.txt2img import Txt2ImgTab, icon_button, make_tab
+from modules.ui import form, fragments, reading_panel, txt2img
+from modules.ui.train import tab as train
+from modules.ui.txt2img import Txt2ImgTab, icon_button
 from modules.ui.watch import BUSY, Seen, Watch
+from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, complaint
 
 TITLE = "Stable Diffusion"
-SCRIPT = Path(__file__).with_name("page.js")
 
-_log = logging.getLogger(__name__)
-
-_BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
-_QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # two fields may change before the first change is stored: the second must not forget it
 _REMEMBER = "(window.rememberedForm = {...form, ...window.rememberedForm, %s})"
-_AS_SENT = {**_QUIET, "preprocess": False}  # values are checked by us: Gradio's refusals do not reach the page
 _CANCEL_ON_CLICK = """
 element.addEventListener("click", event => {
     const button = event.target.closest("[data-cancel]");
@@ -78,8 +71,8 @@ def make_page(app: App) -> gr.Blocks:
     """Build the page of an App. It may be built, and opened, before the model is there."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         memory = Memory(
-            form=gr.BrowserState({}, storage_key="txt2img_form", secret=_BROWSER_SECRET),
-            session=gr.BrowserState("", storage_key="session", secret=_BROWSER_SECRET),
+            form=gr.BrowserState({}, storage_key="txt2img_form", secret=BROWSER_SECRET),
+            session=gr.BrowserState("", storage_key="session", secret=BROWSER_SECRET),
             owner=gr.State(""),
             seen=gr.State(Seen()),
             selected=gr.State(0),
@@ -87,8 +80,10 @@ def make_page(app: App) -> gr.Blocks:
             recommended=gr.Textbox(visible="hidden"),
         )
         frame = _make_frame()
-        with gr.Tabs(), gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
-            tab = make_tab()
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+            with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
+                tab = txt2img.make_tab()
+            train_tab = train.make_tab()
         timer = gr.Timer(BUSY)
         outputs = {
             "device": frame.device,
@@ -112,6 +107,8 @@ def make_page(app: App) -> gr.Blocks:
         _wire_reading(app, memory, tab)
         _wire_jobs(app, watch, memory, tab, frame)
         _wire_checkpoints(app, watch, frame)
+        context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended)
+        train.wire_tab(train_tab, context)
     return page
 
 
@@ -144,16 +141,16 @@ def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTa
         open_page,
         [memory.session, memory.form, memory.seen, memory.selected, memory.interrupting],
         [*outputs, memory.session, memory.owner, *tab.controls.values()],
-        **_QUIET,
+        **QUIET,
     )
-    timer.tick(watch.look, state, outputs, **_QUIET)
+    timer.tick(watch.look, state, outputs, **QUIET)
 
     def pick(seen: Seen, event: gr.SelectData) -> tuple[Any, Any]:
         index = event.index if isinstance(event.index, int) and event.index < len(seen.pictures) else 0
         picture = seen.pictures[index] if seen.pictures else None
         return index, fragments.infotext(picture)
 
-    tab.gallery.select(pick, memory.seen, [memory.selected, tab.infotext], **_QUIET)
+    tab.gallery.select(pick, memory.seen, [memory.selected, tab.infotext], **QUIET)
 
 
 def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
@@ -167,7 +164,7 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
             memory.form,
             js=f"(form, value) => {_REMEMBER % f'{name}: value'}",
             trigger_mode="always_last",
-            **_QUIET,
+            **QUIET,
         )
 
     def follow_model(remembered: Any, recommended: str) -> list[Any]:
@@ -175,7 +172,7 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
         return [values[name] for name in form.FROM_MODEL]
 
     followers = [tab.controls[name] for name in form.FROM_MODEL]
-    memory.recommended.change(follow_model, [memory.form, memory.recommended], followers, **_QUIET)
+    memory.recommended.change(follow_model, [memory.form, memory.recommended], followers, **QUIET)
 
     width, height, seed = (tab.controls[name] for name in ("width", "height", "seed"))
     tab.swap.click(
@@ -183,15 +180,15 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
         [memory.form, width, height],
         [memory.form, width, height],
         js=f"(form, width, height) => [{_REMEMBER % 'width: height, height: width'}, height, width]",
-        **_QUIET,
+        **QUIET,
     )
-    tab.dice.click(None, None, seed, js="() => '-1'", **_QUIET)
+    tab.dice.click(None, None, seed, js="() => '-1'", **QUIET)
 
     def reuse_seed(seen: Seen, selected: int) -> Any:
         seeds = [picture.seed for picture in seen.pictures[selected : selected + 1] if picture.seed is not None]
         return str(seeds[0]) if seeds else gr.skip()
 
-    tab.recycle.click(reuse_seed, [memory.seen, memory.selected], seed, **_QUIET)
+    tab.recycle.click(reuse_seed, [memory.seen, memory.selected], seed, **QUIET)
 
 
 def _wire_reading(app: App, memory: Memory, tab: Txt2ImgTab) -> None:
@@ -208,7 +205,7 @@ def _wire_reading(app: App, memory: Memory, tab: Txt2ImgTab) -> None:
 
     # another model knows other embeddings, so a change of model counts as a change of the text
     model, sampler, steps = memory.recommended, tab.controls["sampler"], tab.controls["steps"]
-    newest: dict[str, Any] = {"trigger_mode": "always_last", **_AS_SENT}
+    newest: dict[str, Any] = {"trigger_mode": "always_last", **AS_SENT}
     events = [control.change for control in (tab.prompt.text, sampler, steps, model)]
     gr.on(events, read, [tab.prompt.text, sampler, steps], [tab.prompt.counter, tab.reading], **newest)
     gr.on([tab.negative.text.change, model.change], count, tab.negative.text, tab.negative.counter, **newest)
@@ -223,10 +220,10 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         try:
             app.generate(form.to_params(values, app.settings.form_defaults()), owner)
         except Exception as error:
-            return {tab.complaint: _complaint(error)}
+            return {tab.complaint: complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
-    tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **_AS_SENT)
+    tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **AS_SENT)
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()
@@ -239,13 +236,13 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         job.interrupt()
         return {memory.interrupting: job.id, **watch.look(owner, seen, selected, job.id)}
 
-    tab.interrupt.click(interrupt, list(look.values()), [*outputs, memory.interrupting], **_QUIET)
+    tab.interrupt.click(interrupt, list(look.values()), [*outputs, memory.interrupting], **QUIET)
 
     def skip(owner: str) -> None:
         if job := running(owner):
             job.skip()
 
-    tab.skip.click(skip, memory.owner, None, **_QUIET)
+    tab.skip.click(skip, memory.owner, None, **QUIET)
 
     def cancel(owner: str, seen: Seen, selected: int, event: gr.SelectData) -> dict[Any, Any]:
         job = app.jobs.find(str(event.value))
@@ -254,7 +251,7 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         job.interrupt()
         return watch.look(owner, seen, selected, job.id)
 
-    frame.queue.select(cancel, list(look.values()), outputs, **_QUIET)
+    frame.queue.select(cancel, list(look.values()), outputs, **QUIET)
 
 
 def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
@@ -266,18 +263,9 @@ def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
         except Exception as error:
             return {
                 frame.checkpoint: watch.checkpoint_choices(app.model_state.checkpoint),
-                frame.device: _complaint(error),
+                frame.device: complaint(error),
             }
         return {frame.checkpoint: gr.skip()}
 
-    frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **_AS_SENT)
-    frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **_QUIET)
-
-
-def _complaint(error: Exception) -> Markup:
-    """Why a click did nothing. What was not foreseen is logged: the page has no other way to show it."""
-    if not isinstance(error, WebuiError):
-        log_id = secrets.token_hex(4)
-        _log.error("A click failed, log id %s", log_id, exc_info=error)
-        error = WebuiError(f"Something went wrong, which is a mistake of this program. The log has it: id {log_id}.")
-    return fragments.complaint(error)
+    frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **AS_SENT)
+    frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **QUIET)

@@ -14,8 +14,9 @@ from fastapi import FastAPI
 from modules.app import App
 from modules.flags import Flags
 from modules.guard import Guard
-from modules.ui.page import SCRIPT, make_page
-from modules.ui.theme import STYLE_SHEET, make_theme
+from modules.ui import assets
+from modules.ui.page import make_page
+from modules.ui.theme import make_theme
 
 MAX_UPLOAD = "50mb"
 
@@ -42,7 +43,7 @@ def make_server(app: App) -> FastAPI:
         pwa=False,
         enable_monitoring=False,
         theme=make_theme(),
-        js=SCRIPT.read_text(encoding="utf-8"),
+        js=assets.script(),
         head=_head(app.flags),
     )
     is_open = app.flags.listen or app.flags.server_name is not None
@@ -99,9 +100,8 @@ class Server(uvicorn.Server):
 
 
 def _head(flags: Flags) -> str:
-    """The style sheet as it is, which Gradio's `css` would rewrite and break at media queries; and the wished look."""
-    style = STYLE_SHEET.read_text(encoding="utf-8")
-    return f'<meta name="webui-theme" content="{flags.theme or ""}"><style>{style}</style>'
+    """The style sheets as they are, which Gradio's `css` would break at media queries; and the wished look."""
+    return f'<meta name="webui-theme" content="{flags.theme or ""}"><style>{assets.style()}</style>'
 
 
 def _names(flags: Flags) -> set[str]:

@@ -1,13 +1,9 @@
-"""Colours, type and spacing: one Gradio theme and one style sheet.
+"""Colours, type and spacing: one Gradio theme, beside the style sheets of `assets`.
 
 Neutral greys, one accent, the system's own fonts, corners of 8 px, distances in steps of 8 px.
 """
 
-from pathlib import Path
-
 from gradio.themes import Base, Color, Font, Size, colors, sizes
-
-STYLE_SHEET = Path(__file__).with_name("style.css")
 
 _ACCENT = Color(
     c50="#f1f3fd",

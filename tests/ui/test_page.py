@@ -9,8 +9,8 @@ import pytest
 
 from modules import params
 from modules.paths import PROGRAM
-from modules.ui import form
-from modules.ui.page import SCRIPT, make_page
+from modules.ui import assets, form
+from modules.ui.page import make_page
 from tests.ui.stand_in import StandIn
 
 A1111_IDS = (
@@ -68,11 +68,14 @@ def test_no_event_waits_in_gradios_queue_or_is_offered_as_an_api(config: dict[st
 
 
 def test_no_tab_is_a_dead_end(config: dict[str, Any]) -> None:
-    assert [item["props"]["label"] for item in config["components"] if item["type"] == "tabitem"] == ["txt2img"]
+    assert [item["props"]["label"] for item in config["components"] if item["type"] == "tabitem"] == [
+        "txt2img",
+        "Train",
+    ]
 
 
 def test_ids_that_the_script_uses_exist(by_id: dict[str, dict[str, Any]]) -> None:
-    script = SCRIPT.read_text("utf-8")
+    script = assets.script()
     for element in ("txt2img_prompt", "txt2img_neg_prompt", "txt2img_generate", "txt2img_skip", "txt2img_interrupt"):
         assert element in script
         assert element in by_id

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Page
 
-from modules.ui.page import SCRIPT
+from modules.ui import assets
 
 pytestmark = pytest.mark.browser
 
@@ -16,7 +16,7 @@ BARE = "<div id='txt2img_prompt'><textarea></textarea></div><input id='other'>"
 def press(browser: Browser) -> Callable[..., str]:
     page: Page = browser.new_page()
     page.set_content(BARE)
-    page.evaluate(SCRIPT.read_text("utf-8"))
+    page.evaluate(assets.script())
     return lambda text, *keys: _press(page, text, *keys)
 
 

@@ -1,0 +1,20 @@
+"""The Train tab: five steps in one row, of which any can be opened at any time.
+
+tab        the tab: its row of steps, its header, and what it asks of each step
+choice     what travels between steps: which embedding, which photos, which run
+header     “realbenny-t2 · 2 vectors · SD1 · 24 photos”
+create     ① Create embedding          photos     ② Preprocess images          train   ③ Train
+compare    ④ Compare                   use        ⑤ Use
+
+A step is a file with two functions. `make_step()` builds the controls inside the column that is open and returns them
+as a frozen dataclass; `wire(step, context)` connects them and is called once, when all steps are built. What a step
+may use stands in `TrainContext`:
+
+- `context.page.owner` is the browser session; jobs are submitted with it.
+- `context.choice` is a text box that nobody sees and that holds a `Choice` as JSON. A step that changes what is worked
+  on returns a new text for it; a step that follows listens to `context.choice.change`. The browser keeps it.
+- `context.timer` ticks once a second while the tab is open. A run or a survey belongs to the server: each tick looks
+  at the App and sends what has changed, so that a reload, a second tab and a phone show the same.
+- A door to another step is any element with `data-open-step="compare"`; a door to another tab is
+  `gr.Tabs(selected="txt2img")` for `context.page.tabs`.
+"""

@@ -1,0 +1,29 @@
+"""What the steps of the Train tab may use."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from modules.app import App
+from modules.ui.wiring import PageContext
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """Handed to each step's `wire`.
+
+    Attributes:
+        page: what every tab may use, the App among it.
+        choice: a text box that nobody sees; see `choice.Choice`.
+        timer: ticks once a second while the tab is open.
+        tab: told by `tab.select` when somebody comes to the tab.
+    """
+
+    page: PageContext
+    choice: gr.Textbox
+    timer: gr.Timer
+    tab: gr.Tab
+
+    @property
+    def app(self) -> App:
+        return self.page.app

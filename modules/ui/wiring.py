@@ -1,0 +1,56 @@
+"""What every tab's events have in common: how they are sent, and what a click that failed says."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from modules.app import App
+from modules.errors import WebuiError
+from modules.ui import form, fragments
+from modules.ui.txt2img import Txt2ImgTab
+
+BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+AS_SENT: dict[str, Any] = {**QUIET, "preprocess": False}
+"""For events whose values are checked by us: Gradio's own refusals do not reach the page."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """What a tab may use of the page around it.
+
+    Attributes:
+        app: the App.
+        page: for `page.load`, which runs when a browser opens the page.
+        owner: the browser session, to which jobs belong; empty until the page has told its name.
+        tabs: to open another tab: return `gr.Tabs(selected="txt2img")`.
+        txt2img: the form whose fields other tabs may fill.
+        model: changes when another model is in use; a text that means nothing to a tab.
+    """
+
+    app: App
+    page: gr.Blocks
+    owner: gr.State
+    tabs: gr.Tabs
+    txt2img: Txt2ImgTab
+    model: gr.Textbox
+
+
+def complaint(error: Exception, element_id: Callable[[str], str] = form.element_id) -> Markup:
+    """Why a click did nothing. What was not foreseen is logged: the page has no other way to show it.
+
+    Args:
+        element_id: the id of a field's control, which gets a red frame.
+    """
+    if not isinstance(error, WebuiError):
+        log_id = secrets.token_hex(4)
+        _log.error("A click failed, log id %s", log_id, exc_info=error)
+        error = WebuiError(f"Something went wrong, which is a mistake of this program. The log has it: id {log_id}.")
+    return fragments.complaint(error, element_id)
