@@ -15,6 +15,7 @@
    samplers/       denoise x at sigma; knows no Stable Diffusion
 3  model/          checkpoints found, judged and loaded; text encoded
 4  generation/     txt2img: an iterator of events
+   remake/         from a picture's infotext to fields that draw it again, and what differs
 5  training/      photos in, vectors out                 preprocess/  photos made ready
 6  jobs  app       one worker thread; the App           guard      who may talk to the server
 7  ui/  api/  cli  front ends: the only gradio

@@ -9,6 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from modules.errors import ImageError
 from modules.files import write_atomically
-from modules.infotext import storable
+from modules.infotext import from_novelai, storable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 MAX_PIXELS = 120_000_000  # read from the header, before anything is decoded
 GRID_PIXELS = 60_000_000  # larger overviews are made of smaller pictures
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # no reader that starts other programs
+
+_SHOWN_ELSEWHERE = {"parameters", "comment", "icc_profile", "exif", "xmp"}
 
 T = TypeVar("T")
 
@@ -54,13 +57,42 @@ def open_alpha(path: Path) -> Image.Image | None:
     return _read(path, lambda image: _alpha_of(ImageOps.exif_transpose(image)))
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says about its picture.
+
+    Attributes:
+        kind: “PNG”, “JPEG” …, told by content.
+        width, height: in pixels, as stored.
+        infotext: the parameters it was made from, or empty.
+        other: whatever else it says, text by name.
+    """
+
+    kind: str
+    width: int
+    height: int
+    infotext: str
+    other: dict[str, str]
+
+
 def read_infotext(path: Path) -> str:
     """The parameters stored in a picture: PNG text `parameters`, EXIF user comment, or GIF comment; else empty.
+
+    What NovelAI stores is put into the same words.
 
     Raises:
         ImageError: no picture, or damaged.
     """
     return _read(path, _infotext_of)
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Everything that a picture's file says in words.
+
+    Raises:
+        ImageError: no picture, or damaged.
+    """
+    return _read(path, _metadata_of)
 
 
 def to_pil(image: "Tensor") -> Image.Image:
@@ -249,13 +281,40 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image | None:
     return image if in_place else converted
 
 
+def _metadata_of(image: Image.Image) -> Metadata:
+    texts = _texts(image)
+    exif = image.getexif()
+    tags = {**dict(exif), **exif.get_ifd(ExifTags.IFD.Exif)}
+    left_out = (ExifTags.Base.UserComment, ExifTags.Base.MakerNote, ExifTags.Base.ExifOffset)
+    named = {ExifTags.TAGS.get(tag, f"EXIF {tag}"): value for tag, value in tags.items() if tag not in left_out}
+    other = {name: _as_text(value) for name, value in {**named, **texts}.items() if name not in _SHOWN_ELSEWHERE}
+    other = {name: text for name, text in other.items() if text}
+    return Metadata(image.format or "", image.width, image.height, _infotext_of(image), other)
+
+
 def _infotext_of(image: Image.Image) -> str:
     text = image.info.get("parameters")
     comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
     if comment:
         text = _user_comment(comment) or text
-    text = text or image.info.get("comment") or ""
-    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    if text is None and image.format == "PNG":
+        texts = _texts(image)
+        text = texts.get("parameters")
+        if text is None and texts.get("Software") == "NovelAI":
+            return from_novelai(texts.get("Description", ""), texts.get("Comment", ""), image.size)
+    return _as_text(text or image.info.get("comment") or "")
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    """Texts in the file; those behind a PNG's pixels are known only once it is decoded."""
+    texts = getattr(image, "text", None) if image.format == "PNG" else image.info
+    return {str(name): str(value) for name, value in (texts or {}).items() if isinstance(value, str)}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return str(value).strip("\0")
 
 
 def _user_comment(comment: bytes | str) -> str:
@@ -263,4 +322,8 @@ def _user_comment(comment: bytes | str) -> str:
     if isinstance(comment, str):
         return comment
     encoding, text = comment[:8], comment[8:]
-    return text.decode("utf-16-be" if encoding == b"UNICODE\0" else "utf-8", "replace").strip("\0")
+    if encoding != b"UNICODE\0":
+        return text.decode("utf-8", "replace").strip("\0")
+    # big-endian by A1111 and most others; in the little-endian form Latin letters have their zero behind them
+    little = text[1::2].count(0) > text[::2].count(0)
+    return text.decode("utf-16-le" if little else "utf-16-be", "replace").strip("\0")

@@ -39,6 +39,20 @@ _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
+_NOVELAI_SAMPLERS = {
+    "k_euler_ancestral": "Euler a",
+    "k_euler": "Euler",
+    "k_lms": "LMS",
+    "k_heun": "Heun",
+    "k_dpm_2": "DPM2",
+    "k_dpm_2_ancestral": "DPM2 a",
+    "k_dpmpp_2m": "DPM++ 2M",
+    "k_dpmpp_sde": "DPM++ SDE",
+    "k_dpmpp_2s_ancestral": "DPM++ 2S a",
+    "ddim": "DDIM",
+    "plms": "PLMS",
+}
+
 # What A1111 takes for granted where a picture says nothing.
 _DEFAULTS: dict[str, str | int | bool] = {
     "Clip skip": "1",
@@ -109,6 +123,32 @@ def parse_infotext(text: str) -> dict[str, Any]:
     _modernise(values)
     _fill_defaults(values)
     return values
+
+
+def from_novelai(prompt: str, comment: str, size: tuple[int, int]) -> str:
+    """What NovelAI stores in its pictures, in the words of A1111; without its JSON the prompt alone.
+
+    Args:
+        comment: its JSON object.
+        size: width and height of the picture.
+    """
+    try:
+        said = json.loads(comment)
+    except (ValueError, RecursionError):
+        return prompt
+    if not isinstance(said, dict):
+        return prompt
+    sampler = str(said.get("sampler", ""))
+    values = {
+        "Steps": said.get("steps"),
+        "Sampler": _NOVELAI_SAMPLERS.get(sampler, sampler or None),
+        "CFG scale": said.get("scale"),
+        "Seed": said.get("seed"),
+        "Size": f"{size[0]}x{size[1]}",
+        "Clip skip": 2,
+        "ENSD": 31337,
+    }
+    return build_infotext(prompt, str(said.get("uc") or ""), values)
 
 
 def quote(value: object) -> str:

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import random
 import struct
@@ -14,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from modules import images
 from modules.errors import ImageError, StorageError
+from modules.infotext import from_novelai
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -339,3 +341,50 @@ def test_a_preview_is_a_png(tmp_path):
     path: Path = tmp_path / "preview.png"
     path.write_bytes(images.to_png(corners()))
     assert images.open_image(path).tobytes() == corners().tobytes()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif", "png"])
+def test_a_user_comment_is_read_in_both_byte_orders(tmp_path, suffix):
+    text = "a cät, 日本\nSteps: 20"
+    for order in ("utf-16-be", "utf-16-le"):
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + text.encode(order)
+        corners().save(tmp_path / f"picture.{suffix}", exif=exif.tobytes())
+        assert images.read_infotext(tmp_path / f"picture.{suffix}") == text
+
+
+def test_what_novelai_stores_is_read(tmp_path):
+    info = PngInfo()
+    said = {"steps": 28, "sampler": "k_euler_ancestral", "seed": 5, "scale": 11.0, "uc": "bad, worse"}
+    for key, text in {"Software": "NovelAI", "Description": "a cat", "Comment": json.dumps(said)}.items():
+        info.add_text(key, text)
+    corners().save(tmp_path / "picture.png", pnginfo=info)
+    width, height = corners().size
+    assert images.read_infotext(tmp_path / "picture.png") == (
+        "a cat\nNegative prompt: bad, worse\nSteps: 28, Sampler: Euler a, CFG scale: 11.0, Seed: 5, "
+        f"Size: {width}x{height}, Clip skip: 2, ENSD: 31337"
+    )
+
+
+@pytest.mark.parametrize("comment", ["", "{", "[1]", "[" * 100_000])
+def test_damaged_json_of_novelai_leaves_the_prompt(comment):
+    assert from_novelai("a cat", comment, (64, 64)) == "a cat"
+
+
+def test_parameters_behind_the_pixels_are_found(tmp_path):
+    info = PngInfo()
+    info.add(b"tEXt", b"parameters\0late", after_idat=True)
+    corners().save(tmp_path / "picture.png", pnginfo=info)
+    assert images.read_infotext(tmp_path / "picture.png") == "late"
+
+
+def test_metadata_names_kind_size_and_every_other_text(tmp_path):
+    info = PngInfo()
+    info.add_text("parameters", "a cat")
+    info.add_text("Title", "<b>mine</b>")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "a camera"
+    corners().save(tmp_path / "picture.png", pnginfo=info, exif=exif)
+    found = images.read_metadata(tmp_path / "picture.png")
+    assert (found.kind, (found.width, found.height), found.infotext) == ("PNG", corners().size, "a cat")
+    assert found.other == {"Title": "<b>mine</b>", "Make": "a camera"}

@@ -16,14 +16,14 @@ LAYERS = (
     {"prompts", "tensorfile"},
     {"images", "embeddings", "samplers"},
     {"model"},
-    {"generation"},
+    {"generation", "remake"},
     {"preprocess", "training"},
     {"jobs", "app", "guard"},
     {"ui", "api", "cli"},
 )
 NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another
 FRONT_END_ONLY = {"gradio": "ui", "gradio_client": "ui"}
-WITHOUT_TORCH = {"prompts", "preprocess", "jobs", "app", "guard", "ui"}  # at import; it is loaded when needed
+WITHOUT_TORCH = {"prompts", "preprocess", "remake", "jobs", "app", "guard", "ui"}  # at import; it is loaded when needed
 
 ROW = {part: row for row, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted((PROGRAM / "modules").rglob("*.py"))

@@ -1,0 +1,66 @@
+"""Which program, and which release of it, wrote an infotext, and what that means for its pixels."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_OURS = "-studio-"
+_RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_OLD_HASH = re.compile(r"[0-9a-f]{8}")
+NEWEST = (1, 10, 1)  # the release whose rules are ours
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The program behind a picture, as far as its text tells.
+
+    Attributes:
+        version: as written; empty where none is.
+        ours: this program, of any release.
+        release: of AUTOMATIC1111, or whose rules it says it follows; None where that cannot be told.
+        of_2022: written before the 10-digit hashes of January 2023.
+    """
+
+    version: str = ""
+    ours: bool = False
+    release: tuple[int, int, int] | None = None
+    of_2022: bool = False
+
+    @property
+    def before_1_6(self) -> bool:
+        """By its number, or because it names none and has none of the later keys."""
+        return self.of_2022 or (self.release is not None and self.release < (1, 6, 0))
+
+
+def find_maker(said: Mapping[str, Any], text: str) -> Maker:
+    """The maker of a picture.
+
+    Args:
+        said: what `parse_infotext` read of `text`.
+    """
+    version = str(said.get("Version", ""))
+    match = _RELEASE.match(version)
+    release = (int(match[1]), int(match[2]), int(match[3])) if match else None
+    unnumbered = not version and "Schedule type:" not in text and "Steps" in said
+    old_hash = _OLD_HASH.fullmatch(str(said.get("Model hash", "")).lower()) is not None
+    if unnumbered and not old_hash:
+        release = (1, 0, 0)  # versions are written since 1.3, schedules since 1.9
+    return Maker(version, _OURS in version, release, unnumbered and old_hash)
+
+
+def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by which a picture without a version is drawn as it was then; numbered ones say it by their keys.
+
+    `parse_infotext` leaves such texts alone, as A1111 does, so this is where they get their rules.
+    """
+    if maker.version or not maker.before_1_6:
+        return {}
+    rules: dict[str, Any] = {"downcast_alphas": True}
+    if "[" in str(said.get("Prompt", "")):
+        rules["old_timelines"] = True
+    if said.get("Sampler") in ("DDIM", "PLMS"):
+        rules["pad_conds_v0"] = True
+    if maker.of_2022 and "Karras" in str(said.get("Sampler", "")):
+        rules |= {"sigma_min": 0.1, "sigma_max": 10.0}  # that release's range, whatever the model's
+    return rules

@@ -1,0 +1,96 @@
+"""From the infotext of a picture to the fields that draw it again, and a report of what differs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modules.infotext import parse_infotext
+from modules.params import control
+from modules.remake.differences import Difference, differences
+from modules.remake.fields import read_fields
+from modules.remake.here import Here
+from modules.remake.maker import find_maker, old_rules
+from modules.remake.rules import reads_differently
+
+_USED_EMBEDDINGS = re.compile(r"\n\s*\nUsed embeddings: ([^\n]{1,4000})\s*\Z")  # under pictures of 2022, not in them
+_USED_EMBEDDING = re.compile(r"([^,\[\]]+?) \[[0-9a-f]{4}\]")
+
+
+@dataclass(frozen=True)
+class Remake:
+    """How a picture is drawn again.
+
+    Attributes:
+        said: its parameters as `parse_infotext` reads them.
+        values: fields of `Txt2ImgParams`, see `Fields`.
+        differences: what will not be as it was, or may not be.
+        has_parameters: False for a text that is a prompt and nothing else: then only the prompts are in `values`.
+    """
+
+    said: dict[str, Any]
+    values: dict[str, Any]
+    differences: tuple[Difference, ...]
+    has_parameters: bool
+
+
+def remake(text: str, here: Here) -> Remake:
+    """Read an infotext, of this program or of any A1111, and compare it with what is here. Never raises."""
+    embeddings = _USED_EMBEDDINGS.search(text)
+    said = parse_infotext(text[: embeddings.start()] if embeddings else text)
+    if embeddings and "TI hashes" not in said:
+        said["TI hashes"] = ", ".join(f"{name.strip()}:" for name in _USED_EMBEDDING.findall(embeddings[1]))
+    if "Steps" not in said and "Sampler" not in said and "Seed" not in said:
+        prompts = {"prompt": said["Prompt"], "negative_prompt": said["Negative prompt"]}
+        return Remake(said, {name: text for name, text in prompts.items() if text}, (), has_parameters=False)
+    maker = find_maker(said, text)
+    fields = read_fields(said)
+    values = fields.values | old_rules(maker, said)
+    if not maker.ours and said["RNG"] == "GPU":
+        values["randn_source"] = "NV"  # no other card's numbers can be computed, and few cards were others
+    if not maker.ours and _reads_differently(values, here):
+        values["a1111_exact"] = True
+    found = [Difference(_subject(misfit.field), misfit.text) for misfit in fields.misfits]
+    found += differences(said, maker, values, here)
+    styles = _take_styles(values, here.styles)
+    return Remake(said, values | styles, tuple(sorted(found, key=lambda difference: difference.harmless)), True)
+
+
+def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
+    return reads_differently(values["prompt"], values["negative_prompt"], values["steps"], here.tokenizer, here.index)
+
+
+def _take_styles(values: Mapping[str, Any], styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The styles whose texts stand at the ends of both prompts, and the prompts without them."""
+    prompts = str(values["prompt"]), str(values["negative_prompt"])
+    taken: list[str] = []
+    while found := _last_style(prompts, {name: texts for name, texts in styles.items() if name not in taken}):
+        name, prompts = found
+        taken.insert(0, name)
+    return {"styles": tuple(taken), "prompt": prompts[0], "negative_prompt": prompts[1]} if taken else {}
+
+
+def _last_style(prompts: tuple[str, str], styles: Mapping[str, tuple[str, str]]) -> tuple[str, tuple[str, str]] | None:
+    """The longest style that may have been added last, and the prompts before it."""
+    for name, texts in sorted(styles.items(), key=lambda style: -sum(map(len, style[1]))):
+        prompt, negative = (_without(prompt, text) for prompt, text in zip(prompts, texts, strict=True))
+        if any(texts) and prompt is not None and negative is not None:
+            return name, (prompt, negative)
+    return None
+
+
+def _without(prompt: str, style: str) -> str | None:
+    """The prompt before a style was added to it, or None if it was not."""
+    before, wrapped, after = style.partition("{prompt}")
+    if not style:
+        return prompt
+    if wrapped:
+        fits = prompt.startswith(before) and prompt.endswith(after) and len(prompt) >= len(before) + len(after)
+        return prompt[len(before) : len(prompt) - len(after)] if fits else None
+    if prompt == style:
+        return ""
+    return prompt.removesuffix(f", {style}") if prompt.endswith(f", {style}") else None
+
+
+def _subject(field: str) -> str:
+    return control(field).label

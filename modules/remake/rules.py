@@ -1,0 +1,37 @@
+"""Whether a prompt means something else by A1111's rules than by ours.
+
+Both readings are made and compared, so that this never disagrees with what generation does.
+"""
+
+from modules.prompts.attention import parse_attention
+from modules.prompts.chunks import Chunk, pack
+from modules.prompts.composition import parse_composition
+from modules.prompts.matching import EmbeddingIndex
+from modules.prompts.schedule import parse_schedule
+from modules.prompts.tags import cut_comments, cut_tags
+from modules.prompts.tokenizer import ClipTokenizer, replace_surrogates
+
+
+def reads_differently(
+    prompt: str, negative_prompt: str, steps: int, tokenizer: ClipTokenizer, index: EmbeddingIndex
+) -> bool:
+    """Whether one of the prompts holds a construct that A1111 takes otherwise.
+
+    Args:
+        steps: of the run: alternations and edits are read as they are at each of them.
+        index: the embeddings that can act.
+    """
+    text = cut_tags(cut_comments(replace_surrogates(prompt)))[0]
+    negative = cut_comments(replace_surrogates(negative_prompt))
+    ours, theirs = parse_composition(text), parse_composition(text, a1111_exact=True)
+    if ours != theirs:
+        return True
+    texts = dict.fromkeys(
+        step_text for part in (*(part for part, _ in ours), negative) for _, step_text in parse_schedule(part, steps)
+    )
+    return any(_chunks(text, tokenizer, index, False) != _chunks(text, tokenizer, index, True) for text in texts)
+
+
+def _chunks(text: str, tokenizer: ClipTokenizer, index: EmbeddingIndex, a1111_exact: bool) -> list[Chunk]:
+    fragments = parse_attention(text, a1111_exact)
+    return pack(fragments, tokenizer, index, a1111_exact=a1111_exact).chunks

@@ -1,0 +1,212 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modules.model.checkpoint import Checkpoint
+from modules.params import Txt2ImgParams
+from modules.prompts.matching import EmbeddingIndex
+from modules.prompts.tokenizer import clip_tokenizer
+from modules.remake.here import Here
+from modules.remake.remake import Remake, remake
+
+REFERENCE = Path(__file__).parent.parent / "data" / "reference"
+LINE = "Steps: 12, Sampler: Euler a, Schedule type: Automatic, CFG scale: 4.5, Seed: 7, Size: 640x448, RNG: CPU"
+TODAY = "Version: v1.10.1"
+OURS = "Version: v1.10.1-studio-0.1.0"
+COSY = Checkpoint(Path("/m/cosy.safetensors"), "cosy.safetensors", "c0" * 32)
+OTHER = Checkpoint(Path("/m/other.safetensors"), "other.safetensors", "0d" * 32)
+UNHASHED = Checkpoint(Path("/m/new.safetensors"), "new.safetensors")
+
+
+def here(**changes: object) -> Here:
+    embeddings = {"benny-t1": 1, "t1": 1}
+    given = {
+        "checkpoint": COSY,
+        "checkpoints": [COSY, OTHER],
+        "tokenizer": clip_tokenizer(),
+        "index": EmbeddingIndex(embeddings, clip_tokenizer()),
+        "embeddings": {"benny-t1": "aaaaaaaaaaaa", "t1": "bbbbbbbbbbbb"},
+        "upscalers": ("Latent", "Lanczos"),
+    }
+    return Here(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def read(line: str, prompt: str = "a cat", **changes: object) -> Remake:
+    return remake(f"{prompt}\n{LINE}, {line}", here(**changes))
+
+
+def told(found: Remake) -> dict[str, str]:
+    return {difference.subject: difference.text for difference in found.differences}
+
+
+def ways(found: Remake) -> list:
+    return [way for difference in found.differences for way in difference.ways]
+
+
+def test_a_picture_of_this_machine_differs_in_nothing():
+    found = read(f"Model hash: c0c0c0c0c0, Model: cosy, TI hashes: benny-t1: aaaaaaaaaaaa, {OURS}")
+    assert (found.differences, found.has_parameters) == ((), True)
+    assert found.values["a1111_exact"] is False
+
+
+def test_a_text_without_parameters_is_a_prompt_and_leaves_the_rest_alone():
+    found = remake("a cat\nin the sun", here())
+    assert (found.values, found.differences) == ({"prompt": "a cat\nin the sun"}, ())
+
+
+def test_a_model_that_is_here_can_be_chosen():
+    found = read(f"Model hash: 0d0d0d0d0d, Model: renamed, {TODAY}")
+    assert [way.checkpoint for way in ways(found)] == [OTHER.title]
+    assert "“renamed” [0d0d0d0d0d]" in told(found)["Model"]
+
+
+def test_a_model_that_is_not_here_is_looked_for():
+    found = read(f"Model hash: 1111111111, Model: new, {TODAY}", checkpoints=[COSY, UNHASHED])
+    assert [(way.checkpoint, way.hash_checkpoints) for way in ways(found)] == [(UNHASHED.title, False), ("", True)]
+    found = read(f"Model hash: 1111111111, Model: new, {TODAY}")
+    assert ways(found) == []
+    assert "models/Stable-diffusion" in told(found)["Model"]
+
+
+def test_the_8_digits_of_2022_choose_nothing_by_themselves(tmp_path):
+    content = bytes(0x100000) + bytes(range(256)) * 256
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.ckpt").write_bytes(content + name.encode())
+    one, two = (Checkpoint(tmp_path / f"{name}.ckpt", f"{name}.ckpt") for name in ("one", "two"))
+    text = f"a\nSteps: 20, Sampler: LMS, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: {one.old_hash}"
+    found = remake(text, here(checkpoints=[COSY, one, two]))
+    assert [way.checkpoint for way in ways(found) if way.checkpoint] == ["one.ckpt", "two.ckpt"]
+    assert "share these 8 digits" in told(found)["Model"]
+    found = remake(text, here(checkpoint=one, checkpoints=[one, two]))
+    assert [way.checkpoint for way in ways(found) if way.checkpoint] == ["two.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("hashes", "sentence", "fields"),
+    [
+        ("missing: 111111111111", "is not here", None),
+        ("benny-t1: 111111111111", "other vectors", None),
+        ("renny: aaaaaaaaaaaa", "is called “benny-t1” here", {"prompt": "a benny-t1", "negative_prompt": ""}),
+    ],
+)
+def test_embeddings_that_are_missing_changed_or_renamed(hashes, sentence, fields):
+    found = read(f'TI hashes: "{hashes}", {TODAY}', prompt="a renny")
+    assert sentence in told(found)["Embedding"]
+    assert [way.fields for way in ways(found)] == ([fields] if fields else [])
+
+
+def test_the_list_of_embeddings_that_2022_showed_under_a_picture():
+    text = f"a\n{LINE}\n\nUsed embeddings: benny-t1 [ab12], gone [cd34]"
+    found = remake(text, here())
+    assert [d.text for d in found.differences if d.subject == "Embedding"] == [
+        "“gone” [] is not here, or does not fit the model in use: its name counts as plain words. "
+        "Put its file into embeddings/."
+    ]
+    assert found.values["steps"] == 12
+
+
+@pytest.mark.parametrize(
+    ("line", "subject", "words"),
+    [
+        ("Denoising strength: 0.75, Mask blur: 4", "Made from a picture", "img2img"),
+        ("Init image hash: abcdef", "Made from a picture", "img2img"),
+        ('Lora hashes: "x: 1"', "LoRA", "cannot be used here yet"),
+        ("Refiner: other [0d0d0d0d0d], Refiner switch at: 0.8", "Cannot be remade yet", "refiner"),
+        ("Face restoration: CodeFormer", "Cannot be remade yet", "CodeFormer"),
+        ("VAE hash: 1234567890, VAE: soft.pt", "VAE", "is not here"),
+        ("Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: 4x_Foo", "Upscaler", "4x_Foo"),
+        ('ControlNet 0: "Module: canny, Weight: 1"', "Not known here", "ControlNet"),
+    ],
+)
+def test_what_cannot_be_remade_is_said(line, subject, words):
+    assert words in told(read(f"{line}, {TODAY}"))[subject]
+
+
+def test_tags_in_the_prompt_are_named():
+    found = told(read(TODAY, prompt="a <lora:soft:0.7> b <hypernet:old:1>"))
+    assert "soft" in found["LoRA"]
+    assert "old" in found["Hypernetwork"]
+
+
+def test_a_vae_under_another_name():
+    found = read(f"VAE hash: 1234567890, VAE: soft.pt, {TODAY}", vaes={"mine.pt": "1234567890"})
+    assert [way.fields for way in ways(found)] == [{"vae": "mine.pt"}]
+    assert read(f"VAE hash: 1234567890, VAE: soft.pt, {TODAY}", vaes={"soft.pt": "1234567890"}).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        (f"a [b:c:5]\n{LINE}, {TODAY}", set()),
+        (f"a [b:c:5]\n{LINE}, Version: v1.7.0", {"downcast_alphas"}),
+        (f"a [b:c:5]\n{LINE}, Version: v1.5.1", {"downcast_alphas", "old_timelines"}),
+        (f"a [b:c:5]\n{LINE}", set()),  # it names a schedule, as since 1.9: the version was switched off
+        ("a [b:c:5]\nSteps: 1, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas", "old_timelines"}),
+        ("a\nSteps: 1, Sampler: PLMS, Seed: 1", {"downcast_alphas", "pad_conds_v0"}),
+        (
+            "a\nSteps: 1, Sampler: LMS Karras, Seed: 1, Model hash: 7460a6fa",
+            {"downcast_alphas", "sigma_min", "sigma_max"},
+        ),
+    ],
+)
+def test_each_time_has_its_rules(text, rules):
+    found = remake(text, here())
+    switches = ("downcast_alphas", "old_timelines", "pad_conds_v0", "sigma_min", "sigma_max")
+    assert {name for name in switches if found.values[name]} == rules
+    back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
+    assert [set(fields) for fields in back] == ([rules] if rules else [])
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("v1.11.0", "rules of v1.10.1"), ("f2.0.1v1.10.1-previous-1", "Another program"), ("ComfyUI", "Another program")],
+)
+def test_other_programs_and_newer_releases(version, words):
+    assert words in told(read(f"Version: {version}"))["Version"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "exact"),
+    [
+        ("a cat", False),
+        ("a (cat:1.2), [b|c] d", False),
+        ("aspect 16:9", True),
+        ("(a BREAK b:1.3)", True),
+        ("a t10 b", True),  # t1 is an embedding here
+    ],
+)
+def test_a_foreign_prompt_that_reads_differently_is_read_as_it_was(prompt, exact):
+    assert read(TODAY, prompt=prompt).values["a1111_exact"] is exact
+    assert read(OURS, prompt=prompt).values["a1111_exact"] is False
+    assert read(f"Prompt rules: A1111, {OURS}", prompt=prompt).values["a1111_exact"] is True
+
+
+def test_random_numbers_of_a_graphics_card():
+    text = f"a\n{LINE}, {TODAY}".replace(", RNG: CPU", "")
+    found = remake(text, here())
+    assert found.values["randn_source"] == "NV"
+    assert [way.fields for way in ways(found)] == [{"randn_source": "CPU"}]
+    assert remake(text.replace(TODAY, OURS), here()).values["randn_source"] == "GPU"
+
+
+def test_styles_are_taken_out_of_the_prompt():
+    styles = {"film": ("film grain, 35mm", "blurry"), "frame": ("photo of {prompt}, framed", ""), "other": ("oil", "")}
+    prompt = "photo of a cat, framed, film grain, 35mm\nNegative prompt: ugly, blurry"
+    found = read(TODAY, prompt=prompt, styles=styles)
+    assert (found.values["prompt"], found.values["negative_prompt"]) == ("a cat", "ugly")
+    assert set(found.values["styles"]) == {"film", "frame"}
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_any_text_is_read(prompt, line):
+    for text in (prompt, f"{prompt}\n{line}", f"{prompt}\n{LINE}, {line}", f"{prompt}\n{LINE}, {TODAY}"):
+        Txt2ImgParams(**remake(text, here()).values)
+
+
+def test_every_recorded_text_gives_parameters_that_can_be_drawn():
+    for family, key in (("infotext_parse", "text"), ("infotext_create", "infotext")):
+        for record in json.loads((REFERENCE / f"{family}.json").read_text("utf-8"))["records"]:
+            Txt2ImgParams(**remake(record[key], here()).values)
