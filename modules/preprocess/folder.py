@@ -16,12 +16,12 @@ class Listing:
     Attributes:
         entries: everything, whatever it is: a picture's number is its place in here.
         photos: what may be a picture, with that number. Whether it is one shows when it is opened.
-        strangers: a sentence for each entry that is neither a picture, nor a picture's caption, nor hidden.
+        strangers: each entry that is neither a picture, nor a picture's caption, nor hidden, with a sentence about it.
     """
 
     entries: tuple[Path, ...]
     photos: tuple[tuple[int, Path], ...]
-    strangers: tuple[str, ...]
+    strangers: tuple[tuple[Path, str], ...]
 
 
 def list_folder(folder: Path) -> Listing:
@@ -37,15 +37,15 @@ def list_folder(folder: Path) -> Listing:
             if path.name.startswith(".") or path.name.lower() in LEFT_BY_SYSTEMS:
                 continue
             if path.is_dir():
-                strangers.append(f"“{path.name}” is a folder: what lies in it is not looked at.")
+                strangers.append((path, f"“{path.name}” is a folder: what lies in it is not looked at."))
             elif not path.is_file():
-                strangers.append(f"“{path.name}” is no file: it is left out.")
+                strangers.append((path, f"“{path.name}” is no file: it is left out."))
             elif path.suffix.lower() != ".txt":
                 photos.append((number, path))
         captions = {caption_file(path).name for _, path in photos}
         for path in entries:
             if path.suffix.lower() == ".txt" and path.is_file() and path.name not in captions:
-                strangers.append(f"“{path.name}” belongs to no picture: it is left out.")
+                strangers.append((path, f"“{path.name}” belongs to no picture: it is left out."))
     except FileNotFoundError as error:
         raise DatasetError(f"The folder “{folder}” does not exist: check the path.") from error
     except NotADirectoryError as error:

@@ -1,6 +1,5 @@
 """What is good and bad about each photo of a folder, before anything is written."""
 
-import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from modules.errors import FileFormatError, ImageError
 from modules.filewords import side_caption, words_of_name
 from modules.images import open_image
 from modules.preprocess import measures
+from modules.preprocess.copies import Copies, stamp
 from modules.preprocess.crop import Crop, Size, cut
 from modules.preprocess.faces import FaceFinder
 from modules.preprocess.focal import Weights, find_focus
@@ -24,7 +24,6 @@ DARK, BRIGHT = 80, 190  # the level that 95 % stay below; that 95 % lie above
 LOW_CONTRAST, NO_CONTRAST = 40, 8  # grey levels between those two
 SAME_HASH, SAME_COLOURS = 6, 20.0  # of 64 bits, grey levels
 CLOSE_UP_FROM, HALF_FROM = 0.25, 0.11  # height of a face, or width of a head, as a share of the picture's height
-THUMBNAIL_SIDE = 320
 
 _CAMERA_WORDS = (
     "img image images dsc dscn dscf dcim pxl mvimg photo pic picture screenshot whatsapp signal wa cimg gopr"
@@ -69,7 +68,7 @@ class Photo:
         framing: from the largest face, else guessed from what stands out against the background.
         caption: the text beside it; None if there is none.
         name_words: what its name says, empty for the names that cameras give.
-        thumbnail: a small JPEG, upright; empty if the photo cannot be opened.
+        stamp: see `copies`; tells whether the file has changed since. Empty if it cannot be opened.
         likeness: what near duplicates share: a perceptual hash and the colours of 8×8 fields.
         backdrop: the colours along the upper edge and the sides.
         duplicate_of: the earlier photo that is nearly the same.
@@ -85,7 +84,7 @@ class Photo:
     framing: Framing = Framing.UNCLEAR
     caption: str | None = None
     name_words: str = ""
-    thumbnail: bytes = b""
+    stamp: str = ""
     likeness: tuple[int, bytes] = (0, b"")
     backdrop: bytes = b""
     duplicate_of: Path | None = None
@@ -94,14 +93,30 @@ class Photo:
     def verdict(self) -> Verdict:
         return max((remark.verdict for remark in self.remarks), key=list(Verdict).index, default=Verdict.GOOD)
 
+    @property
+    def can_be_opened(self) -> bool:
+        """Whether there is a picture to look at, though it may be a dot or a line."""
+        return self.size != (0, 0)
 
-def judge(path: Path, number: int, target: Size, weights: Weights, faces: FaceFinder | None) -> Photo:
+
+def judge(
+    path: Path,
+    number: int,
+    target: Size,
+    weights: Weights,
+    faces: FaceFinder | None,
+    copies: Copies | None = None,
+) -> Photo:
     """Open one photo, propose its crop and measure it. Never raises for the photo's sake: that is a remark.
 
     Args:
         target: size of the pictures to write.
         weights: what the proposed crop goes by.
         faces: None if there is no way to find faces.
+        copies: where to keep small copies for looking; None: nowhere.
+
+    Raises:
+        StorageError: there is no room for the copies.
     """
     photo = Photo(path, number, name_words=_telling_words(path))
     try:
@@ -109,7 +124,14 @@ def judge(path: Path, number: int, target: Size, weights: Weights, faces: FaceFi
     except FileFormatError as error:
         photo = _with_remark(photo, Verdict.LOOK, str(error))
     try:
+        seen = stamp(path)
         image = open_image(path)
+    except ImageError as error:
+        return _with_remark(photo, Verdict.UNUSABLE, str(error))
+    if copies:
+        copies.keep(seen, image)
+    photo = replace(photo, size=image.size, stamp=seen)
+    try:
         require_substance(path, image)
     except ImageError as error:
         return _with_remark(photo, Verdict.UNUSABLE, str(error))
@@ -119,12 +141,10 @@ def judge(path: Path, number: int, target: Size, weights: Weights, faces: FaceFi
     head = max((face.height for face in found), default=0) / picture.height if found else measures.head_width(picture)
     photo = replace(
         photo,
-        size=image.size,
         crop=crop,
         sharpness=measures.sharpness(picture),
         faces=None if found is None else len(found),
         framing=_framing(head),
-        thumbnail=_thumbnail(image),
         likeness=(measures.perceptual_hash(image), measures.colours(image)),
         backdrop=measures.backdrop(picture),
     )
@@ -146,13 +166,25 @@ def require_substance(path: Path, image: Image.Image) -> None:
 
 def compared(photo: Photo, earlier: Iterable[Photo]) -> Photo:
     """The photo with a remark if it is nearly the same as one of the earlier ones."""
-    if not photo.thumbnail:
+    if not photo.backdrop:
         return photo
     for other in earlier:
-        if other.thumbnail and _alike(photo.likeness, other.likeness):
+        if other.backdrop and _alike(photo.likeness, other.likeness):
             duplicate = replace(photo, duplicate_of=other.path)
-            return _with_remark(duplicate, Verdict.LOOK, f"Nearly the same as “{other.path.name}”.")
+            return _with_remark(duplicate, Verdict.LOOK, _same_as(other.path))
     return photo
+
+
+def without_comparison(photo: Photo) -> Photo:
+    """The photo as it was before `compared`: its twin may be left out, or gone."""
+    if photo.duplicate_of is None:
+        return photo
+    said = _same_as(photo.duplicate_of)
+    return replace(photo, duplicate_of=None, remarks=tuple(r for r in photo.remarks if r.text != said))
+
+
+def _same_as(path: Path) -> str:
+    return f"Nearly the same as “{path.name}”."
 
 
 def _alike(first: tuple[int, bytes], second: tuple[int, bytes]) -> bool:
@@ -208,8 +240,3 @@ def _telling_words(path: Path) -> str:
     letters = re.findall(r"[^\W\d_]+", words.lower())
     return words if any(word not in _CAMERA_WORDS.split() for word in letters) else ""
 
-
-def _thumbnail(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    measures.small_copy(image, THUMBNAIL_SIDE).save(file, "JPEG", quality=80)
-    return file.getvalue()

@@ -5,7 +5,7 @@ Both are generators of events and stop before the next photo when asked to. The 
 
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -17,11 +17,12 @@ from modules.filewords import caption_file, side_caption
 from modules.images import open_image, save_png
 from modules.preprocess.blip import find_blip, load_blip
 from modules.preprocess.captions import combine
+from modules.preprocess.copies import Copies, stamp
 from modules.preprocess.crop import Crop, auto_size, cut, split
 from modules.preprocess.faces import FaceFinder, load_face_finder
 from modules.preprocess.focal import Weights, find_focus
 from modules.preprocess.folder import Listing, list_folder
-from modules.preprocess.photos import Photo, compared, judge, require_substance
+from modules.preprocess.photos import Photo, compared, judge, require_substance, without_comparison
 from modules.preprocess.report import SetReport, report_on
 from modules.preprocess_params import PreprocessParams
 
@@ -81,7 +82,8 @@ class Choice:
 
     Attributes:
         crop: in place of the proposed or centred one. Splitting, automatic and original sizes go on as they are.
-        caption: in place of everything else; for all pictures of this photo.
+        caption: in place of everything else; for all pictures of this photo. An empty one leaves an empty file: without
+            a file, the picture's name would be its caption.
         left_out: the photo is not used.
     """
 
@@ -90,12 +92,21 @@ class Choice:
     left_out: bool = False
 
 
-def survey(params: PreprocessParams, models: Path, roots: Sequence[Path] = ()) -> Work:
-    """Look at each photo of the source folder and propose its crop; nothing is written.
+def survey(
+    params: PreprocessParams,
+    models: Path,
+    roots: Sequence[Path] = (),
+    copies: Copies | None = None,
+    known: Mapping[str, Photo] | None = None,
+) -> Work:
+    """Look at each photo of the source folder and propose its crop; nothing is written into that folder.
 
     Args:
         models: folder that a face detector may lie in.
         roots: where the folder has to lie, if there are any.
+        copies: where to keep small copies for looking; None: nowhere.
+        known: photos judged before with the same size and weights, by file name: those that have not changed since
+            are not opened again.
 
     Yields:
         `Progressed` and `Judged` for each photo, `Surveyed` at the end, also of an interrupted survey.
@@ -110,11 +121,24 @@ def survey(params: PreprocessParams, models: Path, roots: Sequence[Path] = ()) -
     for done, (number, path) in enumerate(listing.photos):
         if (yield Progressed(done, len(listing.photos), path.name)) is Request.INTERRUPT:
             break
-        photo = compared(judge(path, number, params.size, _weights(params), faces), photos)
+        photo = _if_unchanged((known or {}).get(path.name), path, copies) or judge(
+            path, number, params.size, _weights(params), faces, copies
+        )
+        photo = compared(replace(photo, number=number), photos)
         photos.append(photo)
         if (yield Judged(photo)) is Request.INTERRUPT:
             break
     yield Surveyed(report_on(photos))
+
+
+def _if_unchanged(photo: Photo | None, path: Path, copies: Copies | None) -> Photo | None:
+    """The photo as it was judged before, not yet compared with others; None if it has to be opened."""
+    if photo is None or not photo.stamp or (copies and not copies.has(photo.stamp)):
+        return None
+    try:
+        return without_comparison(photo) if stamp(path) == photo.stamp else None
+    except ImageError:  # gone: the one who judges says so
+        return None
 
 
 def preprocess(
@@ -216,8 +240,9 @@ class _Run:
         return list_folder(self.source)
 
     def _prepare(self, listing: Listing) -> Work:
-        for sentence in listing.strangers:
-            yield from self._tell(Noticed(sentence))
+        for path, sentence in listing.strangers:
+            if path.resolve() != self.destination:
+                yield from self._tell(Noticed(sentence))
         if self.params.flip:
             yield from self._tell(Noticed(FLIP_WARNING))
         if self.params.focal_crop and self.params.face_weight:
@@ -248,7 +273,7 @@ class _Run:
             for version in (picture, ImageOps.mirror(picture)) if self.params.flip else (picture,):
                 target = self.destination / f"{number:05}-{len(written)}-{_stem(path)}.png"
                 save_png(version, target)
-                if caption:
+                if caption or choice.caption is not None:
                     write_atomically(caption_file(target), caption)
                 elif caption_file(target).exists():  # written, perhaps by hand, after an earlier run
                     self.kept_captions += 1
@@ -263,7 +288,10 @@ class _Run:
         pictures: list[Callable[[], Image.Image]] = [lambda crop=crop: cut(image, crop, size) for crop in crops]
         has_own_tool = bool(crops) or params.auto_sized_crop or params.keep_original_size
         if params.focal_crop and image.width != image.height:
-            crop = choice.crop or self._focal_crop(number, path, image)
+            crop = choice.crop
+            if crop is None or params.focal_debug:
+                proposed = self._focal_crop(number, path, image)
+                crop = crop or proposed
             pictures.append(lambda: cut(image, crop, size))
         elif not has_own_tool:
             pictures.append(lambda: cut(image, choice.crop or Crop(), size))

@@ -22,7 +22,7 @@ def test_all_entries_are_counted_and_strangers_named(tmp_path):
     assert [(names[number], path.name) for number, path in listing.photos] == [
         (name, name) for name in ("a.JPG", "b.png", "damaged.gif")
     ]
-    told = " ".join(listing.strangers)
+    told = " ".join(sentence for _, sentence in listing.strangers)
     assert "“more” is a folder" in told
     assert "“notes.txt” belongs to no picture" in told
     assert "a.txt" not in told

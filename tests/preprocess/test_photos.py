@@ -1,10 +1,11 @@
-import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageEnhance, ImageFilter
+from PIL import ExifTags, Image, ImageEnhance, ImageFilter
 
+from modules.errors import ImageError
+from modules.preprocess.copies import Copies, stamp
 from modules.preprocess.faces import Face, FaceFinder
 from modules.preprocess.focal import Weights
 from modules.preprocess.photos import Framing, Photo, Verdict, compared, judge
@@ -39,7 +40,42 @@ def test_a_good_photo_has_no_remarks(tmp_path):
     assert (photo.verdict, photo.remarks, photo.size, photo.number) == (Verdict.GOOD, (), (900, 600), 7)
     assert photo.name_words == "anna"
     assert photo.caption is None
-    assert Image.open(io.BytesIO(photo.thumbnail)).size == (320, 213)
+
+
+def test_small_copies_are_kept_while_the_photo_is_open(tmp_path):
+    picture = detailed((1500, 1000))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    picture.save(tmp_path / "anna.png", exif=exif)
+    copies = Copies(tmp_path / "copies")
+    photo = judge(tmp_path / "anna.png", 0, SQUARE, Weights(), None, copies)
+    assert copies.has(photo.stamp)
+    sizes = [Image.open(copies.path(f"{photo.stamp}-{kind}.jpg")).size for kind in ("thumbnail", "view")]
+    assert sizes == [(213, 320), (853, 1280)]
+    copies.forget([photo.stamp])
+    assert copies.has(photo.stamp)
+    copies.forget([])
+    assert not list(copies.folder.iterdir())
+
+
+def test_a_stamp_changes_with_the_photo_and_with_its_caption(tmp_path):
+    path = tmp_path / "anna.png"
+    detailed((60, 60)).save(path)
+    stamps = [stamp(path)]
+    path.with_suffix(".txt").write_text("a woman")
+    stamps.append(stamp(path))
+    detailed((60, 62)).save(path)
+    stamps.append(stamp(path))
+    assert len(set(stamps)) == 3
+    path.unlink()
+    with pytest.raises(ImageError, match="not there any more"):
+        stamp(path)
+
+
+@pytest.mark.parametrize("name", ["../album.json", "x.jpg", "", "/etc/passwd", "0" * 20 + "-thumbnail.jpg\n"])
+def test_copies_have_no_other_names(tmp_path, name):
+    with pytest.raises(ImageError):
+        Copies(tmp_path).path(name)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +103,7 @@ def test_a_damaged_photo_is_named_and_unusable(tmp_path, content):
     photo = judged(tmp_path / "torn.jpg")
     assert photo.verdict is Verdict.UNUSABLE
     assert "“torn.jpg”" in texts(photo)
-    assert (photo.size, photo.thumbnail) == ((0, 0), b"")
+    assert (photo.size, photo.can_be_opened, photo.stamp) == ((0, 0), False, "")
 
 
 def test_a_small_photo_is_not_called_blurred_for_being_enlarged(tmp_path):
@@ -108,7 +144,7 @@ def test_near_duplicates_name_the_earlier_photo(tmp_path):
     first = judged(tmp_path / "first.png", picture)
     other = judged(tmp_path / "other.png", detailed((640, 640), seed=1, field=80))
     again = judged(tmp_path / "again.jpg", picture.resize((700, 700)))
-    torn = replace(first, thumbnail=b"")
+    torn = replace(first, backdrop=b"")
     assert compared(other, [first]).duplicate_of is None
     found = compared(again, [torn, other, first])
     assert found.duplicate_of == tmp_path / "first.png"
