@@ -26,6 +26,7 @@ from modules.model.hashes import HashCache
 from modules.model_state import ModelState, ModelStatus
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
+from modules.photo_desk import PhotoDesk
 from modules.preprocess.run import Choice, preprocess, survey
 from modules.preprocess_params import PreprocessParams
 from modules.prompts.matching import EmbeddingIndex
@@ -56,6 +57,7 @@ class App:
         settings: what the user chose; replaced by `change_settings`.
         notices: sentences about the start, for the page: a damaged settings file, a value without meaning.
         jobs: the queue of all long work.
+        photos: where photos are made ready for training.
         model_state: see `ModelState`.
 
     Raises:
@@ -77,6 +79,7 @@ class App:
         self._conditioner: Conditioner | None = None
         self._log_handler: logging.Handler | None = None
         self._photo_roots = () if flags.is_private else (paths.data,)  # anywhere, unless other machines can ask
+        self.photos = PhotoDesk(paths, self.jobs, self._photo_roots)
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +90,7 @@ class App:
 
     def stop(self, timeout: float = 10.0) -> bool:
         """End all jobs, keeping what can be kept. False: the worker was still busy after `timeout` seconds."""
-        stopped = self.jobs.stop(timeout)
+        stopped = self.jobs.stop(timeout) & self.photos.stop(timeout)
         if self._log_handler:
             close_log(self._log_handler)
             self._log_handler = None

@@ -8,6 +8,7 @@ WebuiError
 │   └── EmbeddingError          … as a textual-inversion embedding
 ├── ImageError                  a picture that cannot be opened or is too large
 ├── StorageError                a full, read-only or vanished disk
+├── DownloadError               something that could not be fetched
 ├── OutOfMemory                 device or main memory
 ├── DatasetError                a folder of photos that cannot be learned from
 ├── TrainingDiverged(step)      vectors that ran away, again and again
@@ -59,6 +60,10 @@ class ImageError(WebuiError):
 
 class StorageError(WebuiError):
     """Nothing could be written: disk full, read-only, or the folder has gone. Old files are intact."""
+
+
+class DownloadError(WebuiError):
+    """Something could not be fetched: no network, or not what was asked for."""
 
 
 class OutOfMemory(WebuiError):

@@ -63,6 +63,21 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], Non
     _sync_folder(path.parent)
 
 
+def publish(temporary: Path, path: Path) -> None:
+    """Give a file that grew over a long time, in the folder of `path`, its name: durably and in one step.
+
+    Raises:
+        StorageError: disk full, read-only or gone; the temporary file stays.
+    """
+    try:
+        with open(temporary, "rb+") as file:  # Windows syncs only what may be written
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    _sync_folder(path.parent)
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """The sentence for an OSError met while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

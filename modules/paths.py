@@ -36,6 +36,16 @@ class Paths:
         return self.data / "textual_inversion"
 
     @property
+    def photos(self) -> Path:
+        """Photos that came through the page, in a folder for each set."""
+        return self.textual_inversion / "photos"
+
+    @property
+    def albums(self) -> Path:
+        """What was decided about photos, wherever those lie."""
+        return self.textual_inversion / "albums"
+
+    @property
     def outputs(self) -> Path:
         return self.data / "outputs"
 

@@ -18,7 +18,7 @@ LAYERS = (
     {"model"},
     {"generation", "remake"},
     {"preprocess", "training"},
-    {"jobs", "app", "guard"},
+    {"jobs", "app", "guard", "photo_desk"},
     {"ui", "api", "cli"},
 )
 NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another

@@ -16,7 +16,12 @@ from modules.preprocess.run import Choice
 from modules.preprocess_params import PreprocessParams
 
 MOST_UNDOS = 50
-SEEN_BY = ("width", "height", "focal_crop", "face_weight", "entropy_weight", "edges_weight")  # decides what is judged
+JUDGED_BY = ("width", "height", "face_weight", "entropy_weight", "edges_weight")
+
+
+def judging(params: PreprocessParams, finds_faces: bool) -> str:
+    """What verdicts and proposed crops depend on, besides the photos."""
+    return repr([finds_faces, *(getattr(params, name) for name in JUDGED_BY)])
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Album:
         left_out: decided by hand, by file name; what cannot be used is left out without that.
         captions: as edited; pictures that are not in it have the text beside the photo, else what its name says.
         written: what stands ready to train on; None before the first run.
+        judged_by: what the photos were judged by, see `judging`; empty before the first look, or after half a one.
     """
 
     params: PreprocessParams
@@ -62,6 +68,7 @@ class Album:
     left_out: Mapping[str, bool] = field(default_factory=dict)
     captions: CaptionTable = field(default_factory=lambda: CaptionTable({}))
     written: Written | None = None
+    judged_by: str = ""
 
     # --- what is known ----------------------------------------------------------------------------------------------
 
@@ -139,9 +146,9 @@ class Album:
         """With other tools; crops moved by hand stay where they are."""
         return replace(self, params=params)
 
-    def with_photos(self, photos: tuple[Photo, ...]) -> "Album":
-        """With what a survey found; decisions about photos that are gone are kept, they may come back."""
-        return replace(self, photos=photos)
+    def with_photos(self, photos: tuple[Photo, ...], judged_by: str) -> "Album":
+        """With what a whole survey found; decisions about photos that are gone are kept, they may come back."""
+        return replace(self, photos=photos, judged_by=judged_by)
 
     def with_photo(self, photo: Photo) -> "Album":
         """With one photo judged, or judged again."""
@@ -166,7 +173,7 @@ class Album:
         """
         photo = self.find(name)
         if not left_out and not photo.backdrop:
-            raise ParameterError("photo", f"“{name}” cannot be used: {photo.remarks[0].text}")
+            raise ParameterError("photo", photo.remarks[-1].text)
         return replace(self, left_out={**self.left_out, name: left_out})
 
     def with_captions(self, edited: CaptionTable) -> "Album":
@@ -180,11 +187,16 @@ class Album:
         return replace(self.captions, captions={**self.captions.captions, **shown})
 
     def described(self, texts: Mapping[str, str]) -> "Album":
-        """With what a model said of photos, joined with their captions as the caption action says: one edit."""
+        """With what a model said of photos, joined with their captions as the caption action says: one edit.
+
+        Args:
+            texts: by file name; those of photos that have gone meanwhile are passed over.
+        """
         table = dict(self.caption_table.captions)
-        for name, text in texts.items():
-            photo = self.find(name)
-            table[photo.path] = combine(table[photo.path], text, self.params.caption_action)
+        for photo in self.photos:
+            if photo.path.name in texts:
+                text = texts[photo.path.name]
+                table[photo.path] = combine(table[photo.path], text, self.params.caption_action)
         return self.with_captions(CaptionTable(table, self.caption_table))
 
     def _first_caption(self, photo: Photo) -> str:

@@ -30,6 +30,7 @@ def save_album(album: Album, path: Path) -> None:
         "left_out": dict(album.left_out),
         "captions": {path.name: caption for path, caption in album.captions.captions.items()},
         "written": _written_to_json(album.written),
+        "judged_by": album.judged_by,
     }
     write_atomically(path, json.dumps(content, ensure_ascii=True, indent=1))
 
@@ -53,6 +54,7 @@ def load_album(path: Path) -> Album:
             {name: bool(left_out) for name, left_out in content["left_out"].items()},
             CaptionTable({source / name: str(caption) for name, caption in content["captions"].items()}),
             _written_from_json(content["written"]),
+            str(content["judged_by"]),
         )
     except FileFormatError:
         raise

@@ -13,10 +13,13 @@ from modules.errors import FileFormatError
 from modules.preprocess.album import Album
 from modules.preprocess.album_file import load_album, save_album
 from modules.preprocess.copies import Copies
+from modules.preprocess.crop import Size
 from modules.preprocess_params import PreprocessParams
 
 FILE = "album.json"
 DESTINATION = "preprocess"  # inside the source, as the article has it
+
+_KEY = re.compile(r"[A-Za-z0-9-]{1,60}")
 
 _log = logging.getLogger(__name__)
 
@@ -46,17 +49,31 @@ class Albums:
         digest = hashlib.sha256(str(source).encode("utf-8", "surrogateescape")).hexdigest()[:12]
         return f"{re.sub(r'[^A-Za-z0-9]+', '-', source.name)[:40].strip('-') or 'photos'}-{digest}"
 
-    def open(self, source: Path) -> Kept:
+    def open(self, source: Path, size: Size = (512, 512)) -> Kept:
         """The album of a folder: as it was left, or a new one, in which the focal point is looked for.
 
         Args:
             source: resolved, so that each folder has one album only.
+            size: of the pictures to write, in a new one.
         """
         key = self.key(source)
         with self._lock:
             if key not in self._kept:
-                self._kept[key] = Kept(self._load(self.root / key / FILE, source))
+                self._kept[key] = Kept(self._load(self.root / key / FILE, source, size))
             return self._kept[key]
+
+    def source(self, key: str) -> Path:
+        """The folder that the album of that name is about.
+
+        Raises:
+            FileFormatError: there is no such album.
+        """
+        if not _KEY.fullmatch(key):
+            raise FileFormatError("There is no such album.")
+        with self._lock:
+            kept = self._kept.get(key)
+        album = kept.album if kept else load_album(self.root / key / FILE)
+        return album.source
 
     def change(self, source: Path, edit: Callable[[Album], Album], *, save: bool = True) -> Kept:
         """Decide something, and write it down.
@@ -99,17 +116,19 @@ class Albums:
         Raises:
             FileFormatError: no album is called so.
         """
-        if not re.fullmatch(r"[A-Za-z0-9-]{1,60}", key):
+        if not _KEY.fullmatch(key):
             raise FileFormatError("There is no such album.")
         return Copies(self.root / key / "copies")
 
-    def _load(self, path: Path, source: Path) -> Album:
-        fresh = Album(PreprocessParams(str(source), str(source / DESTINATION), focal_crop=True))
+    def _load(self, path: Path, source: Path, size: Size) -> Album:
+        width, height = size
+        fresh = Album(PreprocessParams(str(source), str(source / DESTINATION), width, height, focal_crop=True))
         if not path.exists():
             return fresh
         try:
             album = load_album(path)
         except FileFormatError as error:
-            _log.warning("%s", error)
+            _log.warning("%s It is kept as %s.", error, path.with_suffix(".damaged"))
+            path.replace(path.with_suffix(".damaged"))
             return fresh
         return replace(album, params=replace(album.params, source=str(source)))

@@ -239,4 +239,3 @@ def _telling_words(path: Path) -> str:
     words = words_of_name(path)
     letters = re.findall(r"[^\W\d_]+", words.lower())
     return words if any(word not in _CAMERA_WORDS.split() for word in letters) else ""
-

@@ -4,7 +4,7 @@ Both are generators of events and stop before the next photo when asked to. The 
 """
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ WITHOUT_FACES = (
     "with the package opencv-python-headless installed, faces are found."
 )
 DEBUG_FOLDER = "debug"
+EARLIER_FOLDER = "earlier"
 LONGEST_STEM = 200  # bytes; with number and suffix a name stays below the 255 that file systems take
 
 Describe = Callable[[Image.Image], str]
@@ -147,6 +148,7 @@ def preprocess(
     choices: Mapping[str, Choice] | None = None,
     roots: Sequence[Path] = (),
     device: str = "cpu",
+    earlier: Collection[str] = (),
 ) -> Work:
     """Write `<number>-<part>-<name>.png` and their captions.
 
@@ -156,6 +158,8 @@ def preprocess(
         choices: the user's decisions, by file name.
         roots: where both folders have to lie, if there are any.
         device: where BLIP runs.
+        earlier: names of pictures that an earlier run wrote into the destination: those that this one does not write
+            again are moved into a folder `earlier` in there, so that nobody trains on them.
 
     Yields:
         `Progressed` before each photo, `Prepared` or `Noticed` after it, `PreprocessingEnded` last. The same photos
@@ -170,7 +174,7 @@ def preprocess(
     Source: A1111 v1.6, spec of its "Preprocess images"; unlike there, entries are sorted by name, what is skipped is
     named, and pictures that explain a crop go to a folder of their own.
     """
-    yield from _Run(params, models, choices or {}, roots, device).work()
+    yield from _Run(params, models, choices or {}, roots, device, earlier).work()
 
 
 class _Run:
@@ -181,11 +185,13 @@ class _Run:
         choices: Mapping[str, Choice],
         roots: Sequence[Path],
         device: str,
+        earlier: Collection[str],
     ):
         self.params = params
         self.models = models
         self.choices = choices
         self.device = device
+        self.earlier = earlier
         self.source = folder_of(params.source, "source", roots)
         self.destination = folder_of(params.destination, "destination", roots)
         self.faces: FaceFinder | None = None
@@ -245,7 +251,10 @@ class _Run:
                 yield from self._tell(Noticed(sentence))
         if self.params.flip:
             yield from self._tell(Noticed(FLIP_WARNING))
-        if self.params.focal_crop and self.params.face_weight:
+        proposes = self.params.focal_debug or any(
+            self.choices.get(path.name, Choice()).crop is None for _, path in listing.photos
+        )
+        if self.params.focal_crop and self.params.face_weight and proposes:
             self.faces = load_face_finder(self.models)
             if self.faces is None:
                 yield from self._tell(Noticed(WITHOUT_FACES))
@@ -318,12 +327,30 @@ class _Run:
                 f"{_count(self.kept_captions, 'caption')} of an earlier run kept: nothing new to write there."
             )
         ours = {path.name for path in self.pictures}
+        if not self.interrupted:
+            moved = [name for name in self.earlier if name not in ours and self._put_away(name)]
+            if moved:
+                yield Noticed(f"{_count(len(moved), 'picture')} of an earlier run moved into “{EARLIER_FOLDER}”.")
         older = [path.name for path in self.destination.glob("*.png") if path.name not in ours]
         if older and not self.interrupted:
             yield Noticed(
                 f"In the destination there is “{min(older)}”, which this run did not write"
                 f"{f', and {len(older) - 1} more' if older[1:] else ''}: delete what is not to be trained on."
             )
+
+    def _put_away(self, name: str) -> bool:
+        """Move a picture and its caption out of the way; False if it is not there any more."""
+        picture, folder = self.destination / name, self.destination / EARLIER_FOLDER
+        try:
+            if not picture.is_file():
+                return False
+            folder.mkdir(exist_ok=True)
+            for path in (picture, caption_file(picture)):
+                if path.is_file():
+                    os.replace(path, folder / path.name)
+        except OSError as error:
+            raise storage_error(picture, error) from error
+        return True
 
     def _sentence(self) -> str:
         end = "interrupted" if self.interrupted else "finished"
