@@ -1,7 +1,7 @@
 """Set up, then start: make the virtual environment, install the pinned set when it changed, hand over.
 
     launch.py [flags]              serve the page
-    launch.py txt2img | png-info   the same work without a page; --help after it tells how
+    launch.py txt2img | train | …  the same work without a page; see modules/cli
     launch.py test [arguments]     run the whole suite; arguments go to pytest
 
 `webui.sh` calls it; on Windows it is called by hand (`py launch.py`). Only the standard library is needed. What is

@@ -159,21 +159,22 @@ class App:
         plan.check(params, self.paths, self._photo_roots)
         return self._submit_training(f"Training {params.embedding}", self._train(params), owner)
 
-    def resume_training(self, folder: Path, owner: str = "") -> Job:
+    def resume_training(self, folder: Path, owner: str = "", data_root: str = "") -> Job:
         """Queue the rest of a run that was stopped or killed.
 
         Args:
             folder: of the run, see `unfinished_runs`.
+            data_root: where its photos lie by now, if they were moved.
 
         Raises:
             FileFormatError: it is no run.
             JobBusy: as for `train`.
         """
         name = open_run(folder).folder.name
-        return self._submit_training(f"Training {name}", self._resume(folder), owner)
+        return self._submit_training(f"Training {name}", self._resume(folder, data_root), owner)
 
     def unfinished_runs(self) -> list[Run]:
-        """Runs that can be resumed, newest first. None while one is under way: it looks like a killed one."""
+        """Runs that can be resumed, newest first. None while one is under way here."""
         return [] if self._training() else unfinished_runs(self.paths.textual_inversion)
 
     def select_checkpoint(self, title: str, owner: str = "") -> Job:
@@ -255,10 +256,10 @@ class App:
 
         yield from train(*self._loaded(), params, self.paths)
 
-    def _resume(self, folder: Path) -> Work:
+    def _resume(self, folder: Path, data_root: str) -> Work:
         from modules.training.train import resume
 
-        yield from resume(*self._loaded(), folder, self.paths)
+        yield from resume(*self._loaded(), folder, self.paths, data_root)
 
     def _loaded(self) -> "tuple[SDModel, EmbeddingDatabase]":
         conditioner = self._conditioner

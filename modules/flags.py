@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from modules.errors import ParameterError
 from modules.paths import PROGRAM, Paths
 
-COMMANDS = ("txt2img", "png-info")  # first words that ask for work without a page: see `modules.cli`
+COMMANDS = ("txt2img", "create", "prepare", "train", "png-info")  # first words that ask for work: see `modules.cli`
 LIKELY_PORTS = range(7860, 7960)
 
 # A1111's flags that change nothing here: start scripts that hold them go on working.
@@ -158,7 +158,8 @@ def names() -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="webui.sh",
-        description="Serve the web page. Other uses: ./webui.sh txt2img, png-info or test, each with --help.",
+        description="Serve the web page. Other uses, each with --help: ./webui.sh txt2img, create, prepare, train, "
+        "png-info or test.",
         epilog="Also accepted, without effect: " + " ".join((*IGNORED_SWITCHES, *IGNORED_WITH_VALUE)) + ".",
         allow_abbrev=False,
     )

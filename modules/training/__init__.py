@@ -8,5 +8,6 @@ prompts        template lines with name and caption
 templates/     lines of our own wording                      learning_rate  rates and the steps they hold for
 held_out       the loss that can be compared between steps   preview        samples, drawn by txt2img
 run_folder     where everything of a run lies, and its logs  state          what a run is resumed from
+settings_file  the parameters of a run, A1111's too           lock           one process for each run
 estimate       time and memory, measured by trial steps      plan           what can be refused before the start
 """

@@ -9,6 +9,7 @@
     settings-<date and time>.json             the parameters, under A1111's names
     run.json                                  what the run is, and how it ended
     states/                                   what it is resumed from
+    running.json                              the process that works at it
 """
 
 import csv
@@ -24,6 +25,7 @@ from typing import Any
 from modules.errors import FileFormatError
 from modules.events import Ending
 from modules.files import storage_error, write_atomically
+from modules.training.lock import holder
 
 LOSS_COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
 HELD_OUT_COLUMNS = ("step", "loss")
@@ -137,9 +139,10 @@ class Run:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it can be resumed."""
+        """Whether it can be resumed: it has not come to its end, and no process works at it."""
         states = any(self.folder.states.glob("state-*.safetensors"))
-        return states and self.ending not in (Ending.FINISHED, "discarded")
+        ended = self.ending in (Ending.FINISHED, "discarded")
+        return states and not ended and holder(self.folder.path) is None
 
 
 def new_run_folder(root: Path, name: str) -> RunFolder:
@@ -191,7 +194,7 @@ def find_runs(root: Path) -> list[Run]:
 
 
 def unfinished_runs(root: Path) -> list[Run]:
-    """The runs below a log directory that can be resumed, newest first; one that is under way looks like them."""
+    """The runs below a log directory that can be resumed, newest first."""
     return [run for run in find_runs(root) if run.is_unfinished]
 
 

@@ -1,7 +1,6 @@
 """A training run: from its parameters, or from what an interrupted one left."""
 
 import dataclasses
-import json
 import secrets
 import time
 from collections.abc import Generator, Iterable
@@ -11,16 +10,18 @@ from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.errors import DatasetError, FileFormatError, ParameterError
 from modules.events import Event, Noticed, Request, Work
-from modules.files import folder_of, sweep_temporaries, write_atomically
+from modules.files import folder_of, sweep_temporaries
 from modules.model.checkpoint import Checkpoint
 from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training import plan
 from modules.training.dataset import Example, encode, refusals, set_aside
+from modules.training.lock import held
 from modules.training.loop import TrainingLoop
 from modules.training.photos import Photo, describe_photo, photo_files
 from modules.training.prompts import read_template
 from modules.training.run_folder import RunFolder, new_run_folder, open_run
+from modules.training.settings_file import write_settings
 from modules.training.state import Origin, TrainingState, fresh_generators, load_state
 from modules.training.textual_inversion import fresh_state
 from modules.training_params import TrainParams
@@ -77,7 +78,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
         origin=Origin(checkpoint.short_hash or None, checkpoint.model_name, embedding.init_text),
     )
     folder = new_run_folder(plan.log_root(params, paths), params.embedding)
-    _write_settings(folder, state, checkpoint)
+    write_settings(folder, state, checkpoint)
     folder.describe(
         {
             "ending": "",
@@ -88,28 +89,40 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
             "photos": state.photos,
             "held_out": state.held_out,
             "params": dataclasses.asdict(params),
+            "data_folder": str(paths.data),
         }
     )
     target = _target(embedding, paths, params)
-    yield from TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file).work()
+    loop = TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file)
+    with held(folder.path):
+        yield from loop.work()
 
 
-def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths) -> Work:
+def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths, data_root: str = "") -> Work:
     """Go on with a run that was stopped, or whose process died. On a CPU the end is the same, bit for bit.
 
     Args:
         path: the run's folder.
         model, embeddings, paths: as for `train`.
+        data_root: where the photos lie by now; empty: where they lay, or at the same place below a data folder that
+            was moved.
 
     Yields, raises: as `train`, and
         FileFormatError: no state is left that can be read.
-        ParameterError: the run belongs to another checkpoint.
+        ParameterError: the run belongs to another checkpoint, or its photos are gone.
+        JobBusy: another process works at it.
     """
+    with held(open_run(path).folder.path):
+        yield from _resume(model, embeddings, path, paths, data_root)
+
+
+def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths, data_root: str) -> Work:
     folder = open_run(path).folder
     sweep_temporaries(path)
     state, notices = load_state(folder.states)
     _check_model(state, model.checkpoint)
-    params = state.params
+    params = dataclasses.replace(state.params, data_root=_photos_now(folder, state.params, paths, data_root))
+    state = dataclasses.replace(state, params=params)
     lines = read_template(params.template, plan.own_templates(paths))
     for notice in notices:
         yield Noticed(notice)
@@ -191,27 +204,24 @@ def _target(embedding: Embedding | None, paths: Paths, params: TrainParams) -> P
     return paths.embeddings / f"{params.embedding}.{params.file_format}"
 
 
+def _photos_now(folder: RunFolder, params: TrainParams, paths: Paths, data_root: str) -> str:
+    """Where the photos of a run lie: it may have been carried to another machine."""
+    was = folder_of(params.data_root, "data_root")
+    if data_root or was.is_dir():
+        return data_root or params.data_root
+    try:
+        below = was.relative_to(str(folder.about().get("data_folder", "")))
+    except ValueError:
+        below = Path(was.name)
+    moved = paths.data / below
+    if not moved.is_dir():
+        raise ParameterError("data_root", f"The photos are not in “{was}” any more: name their folder with the run.")
+    return str(moved)
+
+
 def _check_model(state: TrainingState, checkpoint: Checkpoint) -> None:
     was, now = state.origin.checkpoint_hash, checkpoint.short_hash
     name = state.origin.checkpoint_name
     same = was == now if was and now else name == checkpoint.model_name
     if not same:
         raise ParameterError("checkpoint", f"This run belongs to the checkpoint “{name}”: choose that one first.")
-
-
-def _write_settings(folder: RunFolder, state: TrainingState, checkpoint: Checkpoint) -> None:
-    """The parameters in a file, under the keys that A1111 has for them, and our own."""
-    params = dataclasses.asdict(state.params)
-    renamed = {"width": "training_width", "height": "training_height", "embedding": "embedding_name"}
-    renamed["template"] = "template_file"
-    values = {
-        "datetime": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "model_name": checkpoint.model_name,
-        "model_hash": checkpoint.short_hash,
-        "num_of_dataset_images": len(state.photos),
-        "num_vectors_per_token": len(state.optimiser.vectors),
-        "initial_step": state.first_step,
-        **{renamed.get(name, name): value for name, value in params.items()},
-    }
-    name = f"settings-{time.strftime('%Y-%m-%d-%H-%M-%S')}.json"
-    write_atomically(folder.path / name, json.dumps(values, indent=4))

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from modules import cli, images
+from modules.cli.following import follow
 from modules.events import ImageDone, Sampled
 from modules.flags import COMMANDS
 from modules.infotext import parse_infotext
@@ -77,7 +78,7 @@ def test_ctrl_c_interrupts_the_job_and_ends_with_130(tmp_path, capsys):
             time.sleep(0.01)
 
     jobs = JobQueue()
-    assert cli._follow(jobs.submit("long", work())) == 130
+    assert follow(jobs.submit("long", work())) == 130
     assert lines(capsys)[-1] | {"path": ""} == {
         "event": "image_done", "path": "", "infotext": "", "index": 0, "seed": 1, "incomplete": True
     }  # fmt: skip

@@ -1,0 +1,31 @@
+"""The same work without a page: `./webui.sh txt2img …`, `create`, `prepare`, `train`, `compare`, `png-info`.
+
+What happens is told on standard output, one JSON object a line, so that another program can follow it; sentences for
+people go to standard error. Exit codes: 0 done, 1 failed, 2 a command line that cannot be used, 130 interrupted.
+
+arguments  flags made from the fields of a dataclass      following  the events of a job, until it is over
+host       the App with its model                         one file for each command
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from modules.cli.host import Stopped
+from modules.errors import ParameterError, WebuiError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command of `flags.COMMANDS` that stands first in `arguments`. Returns the exit code."""
+    command, *rest = arguments
+    module = importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
+    try:
+        return module.run(rest)
+    except Stopped as stopped:
+        return stopped.code
+    except ParameterError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except WebuiError as error:
+        print(error, file=sys.stderr)
+        return 1

@@ -1,0 +1,66 @@
+"""Flags made from the fields of a dataclass, so that page and command line never differ."""
+
+import argparse
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any, NoReturn
+
+from modules.errors import ParameterError
+from modules.flags import Flags, read_flags
+
+SERVER_FLAGS = "Flags of the server, such as --data-dir, --ckpt and --use-cpu, hold here too."
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses with a sentence. Words that stand before the first flag may stand for flags of their own.
+
+    Args:
+        command: the word behind `webui.sh`.
+        description: for `--help`.
+        words: names of the flags that leading words are taken for, in order.
+    """
+
+    def __init__(self, command: str, description: str, words: Sequence[str] = ()):
+        places = "".join(f" [{word.upper().replace('-', '_')}]" for word in words)
+        usage = f"webui.sh {command}{places} [flags]" if words else None
+        super().__init__(prog=f"webui.sh {command}", usage=usage, description=description, allow_abbrev=False)
+        self._words = words
+
+    def error(self, message: str) -> NoReturn:
+        words = message.removeprefix("argument ")
+        raise ParameterError(words.split(":")[0], f"{words[:1].upper()}{words[1:]}.")
+
+    def read(self, arguments: Sequence[str]) -> tuple[dict[str, Any], Flags]:
+        """What was given, by field name, and the flags of the server.
+
+        Raises:
+            ParameterError: an unknown flag or word, or a value that cannot be used.
+        """
+        rest, spelled = list(arguments), []
+        for word in self._words:
+            if not rest or rest[0].startswith("-"):
+                break
+            spelled += [f"--{word}={rest.pop(0)}"]
+        given, others = self.parse_known_args([*spelled, *rest])
+        flags = read_flags(others)
+        values = {name: value for name, value in vars(given).items() if value is not None}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, flags
+
+    def add_fields(self, kind: Any, leave_out: Collection[str] = ()) -> None:
+        """A flag for each field of a dataclass made of `parameter`s. What is not given is absent, so that what the
+        model or the photos recommend can hold.
+        """
+        for field in dataclasses.fields(kind):
+            if field.name not in leave_out:
+                self.add_argument("--" + field.name.replace("_", "-"), **_argument(field))
+
+
+def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    control = field.metadata["control"]
+    words = control.label if control.minimum is None else f"{control.label}, {control.minimum:g} … {control.maximum:g}"
+    words = words.replace("%", "%%")
+    if isinstance(field.default, bool):
+        return {"action": argparse.BooleanOptionalAction, "default": None, "help": words}
+    if isinstance(field.default, tuple):
+        return {"nargs": "+", "metavar": "NAME", "help": words}
+    return {"type": type(field.default), "choices": control.choices or None, "help": words}

@@ -1,0 +1,90 @@
+"""A job from the outside: its events as JSON lines for programs, its sentences for people, and Ctrl-C."""
+
+import dataclasses
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from modules.events import (
+    EmbeddingSaved,
+    Estimated,
+    Event,
+    Failed,
+    HealthChecked,
+    Noticed,
+    TrainingEnded,
+    TrainingStarted,
+)
+from modules.jobs import Job, JobState
+
+EXIT_CODES = {JobState.FINISHED: 0, JobState.FAILED: 1, JobState.INTERRUPTED: 130, JobState.CANCELLED: 130}
+REFUSED = 2
+_INTERNAL = ("preview",)  # of events: bytes for the page's eyes
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> int:
+    """Print the events of a job until it is over; Ctrl-C or SIGTERM interrupts it, keeping what can be kept.
+
+    Args:
+        listen: called with each event that is printed.
+
+    Returns:
+        the exit code: 2 for a job that was refused because of a parameter.
+    """
+    number, refused = 0, False
+    before = {name: signal.signal(name, lambda *_: job.interrupt()) for name in _SIGNALS}
+    try:
+        while True:
+            over = job.is_over  # asked first: the last events come before the end
+            events, number = job.events_since(number)
+            for event in events:
+                tell(as_data(event))
+                if sentence := _sentence(event):
+                    print(sentence, file=sys.stderr, flush=True)
+                refused |= isinstance(event, Failed) and bool(event.field)
+                listen(event)
+            if over:
+                return REFUSED if refused else EXIT_CODES[job.state]
+            job.wait(number, timeout=1.0)
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def as_data(event: Event) -> dict[str, Any]:
+    """`ImageDone(path=…)` as `{"event": "image_done", "path": …}`."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
+    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event) if f.name not in _INTERNAL}
+    return {"event": name, **{key: _plain(value) for key, value in fields.items()}}
+
+
+def tell(data: dict[str, Any]) -> None:
+    """One line of JSON on standard output."""
+    print(json.dumps(data, ensure_ascii=False, default=str), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses inside of events as JSON has them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _sentence(event: Event) -> str:
+    if isinstance(event, (Failed, Noticed, HealthChecked, EmbeddingSaved)):
+        return event.text
+    if isinstance(event, TrainingStarted):
+        aside = f", {event.held_out} more are set aside" if event.held_out else ""
+        return f"Training to step {event.steps} on {event.photos} photos{aside}, in {event.folder}."
+    if isinstance(event, Estimated):
+        minutes = max(1, round(event.seconds / 60))
+        return f"About {minutes} {'minute' if minutes == 1 else 'minutes'} without samples and saving."
+    if isinstance(event, TrainingEnded) and event.log is None:  # failures are told by the job
+        return event.sentence
+    return str(getattr(event, "sentence", "")) if not isinstance(event, TrainingEnded) else ""

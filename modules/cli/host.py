@@ -1,0 +1,44 @@
+"""The App of one command, with its model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from modules.app import App, ModelStatus
+from modules.cli.following import follow
+from modules.errors import WebuiError
+from modules.flags import Flags
+
+
+class Stopped(Exception):
+    """The command ended while the model was being loaded.
+
+    Args:
+        code: the exit code.
+    """
+
+    def __init__(self, code: int):
+        super().__init__(code)
+        self.code = code
+
+
+@contextmanager
+def hosted(flags: Flags) -> Iterator[App]:
+    """An App without a model, ended whatever happens."""
+    app = App(flags.paths(), None, flags)
+    try:
+        yield app
+    finally:
+        app.stop()
+
+
+def load(app: App) -> None:
+    """Load the model, telling about it.
+
+    Raises:
+        Stopped: interrupted, or the model cannot be used, which has been told.
+        WebuiError: there is no model.
+    """
+    if code := follow(app.start()):
+        raise Stopped(code)
+    if app.model_state.status is not ModelStatus.READY:
+        raise WebuiError(app.model_state.sentence)

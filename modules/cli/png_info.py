@@ -1,0 +1,18 @@
+"""`./webui.sh png-info`: the parameters that a picture carries."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from modules import images
+from modules.cli.arguments import Parser
+from modules.cli.following import tell
+from modules.infotext import parse_infotext
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print them. Returns the exit code."""
+    parser = Parser("png-info", "Print the parameters that a picture carries, as JSON.")
+    parser.add_argument("file", type=Path)
+    infotext = images.read_infotext(parser.parse_args(arguments).file)
+    tell({"infotext": infotext, "parameters": parse_infotext(infotext) if infotext else {}})
+    return 0

@@ -1,0 +1,110 @@
+"""`./webui.sh train`: an embedding from photos. The same command again goes on with a run that was cut short."""
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from modules.app import App
+from modules.cli.arguments import SERVER_FLAGS, Parser
+from modules.cli.create import add_start
+from modules.cli.following import follow
+from modules.cli.host import hosted, load
+from modules.errors import ParameterError
+from modules.events import Ending
+from modules.files import folder_of
+from modules.flags import Flags
+from modules.model.checkpoint import choose
+from modules.training import plan
+from modules.training.photos import photo_files
+from modules.training.run_folder import Run, find_runs, open_run
+from modules.training.settings_file import read_settings
+from modules.training_params import PRESETS, TrainParams, advise
+
+_SEEDS = ("seed", "preview_seed")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train, or go on training. Returns the exit code; Ctrl-C stops the run and keeps it."""
+    parser = _parser()
+    values, flags = parser.read(arguments)
+    folder, settings = values.pop("resume", None), values.pop("settings", None)
+    preset, afresh = values.pop("preset", None), values.pop("afresh")
+    start = {name: values.pop(name) for name in ("init_text", "vectors_per_token") if name in values}
+    if folder:
+        return _resume(folder, values, flags)
+    if settings and preset:
+        raise ParameterError("--preset", "Give --settings or --preset: a settings file says everything already.")
+    stored = read_settings(settings.expanduser()) if settings else {}
+    first = TrainParams(**{**stored, **values})
+    plan.check(first, flags.paths())  # refused before a model is loaded
+    with hosted(flags) as app:
+        load(app)
+        params = first if settings else _advised(app, values, preset or "face")
+        same = None if afresh else _same_run(app, params)
+        if same:
+            _say(f"Going on with the run in {same.folder.path}, at step {same.step}; --afresh would start another.")
+            return follow(app.resume_training(same.folder.path, data_root=params.data_root))
+        if start and not _exists(app, params.embedding):
+            begin = (start.get("init_text", "*"), start.get("vectors_per_token", 1))
+            if code := follow(app.create_embedding(params.embedding, *begin)):
+                return code
+        return follow(app.train(params))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "train",
+        "Train an embedding on a folder of photos. What is not given suits the number of photos and the model. The "
+        f"same command again goes on with a run that was stopped or killed. {SERVER_FLAGS}",
+        ("embedding", "data-root"),
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings-….json of a run, ours or A1111's")
+    parser.add_argument("--preset", choices=PRESETS, help="what the photos show (default: face)")
+    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the run in this folder")
+    parser.add_argument("--afresh", action="store_true", help="start another run, even if one could be resumed")
+    add_start(parser)
+    parser.add_fields(TrainParams)
+    return parser
+
+
+def _resume(folder: Path, values: Mapping[str, Any], flags: Flags) -> int:
+    others = [name for name in values if name != "data_root"]
+    if others:
+        name = "--" + others[0].replace("_", "-")
+        raise ParameterError(name, f"{name} cannot be changed in a run that goes on: only --data-root can.")
+    path = folder.expanduser().absolute()
+    wanted = open_run(path).checkpoint
+    with hosted(flags) as app:
+        found = None if flags.ckpt else choose(app.checkpoints(), wanted)
+    with hosted(dataclasses.replace(flags, ckpt=found.path) if found else flags) as app:
+        load(app)
+        return follow(app.resume_training(path, data_root=values.get("data_root", "")))
+
+
+def _advised(app: App, values: Mapping[str, Any], preset: str) -> TrainParams:
+    photos = photo_files(folder_of(str(values["data_root"]), "data_root"))
+    return TrainParams(**{**advise(len(photos), preset, app.model_state.native_size).values, **values})
+
+
+def _same_run(app: App, params: TrainParams) -> Run | None:
+    """The newest run with these parameters that was stopped or killed; its photos may lie elsewhere by now."""
+    here = {path.name for path in photo_files(folder_of(params.data_root, "data_root"))}
+    for run in find_runs(plan.log_root(params, app.paths)):
+        about = run.folder.about()
+        now = dataclasses.asdict(params)
+        free = {"data_root", *(seed for seed in _SEEDS if now[seed] < 0)}
+        was = {**now, **(about.get("params") or {}), **{name: now[name] for name in free}}
+        photos = {*about.get("photos", ()), *about.get("held_out", ())}
+        if was == now and photos <= here and run.is_unfinished and run.ending != Ending.DIVERGED:
+            return run
+    return None
+
+
+def _exists(app: App, name: str) -> bool:
+    return any(path.stem.casefold() == name.casefold() for path in app.paths.embeddings.rglob("*") if path.is_file())
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -1,0 +1,54 @@
+"""A run belongs to one process at a time: two of them would tear its states apart. Knows no torch."""
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from modules.errors import JobBusy
+from modules.files import write_atomically
+
+NAME = "running.json"
+
+
+def holder(run: Path) -> int | None:
+    """The process on this machine that works at a run; None: nobody, or one that has died."""
+    try:
+        stored = json.loads((run / NAME).read_bytes())
+        process, created, machine = int(stored["process"]), float(stored["created"]), str(stored["machine"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if machine != platform.node():
+        return None
+    try:
+        alive = abs(psutil.Process(process).create_time() - created) < 2  # seconds; else the number was given anew
+    except psutil.Error:
+        return None
+    return process if alive else None
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Keep a run for this process.
+
+    Raises:
+        JobBusy: another one has it.
+        StorageError: the folder cannot be written.
+    """
+    other = holder(run)
+    if other is not None:
+        raise JobBusy(
+            f"The run “{run.name}” is under way in process {other}: stop it there, or wait until it has ended."
+        )
+    me = {"process": os.getpid(), "created": psutil.Process().create_time(), "machine": platform.node()}
+    write_atomically(run / NAME, json.dumps(me))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # it holds nobody back once this process has ended
+            (run / NAME).unlink()

@@ -1,0 +1,174 @@
+"""`./webui.sh train`: what it tells, how it ends, and that nothing it did is lost."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from modules.cli import following
+from modules.paths import PROGRAM
+from modules.training.run_folder import find_runs
+from tests.cli.runs import NAME, events, run, server, told, trained, training
+from tests.training.tiny_run import make_photos
+
+PATIENCE = 300.0  # seconds for a process to load torch and do six tiny steps on a busy machine
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return make_photos(tmp_path_factory.mktemp("photos") / "ben", 4)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, photos):
+    """The data folder of a run that nothing disturbed."""
+    data = tmp_path_factory.mktemp("whole")
+    assert run(training(data, photos)) == 0
+    return data
+
+
+def stop_at(monkeypatch, step: int) -> None:
+    """Send what Ctrl-C sends, once this step was told."""
+    tell = following.tell
+
+    def tell_and_stop(data):
+        tell(data)
+        if data["event"] == "state_saved" and data["step"] == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(following, "tell", tell_and_stop)
+
+
+def the_run(data):
+    (found,) = find_runs(data / "textual_inversion")
+    return found
+
+
+def test_a_run_is_told_line_by_line_and_the_embedding_made_first(tmp_path, photos, capsys):
+    assert run(training(tmp_path, photos)) == 0
+    lines, sentences = told(capsys)
+    assert [line["step"] for line in events(lines, "snapshot_saved")] == [0, 2, 4, 6]
+    assert events(lines, "trained")[-1]["step"] == 6
+    (ended,) = events(lines, "training_ended")
+    assert (ended["kind"], ended["step"]) == ("finished", 6)
+    assert trained(tmp_path).step == 6
+    assert "Training to step 6 on 4 photos" in sentences
+    assert ended["sentence"] in sentences
+
+
+def test_the_number_of_photos_decides_what_is_not_given(tmp_path, photos, capsys):
+    words = training(tmp_path, photos)
+    without = words[: words.index("--steps")] + words[words.index("--steps") + 2 :]
+    assert run([*without, "--preset", "face", "--learning-rate", "1e-3:1"]) == 0  # the schedule ends after one step
+    about = the_run(tmp_path).folder.about()
+    assert about["params"]["steps"] == 500, "the least that is advised"
+    assert about["params"]["template"] == "subject_filewords.txt"
+
+
+def test_ctrl_c_stops_and_keeps_and_the_same_command_ends_the_same(tmp_path, photos, whole, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        assert run(training(tmp_path, photos)) == 130
+    lines, _ = told(capsys)
+    (ended,) = events(lines, "training_ended")
+    assert ended["kind"] == "stopped"
+    assert 2 <= ended["step"] < 6
+    assert trained(tmp_path).step == ended["step"]
+    assert run(training(tmp_path, photos)) == 0
+    lines, sentences = told(capsys)
+    assert "Going on with the run in" in sentences
+    assert events(lines, "training_started")[0]["first_step"] == ended["step"]
+    assert torch.equal(trained(tmp_path).vectors, trained(whole).vectors)
+
+
+def test_afresh_starts_another_run(tmp_path, photos, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        assert run(training(tmp_path, photos)) == 130
+    assert run([*training(tmp_path, photos), "--afresh"]) == 0
+    assert len(find_runs(tmp_path / "textual_inversion")) == 2
+
+
+def test_a_killed_process_is_gone_on_with_by_the_same_command(tmp_path, photos, whole, capsys):
+    command = [sys.executable, "webui.py", *training(tmp_path, photos)]
+    with subprocess.Popen(
+        command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "state_saved" and event["step"] == 4:
+                process.kill()
+                break
+        assert process.wait(PATIENCE) == -signal.SIGKILL
+    assert the_run(tmp_path).ending == ""
+    assert run(training(tmp_path, photos)) == 0
+    lines, _ = told(capsys)
+    assert events(lines, "training_started")[0]["first_step"] == 4
+    assert torch.equal(trained(tmp_path).vectors, trained(whole).vectors)
+
+
+@pytest.mark.parametrize("carried", ["beside", "elsewhere"])
+def test_a_run_is_carried_to_another_machine(tmp_path, whole, monkeypatch, capsys, carried):
+    rented, home = tmp_path / "rented", tmp_path / "home"
+    photos = make_photos(rented / "photos", 4)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        assert run(training(rented, photos)) == 130
+    shutil.move(rented, home)
+    folder = the_run(home).folder.path
+    given = []
+    if carried == "elsewhere":
+        shutil.move(home / "photos", tmp_path / "pictures")
+        assert run(["train", "--resume", str(folder), *server(home)]) == 2, "nobody can guess where they are"
+        given = ["--data-root", str(tmp_path / "pictures")]
+    capsys.readouterr()
+    assert run(["train", "--resume", str(folder), *given, *server(home)]) == 0
+    lines, _ = told(capsys)
+    assert events(lines, "training_started")[0]["first_step"] >= 2
+    assert torch.equal(trained(home).vectors, trained(whole).vectors)
+
+
+def test_a_run_is_repeated_from_its_settings_file(tmp_path, photos, whole, capsys):
+    (settings,) = the_run(whole).folder.path.glob("settings-*.json")
+    start = ["--init-text", "face", "--vectors-per-token", "2"]
+    assert run(["train", "--settings", str(settings), *start, *server(tmp_path)]) == 0
+    assert torch.equal(trained(tmp_path).vectors, trained(whole).vectors)
+
+
+def test_a_diverged_run_ends_with_one(tmp_path, photos, capsys):
+    assert run(training(tmp_path, photos, learning_rate="1e30")) == 1
+    lines, sentences = told(capsys)
+    assert events(lines, "training_ended")[0]["kind"] == "diverged"
+    assert sentences.count("Training diverged") == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"steps": "0"}, "Max steps 0"),
+        ({"learning_rate": "fast"}, "“fast”"),
+        ({"template": "mine.txt"}, "mine.txt"),
+        ({"data_root": "/nowhere"}, "/nowhere"),
+        ({"stepps": "3"}, "--stepps"),
+        ({"preset": "cat"}, "--preset"),
+        ({"resume": "somewhere"}, "only --data-root can"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, photos, capsys, changed, named):
+    assert run(training(tmp_path, photos, **changed)) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert named in printed.err
+
+
+def test_an_embedding_that_nobody_made_is_refused(tmp_path, photos, capsys):
+    words = [word for word in training(tmp_path, photos) if word not in ("--init-text", "face")]
+    words = words[: words.index("--vectors-per-token")] + words[words.index("--vectors-per-token") + 2 :]
+    assert run(words) == 2
+    assert f"“{NAME}” cannot be trained" in capsys.readouterr().err
