@@ -19,6 +19,8 @@ from modules.errors import JobBusy, ModelMissing, ParameterError, StorageError, 
 from modules.events import Noticed, Request, Status, Work
 from modules.files import safe_name, sweep_temporaries
 from modules.flags import Flags
+from modules.generation import stages
+from modules.generation.upscalers import Upscaler
 from modules.jobs import Job, JobQueue
 from modules.logs import close_log, open_log
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
@@ -31,7 +33,6 @@ from modules.preprocess.run import Choice, preprocess, survey
 from modules.preprocess_params import PreprocessParams
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
-from modules.samplers import names
 from modules.settings import Settings, load_settings, save_settings
 from modules.training import plan
 from modules.training.run_folder import Run, open_run, unfinished_runs
@@ -119,12 +120,12 @@ class App:
             folder: where the files go, instead of the day's folders in `outputs/`.
 
         Raises:
-            ParameterError: no such sampler or schedule.
+            ParameterError: no such sampler, schedule or upscaler, or a size that a hires fix cannot have.
             JobBusy: the queue is full.
         """
-        names.find(params.sampler, params.schedule)
+        upscaler = stages.check(params, self.paths.model_folders)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        return self.jobs.submit(title, self._txt2img(params, folder), owner, cuts_in=True)
+        return self.jobs.submit(title, self._txt2img(params, folder, upscaler), owner, cuts_in=True)
 
     def create_embedding(
         self, name: str, init_text: str = "*", vectors_per_token: int = 1, overwrite: bool = False, owner: str = ""
@@ -230,7 +231,7 @@ class App:
 
     # --- the worker's part ------------------------------------------------------------------------------------------
 
-    def _txt2img(self, params: Txt2ImgParams, folder: Path | None) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, folder: Path | None, upscaler: Upscaler | None) -> Work:
         if self._conditioner is None:
             raise ModelMissing(self.model_state.sentence)
         from modules.generation.outputs import OutputFolder
@@ -243,8 +244,9 @@ class App:
             self.settings.grid_rows,
             self.settings.grid_without_gaps,
             by_day=folder is None,
+            save_before_hires=self.settings.save_before_hires,
         )
-        yield from txt2img(self._conditioner, params, outputs)
+        yield from txt2img(self._conditioner, params, outputs, upscaler)
 
     def _create(self, *given: Any) -> Work:
         from modules.training.create import create_embedding

@@ -5,7 +5,8 @@ WebuiError
 ├── SettingsError               the settings file or one of its values
 ├── FileFormatError             a file that is not what its reader needs
 │   ├── CheckpointError         … as a Stable Diffusion model
-│   └── EmbeddingError          … as a textual-inversion embedding
+│   ├── EmbeddingError          … as a textual-inversion embedding
+│   └── UpscalerError           … as an upscaling model
 ├── ImageError                  a picture that cannot be opened or is too large
 ├── StorageError                a full, read-only or vanished disk
 ├── DownloadError               something that could not be fetched
@@ -52,6 +53,10 @@ class CheckpointError(FileFormatError):
 
 class EmbeddingError(FileFormatError):
     """A file that cannot be used as an embedding, or an embedding that does not fit the model."""
+
+
+class UpscalerError(FileFormatError):
+    """A file that cannot be used as an upscaling model."""
 
 
 class ImageError(WebuiError):

@@ -38,6 +38,7 @@ class Sampled(Event):
     Attributes:
         step, steps: 1-based step of this batch, and how many it has.
         batch, batches: 1-based batch, and how many there are.
+        stage, stages: 1-based pass of this batch, and how many it has: a hires fix has two.
         preview: PNG bytes of the guessed pictures at latent resolution (an eighth of the size), or None. Small
             enough to travel in the event: no file is written for a picture that lives half a second.
     """
@@ -47,11 +48,13 @@ class Sampled(Event):
     batch: int = 1
     batches: int = 1
     preview: bytes | None = None
+    stage: int = 1
+    stages: int = 1
 
     @property
     def progress(self) -> float:
         """How much of the whole run is done, 0 … 1."""
-        return (self.batch - 1 + self.step / self.steps) / self.batches
+        return ((self.batch - 1) * self.stages + self.stage - 1 + self.step / self.steps) / self.batches / self.stages
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class ImageDone(Event):
         path: the file; its `parameters` text is `infotext`.
         index: 0-based position in the run.
         seed: the exact seed that draws it again.
+        subseed: the variation seed that goes with it; it counts if the run had a variation strength.
         incomplete: the run was interrupted; the picture is the last guess, not the end of the schedule.
     """
 
@@ -70,6 +74,7 @@ class ImageDone(Event):
     index: int
     seed: int
     incomplete: bool = False
+    subseed: int = -1
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,14 @@ def to_pil(image: "Tensor") -> Image.Image:
     return Image.fromarray(from_0_to_255.byte().permute(1, 2, 0).cpu().numpy())
 
 
+def to_tensor(image: Image.Image) -> "Tensor":
+    """An RGB picture as float32 [3, H, W] with values -1 … 1."""
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+
+
 def to_png(image: Image.Image) -> bytes:
     """The picture as the bytes of a PNG file."""
     file = io.BytesIO()

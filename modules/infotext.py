@@ -199,7 +199,7 @@ def _modernise(values: dict[str, Any]) -> None:
         width, height = _pixels(values, "Size", 512)
         first_width, first_height = _pixels(values, "First pass size", 0)
         if not (first_width and first_height):
-            first_width, first_height = _automatic_first_pass(width, height)
+            first_width, first_height = automatic_first_pass(width, height)
         values |= {"Size-1": first_width, "Size-2": first_height, "Hires resize-1": width, "Hires resize-2": height}
     release = _RELEASE.match(values.get("Version", ""))
     if release is None:
@@ -218,7 +218,7 @@ def _pixels(values: Mapping[str, Any], key: str, default: int) -> tuple[int, int
     return (int(size[1]), int(size[2])) if size else (default, default)
 
 
-def _automatic_first_pass(width: int, height: int) -> tuple[int, int]:
+def automatic_first_pass(width: int, height: int) -> tuple[int, int]:
     """The size that Oct-22 chose for the first pass of its hires fix: the area of 512×512, in whole 64s."""
     scale = math.sqrt(512 * 512 / max(1, width * height))
     return math.ceil(scale * width / 64) * 64, math.ceil(scale * height / 64) * 64

@@ -28,6 +28,11 @@ class Paths:
         return tuple(dict.fromkeys((own, *self.extra_checkpoints, shipped)))
 
     @property
+    def model_folders(self) -> tuple[Path, ...]:
+        """Folders of models of other kinds: upscalers, VAEs."""
+        return tuple(dict.fromkeys((self.data / "models", PROGRAM / "models")))
+
+    @property
     def embeddings(self) -> Path:
         return self.embeddings_override or self.data / "embeddings"
 

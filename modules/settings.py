@@ -61,6 +61,12 @@ class Settings:
     grid_without_gaps: bool = _setting(
         "grid_prevent_empty_spots", False, Control("Prevent empty spots in grid"), "Saving pictures"
     )
+    save_before_hires: bool = _setting(
+        "save_images_before_highres_fix",
+        False,
+        Control("Save a copy of the picture before the hires fix"),
+        "Saving pictures",
+    )
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

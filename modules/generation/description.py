@@ -1,57 +1,126 @@
 """What is written into each picture so that it can be drawn again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from modules.embeddings.embedding import Embedding
+from modules.generation.passes import sampler_options
+from modules.generation.stages import HiresSize, Pass, is_old_form
 from modules.infotext import VERSION_VALUE, build_infotext, uses_emphasis
 from modules.model.checkpoint import Checkpoint
 from modules.params import Txt2ImgParams
-from modules.samplers.names import Sampler
-from modules.samplers.noise import NoiseSource
-from modules.samplers.options import SamplerOptions
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The texts of a run as they are drawn: styles in, comments out, tags still in."""
+
+    prompt: str
+    negative_prompt: str
+    hr_prompt: str
+    hr_negative_prompt: str
+
+
+@dataclass(frozen=True)
+class Hires:
+    """The second pass of a hires fix: how it samples, and its sizes."""
+
+    stage: Pass
+    size: HiresSize
 
 
 def describe(
     params: Txt2ImgParams,
-    prompts: tuple[str, str],
-    seed: int,
+    prompts: Prompts,
+    seeds: tuple[int, int],
     checkpoint: Checkpoint,
-    sampler: Sampler,
-    schedule: str,
+    first: Pass,
     embeddings: Sequence[Embedding],
-    noise_source: NoiseSource,
+    hires: Hires | None = None,
     incomplete: str = "",
 ) -> str:
     """The infotext of one picture.
 
     Args:
-        prompts: prompt and negative prompt without comments; tags stay in.
-        seed: of this picture.
-        sampler, schedule: as resolved from the parameters.
+        seeds: seed and variation seed of this picture.
+        first: the first pass, names resolved.
         embeddings: all that one of the prompts uses.
-        noise_source: where random numbers came from.
+        hires: the second pass, if there is one.
         incomplete: “step 7 of 20” for a picture that was interrupted there.
     """
+    width, height = hires.size.first if hires else (params.width, params.height)
     hashes = dict.fromkeys(f"{embedding.name}: {embedding.short_hash}" for embedding in embeddings)
-    emphasised = params.emphasis != "Original" and uses_emphasis(*prompts)
+    emphasised = params.emphasis != "Original" and uses_emphasis(prompts.prompt, prompts.negative_prompt)
     values = {
         "Steps": params.steps,
-        "Sampler": sampler.name,
+        "Sampler": first.sampler.name,
         "CFG scale": f"{params.cfg_scale:g}",
-        "Seed": seed,
-        "Size": f"{params.width}x{params.height}",
+        "Seed": seeds[0],
+        "Size": f"{width}x{height}",
         "Model hash": checkpoint.short_hash or None,
         "Model": checkpoint.model_name,
         "Clip skip": params.clip_skip if params.clip_skip > 1 else None,
-        "RNG": noise_source if noise_source != "GPU" else None,
-        **SamplerOptions().infotext(sampler, schedule),
+        "RNG": params.randn_source if params.randn_source != "GPU" else None,
+        "Tiling": params.tiling or None,
+        **_variation(params, seeds[1]),
+        **(_hires(params, prompts, first, hires) if hires else {}),
         "TI hashes": ", ".join(hashes) or None,
         "Emphasis": params.emphasis if emphasised else None,
+        **_sampling(params, first),
         "Pad conds": params.pad_conds or None,
+        "Pad conds v0": params.pad_conds_v0 or None,
+        "Downcast alphas_cumprod": params.downcast_alphas or None,
+        "Noise Schedule": "Zero Terminal SNR" if params.zero_terminal_snr else None,
         "Old prompt editing timelines": params.old_timelines or None,
         "Comma backtrack": params.comma_backtrack if params.comma_backtrack != 20 else None,
         "Prompt rules": "A1111" if params.a1111_exact else None,
         "Interrupted": incomplete or None,
         "Version": VERSION_VALUE,
     }
-    return build_infotext(*prompts, values)
+    return build_infotext(prompts.prompt, prompts.negative_prompt, values)
+
+
+def _variation(params: Txt2ImgParams, subseed: int) -> dict[str, object]:
+    resized = params.seed_resize_from_w > 0 and params.seed_resize_from_h > 0
+    values: dict[str, object] = {}
+    if params.subseed_strength:
+        values |= {"Variation seed": subseed, "Variation seed strength": f"{params.subseed_strength:g}"}
+    if resized:
+        values["Seed resize from"] = f"{params.seed_resize_from_w}x{params.seed_resize_from_h}"
+    return values
+
+
+def _sampling(params: Txt2ImgParams, first: Pass) -> dict[str, object]:
+    options = sampler_options(params, first.sampler)
+    values: dict[str, object] = dict(options.infotext(first.sampler, first.schedule))
+    if first.sampler.uses_ensd and params.ensd and options.eta_of(first.sampler):
+        values["ENSD"] = params.ensd
+    if params.s_min_uncond:
+        values["NGMS"] = f"{params.s_min_uncond:g}"
+        values["NGMS all steps"] = params.s_min_uncond_all or None
+    if params.skip_early_cond:
+        values["Skip Early CFG"] = f"{params.skip_early_cond:g}"
+    return values
+
+
+def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires) -> dict[str, object]:
+    """As A1111 writes it today, for the old form too: a size that it is resized to."""
+    resize = hires.size.target if is_old_form(params) else (params.hr_resize_x, params.hr_resize_y)
+    enlarged: dict[str, object] = {"Hires upscale": f"{params.hr_scale:g}"}
+    if any(resize):
+        enlarged = {"Hires resize": f"{resize[0]}x{resize[1]}"}
+    own_sampler = hires.stage.sampler.name != first.sampler.name
+    own_schedule = hires.stage.schedule != first.schedule
+    return {
+        "Denoising strength": f"{params.denoising_strength:g}",
+        **enlarged,
+        "Hires sampler": hires.stage.sampler.name if own_sampler else None,
+        "Hires schedule type": hires.stage.schedule if own_schedule else None,
+        "Hires prompt": prompts.hr_prompt if prompts.hr_prompt != prompts.prompt else None,
+        "Hires negative prompt": (
+            prompts.hr_negative_prompt if prompts.hr_negative_prompt != prompts.negative_prompt else None
+        ),
+        "Hires steps": params.hr_second_pass_steps or None,
+        "Hires upscaler": params.hr_upscaler,
+        "Extra noise": f"{params.extra_noise:g}" if params.extra_noise else None,
+    }

@@ -19,6 +19,7 @@ class OutputFolder:
         save_grid: whether runs of several pictures get an overview.
         grid_rows, grid_without_gaps: its shape, see `images.grid_rows`.
         by_day: whether each day has its own folder below them.
+        save_before_hires: whether the first pass of a hires fix is saved as well.
     """
 
     pictures: Path
@@ -27,6 +28,7 @@ class OutputFolder:
     grid_rows: int = -1
     grid_without_gaps: bool = False
     by_day: bool = True
+    save_before_hires: bool = False
 
     def save_picture(self, image: Image.Image, seed: int, infotext: str, incomplete: bool = False) -> Path:
         """Save as `<number>-<seed>.png`; what was interrupted says so in its name.
@@ -36,6 +38,14 @@ class OutputFolder:
         """
         suffix = "-incomplete" if incomplete else ""
         return images.save_numbered(image, self._now(self.pictures), f"{{:05}}-{seed}{suffix}.png", infotext)
+
+    def save_before(self, image: Image.Image, seed: int, infotext: str) -> Path:
+        """Save what the first pass of a hires fix drew as `<number>-<seed>-before-highres-fix.png`.
+
+        Raises:
+            StorageError: disk full, read-only or gone.
+        """
+        return images.save_numbered(image, self._now(self.pictures), f"{{:05}}-{seed}-before-highres-fix.png", infotext)
 
     def save_overview(self, paths: Sequence[Path], batch_size: int, infotext: str) -> Path:
         """Save the pictures of a run, side by side, as `grid-<number>.png`.

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from modules import images
 from modules.errors import DatasetError, ImageError
 from modules.events import Event, Request, Status
 from modules.model.model import SDModel
@@ -60,7 +61,7 @@ def encode(
         except (ImageError, DatasetError) as error:
             refused[photo.name] = str(error)
         else:
-            moments = model.encode(_to_tensor(picture))[0].cpu()
+            moments = model.encode(images.to_tensor(picture)[None])[0].cpu()
             examples.append(_example(photo, moments, mask, model.architecture.scaling_factor, params))
         yield Status(f"encoding photo {number + 1} of {len(photos)}")
     return examples, refused
@@ -158,12 +159,6 @@ def _example(
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7]))
         mean = Example(photo, mean, deviation).latents(generator)
     return Example(photo, mean, None, weight)
-
-
-def _to_tensor(picture: Image.Image) -> Tensor:
-    """[1, 3, H, W] in -1 … 1."""
-    pixels = torch.from_numpy(np.array(picture))
-    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _weight(mask: Image.Image, size: Sequence[int]) -> Tensor | None:

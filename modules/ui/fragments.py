@@ -144,9 +144,10 @@ def _progress(run: Run, interrupting: bool) -> Markup:
         parts.append(f"{run.status}…")
     if sampled:
         batch = f"batch {sampled.batch} of {sampled.batches}, " if sampled.batches > 1 else ""
-        parts.append(f"{batch}step {sampled.step}/{sampled.steps}")
+        stage = "hires " if sampled.stage > 1 else ""
+        parts.append(f"{batch}{stage}step {sampled.step}/{sampled.steps}")
     if sampled and run.seconds_left is not None and not interrupting:
-        done = sampled.progress * sampled.steps * sampled.batches
+        done = sampled.progress * sampled.steps * sampled.batches * sampled.stages
         parts += [f"{run.elapsed / done:.1f} s/it", f"{_duration(run.seconds_left)} left"]
     return _line(Markup("{}").format(" · ".join(parts) or "starting…"), sampled.progress if sampled else 0.0)
 

@@ -110,23 +110,28 @@ def test_defaults_leave_no_trace_in_the_infotext(run):
 # --- pixels -----------------------------------------------------------------------------------------------------------
 
 KEYS = {field.metadata["key"]: name for name, field in Settings.__dataclass_fields__.items() if "key" in field.metadata}
+KEYS["eta_noise_seed_delta"] = "ensd"
+GROUPS = ("prompt", "sampler-batch", "batch-equals-single", "cfg", "seed", "variation", "eta", "sigma-params")
 
 
 def recorded_runs() -> list[dict]:
     """The recorded runs that the form can express; those of single samplers and schedules are the samplers' tests."""
 
     def expressible(record: dict) -> bool:
-        seeds = record["seeds"]
-        plain = not (record["hypernet"] or record["img2img"] or record["subseed_strength"] or record["eta"] is not None)
-        plain &= record["seed_resize_from"] == [0, 0] and record["opts"].keys() <= KEYS.keys()
-        plain &= not any(record[key] for key in ("s_churn", "s_tmin", "s_tmax")) and record["s_noise"] == 1
+        seeds, subseeds = record["seeds"], record["subseeds"] or [0]
+        plain = not (record["hypernet"] or record["img2img"]) and record["opts"].keys() <= KEYS.keys()
         plain &= isinstance(record["prompt"], str) and isinstance(record["negative"], str) and record["cfg"] >= 1
-        plain &= seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-        plain &= record["group"] in ("prompt", "sampler-batch", "batch-equals-single", "cfg", "seed")
-        return plain and not any(record.get(key) for key in ("chaotic", "informational", "peer_fails"))
+        own_seeds = 0 if record["subseed_strength"] else 1
+        plain &= seeds == [seeds[0] + own_seeds * position for position in range(len(seeds))]
+        plain &= subseeds == [subseeds[0] + position for position in range(len(subseeds))]
+        return plain and record["group"] in GROUPS and not any(record.get(key) for key in ("chaotic", "peer_fails"))
 
     records = json.loads((REFERENCE / "samples.json").read_text(encoding="utf-8"))["records"]
     return [record for record in records if expressible(record)]
+
+
+def test_the_recorded_runs_are_of_every_kind():
+    assert {record["group"] for record in recorded_runs()} == set(GROUPS) - {"sigma-params"}  # none was recorded
 
 
 @pytest.mark.parametrize("record", recorded_runs(), ids=lambda record: f"{record['id']}-{record['sampler']}")
@@ -141,7 +146,7 @@ def test_latents_are_the_recorded_ones(run, monkeypatch, record):
 
     monkeypatch.setattr(SDModel, "decode", keep)
     height, width = (8 * side for side in record["latent_hw"])
-    run(
+    pulled = run(
         prompt=record["prompt"],
         negative_prompt=record["negative"],
         sampler=record["sampler"],
@@ -153,11 +158,20 @@ def test_latents_are_the_recorded_ones(run, monkeypatch, record):
         width=width,
         height=height,
         a1111_exact=True,
+        subseed=(record["subseeds"] or [0])[0],
+        subseed_strength=record["subseed_strength"],
+        seed_resize_from_h=record["seed_resize_from"][0],
+        seed_resize_from_w=record["seed_resize_from"][1],
+        **{name: record["eta"] for name in ("eta_ancestral", "eta_ddim") if record["eta"] is not None},
+        **{name: record[name] for name in ("s_churn", "s_tmin", "s_tmax", "s_noise")},
         **{KEYS[key]: value for key, value in record["opts"].items()},
     )
     expected = torch.from_numpy(np.load(REFERENCE / "samples.npz")[record["id"]])
     error = (torch.cat(decoded) - expected).abs().max() / expected.std()
     assert error < 1e-3  # the recorder's own batch and single runs differ by 3e-5, an fp64 UNet by 1e-4
+    written = parse_infotext(pulled.pictures[0].infotext)
+    told = {key: str(value) for key, value in record["infotext_extra"].items()}
+    assert {key: written.get(key) for key in told} == told
 
 
 def test_the_same_seed_gives_the_same_pixels_and_another_one_others(run):
