@@ -208,6 +208,20 @@ class HeldOut(Event):
 
 
 @dataclass(frozen=True)
+class SnapshotMeasured(Event):
+    """What one snapshot of a run is worth; `modules.training.measurements` reads all of them.
+
+    Attributes:
+        held_out: mean loss on the pictures set aside; None if it cannot be measured.
+        obedience: how well prompts are followed, 1 = as with the plain word.
+    """
+
+    step: int
+    held_out: float | None
+    obedience: float
+
+
+@dataclass(frozen=True)
 class SnapshotSaved(Event):
     """A copy of the embedding as it is after `step` steps."""
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Generator, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +14,8 @@ from modules.training.textual_inversion import Batch, TextualInversion
 MEASUREMENTS = 8  # calls of the UNet for one value, or one for each picture
 MOST_PICTURES = 8
 
+T = TypeVar("T")
+
 
 class FixedLoss:
     """Batches that were drawn once.
@@ -21,14 +24,13 @@ class FixedLoss:
         examples: pictures set aside, or, if there are none, of the training set.
         prompts: lines are taken in turn, captions whole.
         seed: draws the rest.
+        measurements: how many, or one for each picture.
     """
 
-    def __init__(self, examples: Sequence[Example], prompts: PromptMaker, seed: int):
+    def __init__(self, examples: Sequence[Example], prompts: PromptMaker, seed: int, measurements: int = MEASUREMENTS):
         generator = torch.Generator().manual_seed(seed)
-        chosen = list(examples)
-        if len(chosen) > MOST_PICTURES:
-            chosen = random.Random(seed).sample(chosen, MOST_PICTURES)
-        count = max(MEASUREMENTS, len(chosen))
+        chosen = choose(examples, seed)
+        count = max(measurements, len(chosen))
         self._batches = []
         for number in range(count):
             example = chosen[number % len(chosen)]
@@ -39,16 +41,26 @@ class FixedLoss:
             self._batches.append(Batch(latents, noise, torch.tensor([int(place * 1000)]), [prompt], weights))
 
     def measure(self, inversion: TextualInversion) -> Generator[Event, Request | None, float | None]:
-        """The mean loss with the vectors as they are; None if it was interrupted.
+        """The mean loss with the vectors as they are; None if it was interrupted. Yields as `measure_each`."""
+        losses = yield from self.measure_each(inversion)
+        return sum(losses) / len(losses) if losses else None
+
+    def measure_each(self, inversion: TextualInversion) -> Generator[Event, Request | None, list[float] | None]:
+        """The loss of each batch with the vectors as they are; None if it was interrupted.
 
         Yields:
             a `Status` before each call of the UNet, so that requests need not wait.
         """
-        total = 0.0
+        losses = []
         for number, batch in enumerate(self._batches):
             request = yield Status(f"measuring the held-out loss, {number + 1} of {len(self._batches)}")
             if request is Request.INTERRUPT:
                 return None
             with torch.no_grad():
-                total += float(inversion.loss(batch))
-        return total / len(self._batches)
+                losses.append(float(inversion.loss(batch)))
+        return losses
+
+
+def choose(pictures: Sequence[T], seed: int) -> list[T]:
+    """The pictures that a loss is measured on: all, or some if there are many."""
+    return random.Random(seed).sample(list(pictures), MOST_PICTURES) if len(pictures) > MOST_PICTURES else [*pictures]

@@ -15,8 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from modules.errors import FileFormatError
+from modules.errors import FileFormatError, ParameterError
 from modules.files import write_atomically
+from modules.model.checkpoint import Checkpoint
 from modules.tensorfile import open_tensors
 from modules.training.textual_inversion import OptimiserState
 from modules.training_params import TrainParams, from_mapping
@@ -31,6 +32,19 @@ class Origin:
     checkpoint_hash: str | None = None
     checkpoint_name: str | None = None
     init_text: str | None = None
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Refuse another model than the one that the vectors were trained for.
+
+        Raises:
+            ParameterError: naming the right one.
+        """
+        was, now = self.checkpoint_hash, checkpoint.short_hash
+        same = was == now if was and now else self.checkpoint_name == checkpoint.model_name
+        if not same:
+            raise ParameterError(
+                "checkpoint", f"This run belongs to the checkpoint “{self.checkpoint_name}”: choose that one first."
+            )
 
 
 @dataclass(frozen=True, eq=False)

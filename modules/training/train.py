@@ -11,7 +11,6 @@ from modules.embeddings.embedding import Embedding
 from modules.errors import DatasetError, FileFormatError, ParameterError
 from modules.events import Event, Noticed, Request, Work
 from modules.files import folder_of, sweep_temporaries
-from modules.model.checkpoint import Checkpoint
 from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training import plan
@@ -120,8 +119,8 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
     folder = open_run(path).folder
     sweep_temporaries(path)
     state, notices = load_state(folder.states)
-    _check_model(state, model.checkpoint)
-    params = dataclasses.replace(state.params, data_root=_photos_now(folder, state.params, paths, data_root))
+    state.origin.check(model.checkpoint)
+    params = dataclasses.replace(state.params, data_root=photos_now(folder, state.params, paths, data_root))
     state = dataclasses.replace(state, params=params)
     lines = read_template(params.template, plan.own_templates(paths))
     for notice in notices:
@@ -204,8 +203,15 @@ def _target(embedding: Embedding | None, paths: Paths, params: TrainParams) -> P
     return paths.embeddings / f"{params.embedding}.{params.file_format}"
 
 
-def _photos_now(folder: RunFolder, params: TrainParams, paths: Paths, data_root: str) -> str:
-    """Where the photos of a run lie: it may have been carried to another machine."""
+def photos_now(folder: RunFolder, params: TrainParams, paths: Paths, data_root: str = "") -> str:
+    """Where the photos of a run lie: it may have been carried to another machine.
+
+    Args:
+        data_root: where somebody says that they are; empty: where they were, or there below this data folder.
+
+    Raises:
+        ParameterError: they are not there.
+    """
     was = folder_of(params.data_root, "data_root")
     if data_root or was.is_dir():
         return data_root or params.data_root
@@ -217,11 +223,3 @@ def _photos_now(folder: RunFolder, params: TrainParams, paths: Paths, data_root:
     if not moved.is_dir():
         raise ParameterError("data_root", f"The photos are not in “{was}” any more: name their folder with the run.")
     return str(moved)
-
-
-def _check_model(state: TrainingState, checkpoint: Checkpoint) -> None:
-    was, now = state.origin.checkpoint_hash, checkpoint.short_hash
-    name = state.origin.checkpoint_name
-    same = was == now if was and now else name == checkpoint.model_name
-    if not same:
-        raise ParameterError("checkpoint", f"This run belongs to the checkpoint “{name}”: choose that one first.")

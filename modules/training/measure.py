@@ -1,0 +1,180 @@
+"""Measure the snapshots of a run: how well each one knows its photos, and whether prompts are still followed."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor
+
+from modules.embeddings.database import EmbeddingDatabase
+from modules.embeddings.embedding import Embedding
+from modules.embeddings.reading import read_embedding
+from modules.errors import DatasetError, EmbeddingError, FileFormatError, ParameterError
+from modules.events import Event, Noticed, Progressed, Request, SnapshotMeasured, Work
+from modules.files import folder_of
+from modules.model.checkpoint import Checkpoint
+from modules.model.conditioning import Conditioner, PromptRules
+from modules.model.model import SDModel
+from modules.paths import Paths
+from modules.training import plan
+from modules.training.dataset import encode
+from modules.training.held_out import FixedLoss, choose
+from modules.training.measurements import Conditions, Measurement, MeasurementFile
+from modules.training.obedience import Obedience
+from modules.training.photos import describe_photo
+from modules.training.prompts import PromptMaker, read_template
+from modules.training.run_folder import RunFolder, open_run
+from modules.training.state import Origin
+from modules.training.textual_inversion import TextualInversion, fresh_state
+from modules.training.train import photos_now
+from modules.training_params import from_mapping
+
+PLAIN_WORD = "person"  # if the embedding began as nothing that says what it is
+
+
+def measure_snapshots(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths, word: str = "") -> Work:
+    """Measure each snapshot of a run that has not been measured yet. Interrupted, it goes on from there next time.
+
+    Args:
+        model: the one that the run belongs to.
+        embeddings: the user's, for what else prompts name.
+        path: the run's folder; `measurements.json` in it grows with each snapshot.
+        paths: where templates are.
+        word: the plain word to compare with; empty: what the embedding began as.
+
+    Yields:
+        `Status`, `Progressed`, `Noticed` if something cannot be measured, one `SnapshotMeasured` for each snapshot.
+
+    Raises:
+        FileFormatError: no run.
+        ParameterError: it belongs to another checkpoint, or has no snapshots.
+        StorageError: a measurement could not be written.
+    """
+    folder = open_run(path).folder
+    snapshots, notices = read_snapshots(folder)
+    for notice in notices:
+        yield Noticed(notice)
+    first = next(iter(snapshots.values()))
+    Origin(first.checkpoint_hash, first.checkpoint_name).check(model.checkpoint)
+    bench = _Bench(model, embeddings, folder, plain_word(word, first.init_text))
+    known = bench.file.read(bench.conditions)
+    left = {
+        step: snapshot
+        for step, snapshot in snapshots.items()
+        if step not in known or known[step].vectors != snapshot.vectors_digest
+    }
+    if not left:
+        return
+    if not (yield from bench.set_up(paths)):
+        return
+    for number, (step, snapshot) in enumerate(left.items()):
+        measured = yield from bench.measure(step, snapshot)
+        if measured is None:
+            return
+        known[step] = measured
+        bench.file.write(bench.conditions, (one for one in known.values() if one.step in snapshots))
+        yield SnapshotMeasured(step, measured.held_out, measured.obedience)
+        request = yield Progressed(number + 1, len(left), f"step {step}")
+        if request is Request.INTERRUPT:
+            return
+
+
+def read_snapshots(folder: RunFolder) -> tuple[dict[int, Embedding], list[str]]:
+    """All snapshots of a run by step, and a sentence for each that cannot be read.
+
+    Raises:
+        ParameterError: there are none.
+    """
+    found, notices = {}, []
+    for step, path in folder.snapshots().items():
+        try:
+            embedding = read_embedding(path)
+        except EmbeddingError as error:
+            notices.append(f"The snapshot of step {step} is left out: {error}")
+        else:
+            if embedding:
+                found[step] = embedding
+    if not found:
+        raise ParameterError("run", "This run has no snapshots yet: let it train until the first one is saved.")
+    return found, notices
+
+
+def plain_word(word: str, init_text: str | None) -> str:
+    """The words that the embedding is compared with: those given, or those it began as, or “person”."""
+    candidates = (word.strip(), (init_text or "").strip(" *"), PLAIN_WORD)
+    return next(filter(None, candidates))
+
+
+class _Bench:
+    """Everything that snapshots of one run are measured with."""
+
+    def __init__(self, model: SDModel, embeddings: EmbeddingDatabase, folder: RunFolder, word: str):
+        about = folder.about()
+        params = from_mapping(about.get("params", {}))
+        aside = [str(name) for name in about.get("held_out", [])]
+        names = choose(aside or [str(name) for name in about.get("photos", [])], params.seed)
+        self.model, self.folder, self.params = model, folder, params
+        self.conditioner = Conditioner(model, embeddings)
+        self.file = MeasurementFile(folder)
+        self.conditions = Conditions(_identity(model.checkpoint), word, tuple(names), bool(aside))
+        rules = PromptRules(clip_skip=params.clip_skip)
+        size = (params.preview_width or params.width, params.preview_height or params.height)
+        self.obedience = Obedience(self.conditioner, folder.name, word, size, rules)
+        self.rules = rules
+        table = cast(Tensor, model.text_encoder.get_input_embeddings().weight)
+        ids = model.tokenizer.encode(word) or [0]
+        self.usual_norm = float(table[ids].detach().float().norm(dim=1).mean().clamp(min=1e-12))
+        self.logged = {int(row[0]): row[1] for row in folder.held_out_log.rows()}
+        self.fixed_loss: FixedLoss | None = None
+
+    def set_up(self, paths: Paths) -> Generator[Event, Request | None, bool]:
+        """Encode the pictures; if they have gone, the log of the run has to do. False: interrupted."""
+        params = self.params
+        refused, photos = {}, []
+        try:
+            lines = read_template(params.template, plan.own_templates(paths))
+            root = folder_of(photos_now(self.folder, params, paths), "data_root")
+        except ParameterError as error:
+            yield Noticed(f"The held-out loss is taken from the log of the run: {error}")
+            return True
+        for name in self.conditions.aside:
+            try:
+                photos.append(describe_photo(root / name, params.filename_word_regex, params.filename_join_string))
+            except (DatasetError, FileFormatError) as error:
+                refused[name] = str(error)
+        encoding = encode(self.model, photos, params)
+        request = None
+        try:
+            while request is not Request.INTERRUPT:
+                request = yield encoding.send(None)
+            return False
+        except StopIteration as end:
+            examples, unreadable = end.value
+        refused |= unreadable
+        if refused or not examples:  # on other pictures, the losses would be other ones
+            yield Noticed(
+                "The held-out loss is taken from the log of the run: "
+                + (next(iter(refused.values())) if refused else "no picture is noted in it.")
+            )
+            return True
+        self.fixed_loss = FixedLoss(examples, PromptMaker(lines, self.folder.name), params.seed)
+        return True
+
+    def measure(self, step: int, snapshot: Embedding) -> Generator[Event, Request | None, Measurement | None]:
+        """Measure one snapshot. None: interrupted."""
+        each: list[float] | None = []
+        if self.fixed_loss:
+            inversion = TextualInversion(self.conditioner, self.folder.name, fresh_state(snapshot.vectors), self.rules)
+            each = yield from self.fixed_loss.measure_each(inversion)
+            if each is None:
+                return None
+        obeyed = yield from self.obedience.measure(snapshot.vectors)
+        if obeyed is None:
+            return None
+        held_out = sum(each) / len(each) if each else self.logged.get(step)
+        norm = float(snapshot.vectors.norm(dim=1).mean()) / self.usual_norm
+        return Measurement(step, snapshot.vectors_digest, held_out, tuple(each), obeyed.value, obeyed.each, norm)
+
+
+def _identity(checkpoint: Checkpoint) -> str:
+    return checkpoint.short_hash or checkpoint.model_name
