@@ -102,15 +102,17 @@ def read_measurements(path: Path, name: str) -> dict[int, Measurement]:
 
 
 def _conditions(values: Mapping[str, Any]) -> Conditions:
-    known = dict(values)
-    return Conditions(**known | {"aside": tuple(known["aside"])})
+    known: dict[str, Any] = dict(values)
+    known["aside"] = tuple(known["aside"])
+    return Conditions(**known)
 
 
 def _measurement(values: Mapping[str, Any]) -> Measurement:
-    one = dict(values)
+    one: dict[str, Any] = dict(values)
     for name in ("held_out_each", "obedience_each"):
         one[name] = tuple(float(value) for value in one[name])
     one["held_out"] = None if one["held_out"] is None else float(one["held_out"])
     for name in ("obedience", "norm"):
         one[name] = float(one[name])
-    return Measurement(**one | {"step": int(one["step"]), "vectors": str(one["vectors"])})
+    one["step"] = int(one["step"])
+    return Measurement(**one)

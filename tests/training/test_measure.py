@@ -1,5 +1,6 @@
 """Snapshots measured: once each, through interruptions, with and without photos."""
 
+import dataclasses
 import shutil
 
 import pytest
@@ -63,7 +64,7 @@ def test_the_loss_is_the_one_of_the_log(model, paths, run):
     measured(model, paths, run)
     logged = [(int(step), loss) for step, loss in run.held_out_log.rows()]
     found = read_measurements(run.path, NAME)
-    assert [(step, round(one.held_out, 7)) for step, one in found.items()] == logged
+    assert [(step, round(one.held_out or 0, 7)) for step, one in found.items()] == logged
 
 
 def test_interrupted_it_goes_on(model, paths, run):
@@ -80,7 +81,9 @@ def test_interrupted_it_goes_on(model, paths, run):
 
 def test_other_vectors_under_the_same_name_are_measured_anew(model, paths, run):
     measured(model, paths, run)
-    save_embedding(read_embedding(run.snapshot(0)), run.snapshot(4))
+    first = read_embedding(run.snapshot(0))
+    assert first
+    save_embedding(first, run.snapshot(4))
     events = measured(model, paths, run)
     assert [event.step for event in of(events, SnapshotMeasured)] == [4]
     found = read_measurements(run.path, NAME)
@@ -97,8 +100,6 @@ def test_without_photos_the_log_has_to_do(model, paths, run, photos):
 
 
 def test_another_model_is_refused(model, paths, run):
-    import dataclasses
-
     other = dataclasses.replace(model, checkpoint=Checkpoint(model.checkpoint.path, "other.safetensors", "cd" * 32))
     with pytest.raises(ParameterError, match="belongs to the checkpoint") as raised:
         measured(other, paths, run)

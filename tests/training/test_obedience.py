@@ -1,6 +1,7 @@
 """Obedience, on a model whose answers are known, and on the tiny one."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def result(work):
             return end.value
 
 
-def obeyed(model, vectors=None):
+def obeyed(model: Any, vectors=None):
     vectors = torch.ones(2, 72) if vectors is None else vectors
     return result(Obedience(model, NAME, "face", SIZE, PromptRules()).measure(vectors))
 
@@ -65,13 +66,13 @@ def test_words_that_move_the_guess_elsewhere_do_not_count():
 
 
 def test_a_model_that_knows_no_words_is_obeyed_by_everything():
-    model = Answering(0.0)
+    model: Any = Answering(0.0)
     model.encode = lambda texts, rules, vectors: torch.zeros(len(texts), 1, len(CHANGES))
     assert obeyed(model).value == 1
 
 
 def test_the_plain_word_is_asked_once():
-    model = Answering(1.0)
+    model: Any = Answering(1.0)
     obedience = Obedience(model, NAME, "face", SIZE, PromptRules())
     result(obedience.measure(torch.ones(1, 72)))
     first = model.calls
@@ -80,7 +81,8 @@ def test_the_plain_word_is_asked_once():
 
 
 def test_it_can_be_interrupted():
-    work = Obedience(Answering(1.0), NAME, "face", SIZE, PromptRules()).measure(torch.ones(1, 72))
+    model: Any = Answering(1.0)
+    work = Obedience(model, NAME, "face", SIZE, PromptRules()).measure(torch.ones(1, 72))
     next(work)
     with pytest.raises(StopIteration) as end:
         work.send(Request.INTERRUPT)
