@@ -9,9 +9,9 @@ import importlib.util
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
-from modules.errors import DatasetError, FileFormatError, JobBusy, ModelMissing
+from modules.errors import DatasetError, FileFormatError, JobBusy, ModelMissing, ParameterError
 from modules.events import Event, Progressed, Work
 from modules.files import folder_of
 from modules.filewords import side_caption
@@ -80,12 +80,18 @@ class PhotoDesk:
         self.look(kept.album.params, owner)
         return kept
 
+    def allowed(self, source: str) -> Path | None:
+        """A folder that was opened before, as far as it is still there and this server may look at it."""
+        try:
+            folder = folder_of(source, "source", self._roots)
+        except ParameterError:
+            return None
+        return folder if folder.is_dir() else None
+
     def newest(self) -> Path | None:
         """The folder that was worked on last, as far as this server may look at it."""
         source = self.albums.newest()
-        if source and self._roots and not any(source.is_relative_to(root.resolve()) for root in self._roots):
-            return None
-        return source
+        return self.allowed(str(source)) if source else None
 
     def find(self, key: str) -> Path:
         """The folder of an album by the album's name.
@@ -117,8 +123,22 @@ class PhotoDesk:
         kept = self.albums.change(source, lambda album: album.with_params(params))
         return self._submit(source, _LOOKING, self._look(source, kept.album), owner)
 
+    def set_params(self, params: PreprocessParams, owner: str = "") -> None:
+        """Choose other tools; photos are looked at again if that changes what is said of them.
+
+        Raises:
+            ParameterError: a folder outside of where this server may look.
+            JobBusy: the queue is full.
+        """
+        source = folder_of(params.source, "source", self._roots)
+        before = self.albums.open(source).album.params
+        if judging(before, False) != judging(params, False):
+            self.look(params, owner)
+        elif before != params:
+            self.albums.change(source, lambda album: album.with_params(params))
+
     def write(self, source: Path, owner: str = "") -> Job:
-        """Queue the writing of an album, as it is decided now.
+        """Queue the writing of an album, as it is decided when its turn comes: behind a look that is under way.
 
         Raises:
             ParameterError: a folder outside of where this server may write.
@@ -131,7 +151,7 @@ class PhotoDesk:
         if album.params.blip:
             find_blip(self._models)
         self._refuse_second(source, _WRITING)
-        return self._submit(source, _WRITING, self._write(source, album), owner)
+        return self._submit(source, _WRITING, self._write(source), owner)
 
     def describe(self, source: Path, owner: str = "") -> Job:
         """Queue captions by BLIP for all photos in use; at the end they are one edit of the table.
@@ -178,7 +198,7 @@ class PhotoDesk:
         """
         return uploads.folder_below(self._paths.photos, name)
 
-    def receive(self, folder: str, name: str, file: BinaryIO) -> Path:
+    def receive(self, folder: str, name: str, file: IO[bytes]) -> Path:
         """Keep a photo that was sent, see `uploads.receive`."""
         return uploads.receive(self.sent_folder(folder), name, file)
 
@@ -219,7 +239,8 @@ class PhotoDesk:
 
         yield from _heard(survey(album.params, self._models, self._roots, copies, known), hear)
 
-    def _write(self, source: Path, album: Album) -> Work:
+    def _write(self, source: Path) -> Work:
+        album = self.albums.open(source).album
         pictures: dict[str, tuple[str, ...]] = {}
         before = album.written
         earlier = before.pictures.values() if before and before.folder == album.destination else ()

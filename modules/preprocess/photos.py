@@ -26,7 +26,8 @@ SAME_HASH, SAME_COLOURS = 6, 20.0  # of 64 bits, grey levels
 CLOSE_UP_FROM, HALF_FROM = 0.25, 0.11  # height of a face, or width of a head, as a share of the picture's height
 
 _CAMERA_WORDS = (
-    "img image images dsc dscn dscf dcim pxl mvimg photo pic picture screenshot whatsapp signal wa cimg gopr"
+    "img image images dsc dscn dscf dcim pxl mvimg photo pic picture screenshot whatsapp signal wa cimg gopr "
+    "copy edited"
 )
 
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from datetime import date
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from modules.errors import ImageError, ParameterError
 from modules.files import inside, safe_name, storage_error, write_atomically
@@ -69,7 +69,7 @@ def folder_below(root: Path, name: str) -> Path:
     return inside(root, safe_name(name, "photos"))
 
 
-def receive(folder: Path, name: str, file: BinaryIO) -> Path:
+def receive(folder: Path, name: str, file: IO[bytes]) -> Path:
     """Keep a file that was sent. The same file sent again is kept once; another one of that name gets a number.
 
     Args:
@@ -112,12 +112,12 @@ def receive(folder: Path, name: str, file: BinaryIO) -> Path:
     raise AssertionError("one of so many names is free")
 
 
-def _copy(source: BinaryIO, target: BinaryIO) -> None:
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
     while block := source.read(_BLOCK):
         target.write(block)
 
 
-def _digest(file: BinaryIO) -> bytes:
+def _digest(file: IO[bytes]) -> bytes:
     file.seek(0)
     digest = hashlib.sha256()
     while block := file.read(_BLOCK):

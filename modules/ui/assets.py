@@ -4,7 +4,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-STYLE_SHEETS = (_HERE / "style.css", _HERE / "train" / "train.css")
+STYLE_SHEETS = (_HERE / "style.css", _HERE / "train" / "train.css", _HERE / "train" / "photos.css")
 SCRIPTS = (_HERE / "page.js", _HERE / "train" / "train.js")
 
 

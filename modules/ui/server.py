@@ -17,6 +17,7 @@ from modules.guard import Guard
 from modules.ui import assets
 from modules.ui.page import make_page
 from modules.ui.theme import make_theme
+from modules.ui.train.photo_routes import add_photo_routes
 
 MAX_UPLOAD = "50mb"
 
@@ -30,6 +31,7 @@ def make_server(app: App) -> FastAPI:
     def ping() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
         return {"started": started}
 
+    add_photo_routes(server, app)
     gr.set_static_paths([app.paths.outputs])  # served from where they lie: copies in a cache would double the disk
     gr.mount_gradio_app(
         server,

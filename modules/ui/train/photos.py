@@ -1,25 +1,377 @@
-"""Step ②: photos made ready."""
+"""Step ②: photos made ready. The light table shows and crops them (`light_table.js`), the rest is said by fields."""
 
-from dataclasses import dataclass
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
+from modules.errors import ParameterError
+from modules.preprocess.albums import DESTINATION
+from modules.preprocess_params import PreprocessParams
 from modules.ui import fragments
+from modules.ui.train import photos_form, photos_view
+from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
+from modules.ui.train.photo_edits import told
+from modules.ui.train.photos_form import element_id, make_control
+from modules.ui.train.photos_screen import PhotosScreen, look
+from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, complaint
 
-TEXT = "Here photos are looked at, cropped and captioned before the training."
+SCRIPTS = ("light_table.js", "light_table_crop.js", "light_table_server.js")
+WITHOUT_FOLDER = "Drop photos into the box above, or name the folder in which they lie."
 
 
 @dataclass(frozen=True)
 class PhotosStep:
-    """The components that have something to do."""
+    """The components that have something to do.
+
+    Attributes:
+        controls: the form, by field name of `PreprocessParams`.
+        source: the folder that is open; what the text box says counts only when it is opened.
+        remembered: the same, in the browser's memory.
+        groups: the folded groups, by the names of `photos_form.group_titles`.
+    """
+
+    controls: dict[str, Any]
+    source: gr.State
+    remembered: gr.BrowserState
+    open: gr.Button
+    table: gr.HTML
+    status: gr.HTML
+    report: gr.HTML
+    ratio: gr.Dropdown
+    groups: dict[str, gr.Accordion]
+    blip: gr.HTML
+    describe: gr.Button
+    fetch: gr.Button
+    write: gr.Button
+    interrupt: gr.Button
+    result: gr.HTML
+    told: gr.HTML
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one tab shows now.
+
+    Attributes:
+        values: of its outputs, by name, in a form that can be compared.
+        params: what the form shows.
+        written: which run the choice of the other steps was made from.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    params: PreprocessParams | None = None
+    written: str | None = None
 
 
 def make_step() -> PhotosStep:
     """Build the step inside the column that is open."""
-    gr.HTML(fragments.paragraphs([TEXT]), apply_default_css=False)
-    return PhotosStep()
+    controls: dict[str, Any] = {}
+
+    def control(name: str, **options: Any) -> None:
+        controls[name] = make_control(name, **options)
+
+    source = gr.State("")
+    remembered = gr.BrowserState("", storage_key="photos_source", secret=BROWSER_SECRET)
+    with gr.Row(elem_id="photos_source"):
+        control("source", placeholder="a folder of photos on this machine", scale=1)
+        open_folder = gr.Button("Look at them", elem_id="photos_open", scale=0)
+    status = _html("photos_status")
+    table = gr.HTML(
+        None,
+        html_template='<div class="photos_table"></div>',
+        js_on_load="\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SCRIPTS),
+        elem_id="photos_table",
+        apply_default_css=False,
+    )
+    groups: dict[str, gr.Accordion] = {}
+    titles = photos_form.group_titles(PreprocessParams(focal_crop=True))
+    with gr.Row(elem_id="photos_bottom"):
+        with gr.Column(elem_id="photos_groups", scale=3, min_width=280):
+            with gr.Accordion(titles["size"], open=False) as groups["size"]:
+                ratio = gr.Dropdown(
+                    [*photos_form.RATIOS, photos_form.FREE],
+                    value=photos_form.ratio_of(512, 512),
+                    label="Ratio",
+                    elem_id="photos_ratio",
+                    info="A model was trained on squares of its size: nearest to that, an embedding learns best.",
+                )
+                control("width")
+                control("height")
+                control("keep_original_size")
+            with gr.Accordion(titles["crop"], open=False) as groups["crop"]:
+                control("focal_crop", value=True, info="Proposes the part with faces and detail; else the middle.")
+                for name in ("face_weight", "entropy_weight", "edges_weight", "focal_debug"):
+                    control(name)
+            with gr.Accordion(titles["tools"], open=False) as groups["tools"]:
+                control("flip")
+                control("split", info="Cuts a photo that is far longer than the size into parts that overlap.")
+                control("split_threshold")
+                control("overlap_ratio")
+                control("auto_sized_crop", info="Chooses the size, on a grid of 64 pixels, that is nearest in ratio.")
+                for name in ("dimension_lower", "dimension_upper", "area_lower", "area_upper"):
+                    control(name)
+                control("objective")
+                control("error_threshold")
+            with gr.Accordion(titles["blip"], open=False) as groups["blip"]:
+                blip = _html("photos_blip")
+                with gr.Row():
+                    fetch = gr.Button(photos_view.fetch_label(None), elem_id="photos_fetch_blip")
+                    describe = gr.Button("Describe all photos now", elem_id="photos_describe", interactive=False)
+                control("blip", info="Describes, when they are written, the pictures whose caption nobody has changed.")
+                control("caption_action")
+        with gr.Column(elem_id="photos_end", scale=4, min_width=280):
+            report = _html("photos_report")
+            control("destination", placeholder="empty: a folder “preprocess” inside the source")
+            told_ = _html("photos_told")
+    with gr.Row(elem_id="photos_write"):
+        result = _html("photos_result")
+        interrupt = gr.Button("Interrupt", elem_id="train_interrupt_preprocessing", interactive=False, scale=0)
+        write = gr.Button("Preprocess", variant="primary", elem_id="train_run_preprocess", scale=0)
+    return PhotosStep(
+        controls, source, remembered, open_folder, table, status, report, ratio, groups, blip, describe, fetch, write,
+        interrupt, result, told_,
+    )  # fmt: skip
 
 
 def wire(step: PhotosStep, context: TrainContext) -> None:
     """Connect the controls."""
+    _Wiring(step, context).wire()
+
+
+class _Wiring:
+    def __init__(self, step: PhotosStep, context: TrainContext):
+        self.step = step
+        self.context = context
+        self.desk = context.app.photos
+        self.shown = gr.State(Shown())
+        self.outputs: dict[str, Any] = {
+            "table": step.table,
+            "status": step.status,
+            "report": step.report,
+            "result": step.result,
+            "told": step.told,
+            "blip": step.blip,
+            "describe": step.describe,
+            "fetch": step.fetch,
+            "write": step.write,
+            "interrupt": step.interrupt,
+            "ratio": step.ratio,
+            **{f"group {name}": group for name, group in step.groups.items()},
+            **{f"field {name}": control for name, control in step.controls.items()},
+        }
+        self.state = [step.source, self.shown, context.choice]
+        self.all_outputs = [*self.outputs.values(), *self.state, step.remembered]
+
+    def wire(self) -> None:
+        step, context = self.step, self.context
+        context.page.page.load(self.open_page, [step.remembered, *self.state], self.all_outputs, **QUIET)
+        context.timer.tick(self.look, self.state, self.all_outputs, **QUIET)
+        context.tab.select(self.look, self.state, self.all_outputs, **QUIET)
+        owner = context.page.owner
+        typed = [step.controls["source"], owner, *self.state]
+        gr.on([step.open.click, step.controls["source"].submit], self.open, typed, self.all_outputs, **AS_SENT)
+        step.table.select(self.open_sent, [owner, *self.state], self.all_outputs, **QUIET)
+
+        keywords = {"owner": owner, "source_": step.source, "shown": self.shown, "choice": context.choice}
+        inputs = {**keywords, **step.controls}
+        events = []
+        for control in step.controls.values():
+            if isinstance(control, gr.Textbox):
+                events += [] if control is step.controls["source"] else [control.blur, control.submit]
+            else:
+                events.append(control.input)
+        newest: dict[str, Any] = {"outputs": self.all_outputs, "trigger_mode": "always_last", **AS_SENT}
+        gr.on(events, self.change, inputs_kwargs=inputs, **newest)
+        step.ratio.input(self.change_ratio, inputs_kwargs={"ratio": step.ratio, **inputs}, **newest)
+        step.write.click(self.write, inputs_kwargs=inputs, outputs=self.all_outputs, **AS_SENT)
+        step.describe.click(self.describe, [owner, *self.state], self.all_outputs, **QUIET)
+        step.fetch.click(self.fetch, [owner, *self.state], self.all_outputs, **QUIET)
+        step.interrupt.click(self.interrupt, self.state, self.all_outputs, **QUIET)
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def open_page(self, remembered: Any, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
+        """Show what this browser worked on, else what was worked on last."""
+        folder = self._find(remembered if isinstance(remembered, str) else "") or self.desk.newest()
+        return self.look(str(folder or ""), shown, choice)
+
+    def look(self, source: str, shown: Shown, choice: str, complaints: Markup | None = None) -> dict[Any, Any]:
+        """Updates for what has changed since `shown`."""
+        folder = self._find(source)
+        screen = look(self.desk, folder, self.context.app.paths.photos)
+        values = self._values(screen, shown)
+        if complaints is not None:
+            values["status"] = complaints
+        elif shown.values.get("complaint") and not screen.running:
+            values["status"] = shown.values["status"]  # stays until something else is done
+        changed = {name: value for name, value in values.items() if shown.values.get(name) != value}
+        updates = {
+            self.outputs[name]: self._update(name, value, screen)
+            for name, value in changed.items()
+            if name in self.outputs
+        }
+        params = screen.kept.album.params if screen.kept else None
+        if params and params != shown.params:
+            updates |= self._show_params(params)
+        values["complaint"] = complaints is not None or bool(shown.values.get("complaint") and not screen.running)
+        written, told_choice = self._choice(screen, shown, choice)
+        updates[self.shown] = Shown(values, params, written)
+        if shown.values.get("opened") != source:
+            updates |= {self.step.source: source, self.step.remembered: str(folder or "")}
+        if told_choice is not None:
+            updates[self.context.choice] = told_choice
+        return updates
+
+    def _values(self, screen: PhotosScreen, shown: Shown) -> dict[str, Any]:
+        album = screen.kept.album if screen.kept else None
+        titles = photos_form.group_titles(album.params) if album else {}
+        table = (screen.key, screen.kept.revision if screen.kept else 0)
+        is_fetching = screen.download is not None and not screen.download.is_over
+        return {
+            "opened": str(album.source) if album else "",
+            "table": table,
+            "status": photos_view.status(screen),
+            "report": shown.values["report"] if shown.values.get("table") == table else photos_view.report(screen),
+            "result": photos_view.result(screen, self.context.app.paths.data),
+            "told": photos_view.told(screen),
+            "blip": photos_view.blip(screen),
+            "describe": screen.has_blip and bool(album and album.used) and not screen.running,
+            "fetch": (photos_view.fetch_label(screen.download), is_fetching or not screen.has_blip),
+            "write": photos_view.write_label(album),
+            "interrupt": screen.running is not None,
+            **{f"group {name}": title for name, title in titles.items()},
+        }
+
+    def _update(self, name: str, value: Any, screen: PhotosScreen) -> Any:
+        match name.partition(" ")[0]:
+            case "table":
+                return {**told(screen.kept, screen.key), "sent": screen.sent} if screen.kept else None
+            case "describe" | "interrupt":
+                return gr.update(interactive=value)
+            case "fetch":
+                return gr.update(value=value[0], visible=value[1])
+            case "group":
+                return gr.update(label=value)
+            case _:
+                return value
+
+    def _show_params(self, params: PreprocessParams) -> dict[Any, Any]:
+        shown = photos_form.shown_values(params)
+        updates = {control: shown[name] for name, control in self.step.controls.items()}
+        return updates | {self.step.ratio: photos_form.ratio_of(params.width, params.height)}
+
+    def _choice(self, screen: PhotosScreen, shown: Shown, choice: str) -> tuple[str | None, str | None]:
+        """Tell the other steps of a folder that was written just now; one that was chosen by hand stays."""
+        written = screen.kept.album.written if screen.kept else None
+        if not written or not written.count:
+            return shown.written or "", None
+        token = json.dumps([str(written.folder), written.sentence, written.decided])
+        now = read_choice(choice)
+        is_new = token != shown.written and (shown.written is not None or not now.photos)
+        if not is_new or now.photos == str(written.folder):
+            return token, None
+        return token, now.changed(photos=str(written.folder)).write()
+
+    # --- doing ------------------------------------------------------------------------------------------------------
+
+    def open(self, folder: Any, owner: str, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
+        """Open the folder that was typed."""
+        try:
+            kept = self.desk.open(str(folder or ""), owner, self.context.app.model_state.native_size)
+        except Exception as error:
+            return self.look(source, shown, choice, complaint(error, element_id))
+        return self.look(str(kept.album.source), _cleared(shown), choice)
+
+    def open_sent(self, owner: str, source: str, shown: Shown, choice: str, event: gr.SelectData) -> dict[Any, Any]:
+        """Open the folder into which photos were sent."""
+        try:
+            folder = self.desk.sent_folder(str(event.value))
+        except ParameterError as error:
+            return self.look(source, shown, choice, complaint(error, element_id))
+        return self.open(str(folder), owner, source, shown, choice)
+
+    def change(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
+        """Choose other tools."""
+        folder = self._find(source_)
+        if folder is None:
+            return {self.shown: shown}
+        try:
+            params = self._params(folder, values)
+            self.desk.set_params(params, owner)
+        except Exception as error:
+            return self.look(source_, shown, choice, complaint(error, element_id))
+        updates = self.look(source_, _cleared(dataclasses.replace(shown, params=params)), choice)
+        return updates | {self.step.ratio: photos_form.ratio_of(params.width, params.height)}
+
+    def change_ratio(self, ratio: str, **values: Any) -> dict[Any, Any]:
+        """Choose a ratio: the height follows the width."""
+        height = photos_form.height_for(ratio, int(values["width"] or 512))
+        if height is None:
+            return {self.shown: values["shown"]}
+        return self.change(**{**values, "height": height}) | {self.step.controls["height"]: height}
+
+    def write(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
+        """Write the pictures of the folder that is open; one that was only typed is opened first, as A1111's would."""
+        typed = str(values["source"] or "").strip()
+        try:
+            folder = self._find(source_)
+            if typed and (folder is None or typed != str(folder)):
+                folder = self.desk.open(typed, owner, self.context.app.model_state.native_size).album.source
+                source_ = str(folder)
+            if folder is None:
+                raise ParameterError("source", WITHOUT_FOLDER)
+            self.desk.set_params(self._params(folder, values), owner)
+            self.desk.write(folder, owner)
+        except Exception as error:
+            return self.look(source_, shown, choice, complaint(error, element_id))
+        return self.look(source_, _cleared(shown), choice)
+
+    def describe(self, owner: str, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
+        """Let BLIP describe all photos."""
+        folder = self._find(source)
+        try:
+            if folder is None:
+                raise ParameterError("source", WITHOUT_FOLDER)
+            self.desk.describe(folder, owner)
+        except Exception as error:
+            return self.look(source, shown, choice, complaint(error, element_id))
+        return self.look(source, _cleared(shown), choice)
+
+    def fetch(self, owner: str, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
+        """Fetch BLIP, or stop that."""
+        download = self.desk.download
+        if download and not download.is_over:
+            download.interrupt()
+        else:
+            self.desk.fetch_blip(owner)
+        return self.look(source, shown, choice)
+
+    def interrupt(self, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
+        """Stop before the next photo, whatever is under way."""
+        folder = self._find(source)
+        for job in self.desk.work_on(folder) if folder else []:
+            job.interrupt()
+        return self.look(source, shown, choice)
+
+    def _find(self, source: str) -> Path | None:
+        """The folder that is open, if this server may look at it."""
+        return self.desk.allowed(source) if source else None
+
+    def _params(self, folder: Path, values: dict[str, Any]) -> PreprocessParams:
+        destination = str(values["destination"] or "").strip() or str(folder / DESTINATION)
+        return photos_form.to_params({**values, "source": str(folder), "destination": destination})
+
+
+def _cleared(shown: Shown) -> Shown:
+    """What is shown, without a complaint: something was done that worked."""
+    return dataclasses.replace(shown, values={**shown.values, "complaint": False})
+
+
+def _html(elem_id: str) -> gr.HTML:
+    return gr.HTML(fragments.NOTHING, elem_id=elem_id, apply_default_css=False)

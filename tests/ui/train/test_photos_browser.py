@@ -1,0 +1,233 @@
+"""Step ② in a real browser: photos dropped, cropped by hand, captioned and written."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pillow_heif
+import pytest
+from PIL import ExifTags, Image
+from playwright.sync_api import Browser, Page, expect
+
+from modules.flags import Flags
+from modules.images import open_image
+from modules.preprocess.album import Album
+from modules.preprocess.crop import Crop, cut
+from tests.preprocess.drawn import detailed, figure
+from tests.ui.conftest import Live
+
+pytestmark = pytest.mark.browser
+
+Serve = Callable[..., Live]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Six photos as phones and cameras make them; one of them torn."""
+    folder = tmp_path_factory.mktemp("phone")
+    detailed((400, 240)).save(folder / "anna at sea.png")
+    pillow_heif.register_heif_opener()
+    detailed((240, 300), seed=1).save(folder / "IMG_0002.HEIC")
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    figure(0.5, 300).resize((400, 300)).save(folder / "turned.jpg", exif=turned)
+    detailed((300, 300), seed=3).convert("CMYK").save(folder / "print.jpg")
+    detailed((200, 600), seed=4).save(folder / "long<b>.webp", lossless=True)
+    (folder / "torn.jpg").write_bytes((folder / "turned.jpg").read_bytes()[:900])
+    return sorted(folder.iterdir())
+
+
+def open_step(page: Page, live: Live) -> Page:
+    page.goto(live.url)
+    page.get_by_role("tab", name="Train").click()
+    page.click("[data-open-step=photos]")
+    return page
+
+
+def send(page: Page, photos: list[Path]) -> None:
+    page.set_input_files(".photos_table input[type=file]", photos)
+    expect(page.locator(".photos_table .tile")).to_have_count(len(photos))
+    expect(page.locator("#photos_status")).to_have_text("")
+
+
+def album_of(live: Live) -> Album:
+    source = live.app.photos.newest()
+    assert source
+    return live.app.photos.albums.open(source).album
+
+
+def tile(page: Page, name: str) -> None:
+    page.locator(".photos_table .tile", has_text=name).click()
+    expect(page.locator(".photos_table .editor h3")).to_have_text(name)
+
+
+def crop_is(live: Live, name: str, right: Callable[[Crop], bool], page: Page) -> Crop:
+    """Wait until the server knows of a crop."""
+    for _ in range(100):
+        crop = album_of(live).crops.get(name, Crop())
+        if right(crop):
+            return crop
+        page.wait_for_timeout(100)
+    raise AssertionError(f"the crop of {name} is {album_of(live).crops.get(name)}")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+
+
+def test_six_photos_become_pictures_to_train_on(page: Page, serve: Serve, photos: list[Path]) -> None:
+    live = serve()
+    open_step(page, live)
+    send(page, photos)
+    source = album_of(live).source
+    before = digests(source)
+    assert sorted(before.values()) == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in photos)
+    tile(page, "torn.jpg")
+    expect(page.locator(".photos_table .remarks")).to_contain_text("“torn.jpg” is damaged")
+    expect(page.locator("#train_run_preprocess")).to_have_text("Write 5 pictures")
+
+    tile(page, "anna at sea.png")
+    stage = page.locator(".photos_table .stage")
+    box = stage.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - box["width"], y, steps=3)
+    page.mouse.up()
+    crop_is(live, "anna at sea.png", lambda crop: crop.x == pytest.approx(0.3), page)  # 240 of 400 wide, at the edge
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -100)
+    for key in ("+", "ArrowRight", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    zoomed = crop_is(live, "anna at sea.png", lambda crop: crop.zoom == pytest.approx(1.21) and crop.y > 0.54, page)
+    assert (zoomed.x, zoomed.y) == pytest.approx((0.31, 0.55))
+    page.fill("#photo_caption", "in a boat, smiling")
+    tile(page, "turned.jpg")
+    page.click(".photos_table .reset + button")
+    expect(page.locator("#train_run_preprocess")).to_have_text("Write 4 pictures")
+    page.click(".photos_table .reset + button")
+    page.click("#train_run_preprocess")
+    expect(page.locator("#photos_result")).to_contain_text("Preprocessing finished. 5 pictures written.")
+    expect(page.locator("#train_header")).to_contain_text("5 photos")
+
+    ready = source / "preprocess"
+    names = ["IMG_0002", "anna at sea", "long_b_", "print", "turned"]
+    assert sorted(path.stem[8:] for path in ready.glob("*.png")) == names
+    assert (ready / "00001-0-anna at sea.txt").read_text() == "in a boat, smiling"
+    assert (ready / "00000-0-IMG_0002.txt").read_text() == ""
+    expected = cut(open_image(source / "anna at sea.png"), zoomed, (128, 128))
+    assert open_image(ready / "00001-0-anna at sea.png").tobytes() == expected.tobytes()
+    album = album_of(live)
+    for photo in album.used:
+        [name] = album.written.pictures[photo.path.name] if album.written else []
+        expected = cut(open_image(photo.path), album.crop(photo), (128, 128))
+        assert open_image(ready / name).tobytes() == expected.tobytes()
+    assert open_image(source / "turned.jpg").size == (300, 400)
+    assert digests(source) == before
+
+    page.reload()
+    expect(page.locator(".photos_table .tile")).to_have_count(6)
+    expect(page.locator("#photos_result")).to_contain_text("5 pictures written")
+    tile(page, "anna at sea.png")
+    expect(page.locator("#photo_caption")).to_have_value("in a boat, smiling")
+    expect(page.locator(".photos_table .size")).to_have_text("1.2×")
+    assert page.locator("#train_process_src input, #train_process_src textarea").input_value() == str(source)
+    page.click("#photos_result [data-open-step=train]")
+    expect(page.locator("#train_step_train")).to_be_visible()
+
+
+def test_all_captions_are_edited_and_another_tab_sees_it(page: Page, serve: Serve, photos: list[Path]) -> None:
+    live = serve()
+    open_step(page, live)
+    send(page, photos[:3])
+    page.locator(".photos_table .captions summary").click()
+    texts = page.locator(".photos_table .rows textarea")
+    expect(texts).to_have_count(3)
+    page.fill(".photos_table [aria-label=Word]", "<i>sks</i>")
+    page.get_by_role("button", name="Add to all").click()
+    expect(texts.nth(1)).to_have_value("anna at sea, <i>sks</i>")
+    page.fill(".photos_table [aria-label='Search for']", "at sea")
+    page.fill(".photos_table [aria-label='Replace by']", "ashore")
+    page.get_by_role("button", name="Replace in all").click()
+    expect(texts.nth(1)).to_have_value("anna ashore, <i>sks</i>")
+    page.get_by_role("button", name="Undo").click()
+    expect(texts.nth(1)).to_have_value("anna at sea, <i>sks</i>")
+    other = open_step(page.context.new_page(), live)
+    expect(other.locator(".photos_table .tile")).to_have_count(3)
+    other.locator(".photos_table .tile", has_text="anna at sea.png").click()
+    expect(other.locator("#photo_caption")).to_have_value("anna at sea, <i>sks</i>")
+    texts.nth(1).fill("by hand")
+    texts.nth(1).blur()
+    expect(other.locator("#photo_caption")).to_have_value("by hand")
+    expect(other.locator(".photos_table .tile i i")).to_have_count(0)  # markup in names and captions stays text
+
+
+def test_the_crop_moves_under_a_finger_and_the_tools_take_effect(
+    browser: Browser, serve: Serve, photos: list[Path]
+) -> None:
+    live = serve()
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    open_step(page, live)
+    send(page, photos[:2])
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    tile(page, "anna at sea.png")
+    stage = page.locator(".photos_table .stage")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 3
+    fingers = page.context.new_cdp_session(page)
+    for kind, move in (("touchStart", 0.0), ("touchMove", 0.4), ("touchMove", 0.8), ("touchEnd", None)):
+        points = [] if move is None else [{"x": x - move * box["width"] / 2, "y": y}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    crop_is(live, "anna at sea.png", lambda crop: crop.x == pytest.approx(0.3), page)
+
+    page.get_by_role("button", name="Size: 128×128").click()
+    height = page.locator("#train_process_height input[type=number]")
+    height.fill("192")
+    height.press("Tab")
+    expect(page.get_by_role("button", name="Size: 128×192")).to_be_visible()
+    expect(page.locator("#photos_ratio input")).to_have_value("2:3 upright")
+    expect(page.locator("#photos_status")).to_have_text("")
+    assert album_of(live).params.size == (128, 192)
+    assert album_of(live).crops["anna at sea.png"].x == pytest.approx(0.3)  # what was decided stays
+    page.close()
+
+
+def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Serve, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    detailed((200, 200)).save(outside / "anna.png")
+    live = serve()
+    open_step(page, live)
+    box = page.locator("#train_process_src input, #train_process_src textarea")
+    page.click("#train_run_preprocess")
+    expect(page.locator("#photos_status")).to_contain_text("Drop photos into the box")
+    box.fill(str(tmp_path / "nowhere"))
+    page.click("#photos_open")
+    expect(page.locator("#photos_status")).to_contain_text("does not exist")
+    box.fill(str(outside))
+    page.click("#train_run_preprocess")  # as in A1111: both folders typed, one button
+    expect(page.locator("#photos_result")).to_contain_text("1 picture written")
+    assert (outside / "preprocess" / "00000-0-anna.png").exists()
+    expect(page.get_by_role("button", name="Fetch BLIP (1 GB)")).to_be_hidden()
+    page.get_by_role("button", name="Captions by BLIP: off").click()
+    expect(page.locator("#photos_blip")).to_contain_text("is not on this machine")
+    expect(page.get_by_role("button", name="Fetch BLIP (1 GB)")).to_be_visible()
+    expect(page.locator("#photos_describe")).to_be_disabled()
+
+
+def test_an_open_server_looks_below_its_data_folder_only(browser: Browser, serve: Serve, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    detailed((200, 200)).save(outside / "anna.png")
+    live = serve(flags=Flags(listen=True, logins=(("me", "secret"),)))
+    context = browser.new_context(http_credentials={"username": "me", "password": "secret"})
+    page = open_step(context.new_page(), live)
+    page.locator("#train_process_src input, #train_process_src textarea").fill(str(outside))
+    page.click("#photos_open")
+    expect(page.locator("#photos_status")).to_contain_text("only below")
+    expect(page.locator(".photos_table .tile")).to_have_count(0)
+    assert sorted(path.name for path in outside.iterdir()) == ["anna.png"]
+    context.close()

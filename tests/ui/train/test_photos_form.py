@@ -1,0 +1,72 @@
+"""The form of step ②: A1111's ids, values as the page sends them, titles that say what is set."""
+
+import dataclasses
+
+import pytest
+
+from modules.errors import ParameterError
+from modules.preprocess_params import PreprocessParams
+from modules.ui.train import photos_form as form
+
+NAMES = [field.name for field in dataclasses.fields(PreprocessParams)]
+
+
+def test_ids_are_those_that_scripts_know_and_no_two_alike() -> None:
+    ids = {name: form.element_id(name) for name in NAMES}
+    assert len(set(ids.values())) == len(ids)
+    expected = {
+        "source": "train_process_src",
+        "destination": "train_process_dst",
+        "width": "train_process_width",
+        "height": "train_process_height",
+        "flip": "train_process_flip",
+        "split": "train_process_split",
+        "focal_crop": "train_process_focal_crop",
+        "auto_sized_crop": "train_process_multicrop",
+        "blip": "train_process_caption",
+        "caption_action": "train_preprocess_txt_action",
+    }
+    assert {name: ids[name] for name in expected} == expected
+
+
+def test_what_is_shown_comes_back() -> None:
+    params = PreprocessParams("/photos", "/ready", 640, 384, flip=True, split=True, split_threshold=0.25)
+    sent = form.shown_values(params) | {"width": 640.0, "area_upper": 409600.0}
+    assert form.to_params(sent) == params
+    assert form.to_params({"source": None}).source == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("width", 513), ("width", None), ("width", "512"), ("height", float("nan")), ("flip", 1), ("caption_action", "x")],
+)
+def test_what_cannot_be_used_names_its_field(field: str, value: object) -> None:
+    with pytest.raises(ParameterError) as refused:
+        form.to_params({field: value})
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "height"), [("1:1 square", 512, 512), ("2:3 upright", 512, 768), ("16:9 wide", 1024, 576)]
+)
+def test_the_height_follows_a_ratio(name: str, width: int, height: int) -> None:
+    assert form.height_for(name, width) == height
+    assert form.ratio_of(width, height) == name
+
+
+def test_a_ratio_keeps_to_the_grid_and_the_range() -> None:
+    assert form.height_for("3:2 wide", 512) == 344
+    assert form.height_for("2:3 upright", 2048) == 2048
+    assert form.height_for(form.FREE, 512) is None
+    assert form.ratio_of(512, 344) == form.FREE
+
+
+def test_titles_say_what_is_set_inside() -> None:
+    titles = form.group_titles(PreprocessParams(width=640, focal_crop=True, flip=True, split=True, blip=True))
+    assert titles == {
+        "size": "Size: 640×512",
+        "crop": "Crop: around what matters most",
+        "tools": "More tools: split, flipped copies",
+        "blip": "Captions by BLIP: when written",
+    }
+    assert form.group_titles(PreprocessParams())["tools"] == "More tools: off"
