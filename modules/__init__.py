@@ -14,6 +14,7 @@
    embeddings/     one file's format; a folder of them
    samplers/       denoise x at sigma; knows no Stable Diffusion
 3  model/          checkpoints found, judged and loaded; text encoded
+   history/        every picture made, indexed and found again
 4  generation/     txt2img: an iterator of events
    remake/         from a picture's infotext to fields that draw it again, and what differs
 5  training/      photos in, vectors out                 preprocess/  photos made ready

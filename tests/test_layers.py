@@ -15,7 +15,7 @@ LAYERS = (
     | {"preprocess_params", "model_state", "logs"},
     {"prompts", "tensorfile"},
     {"images", "embeddings", "samplers"},
-    {"model"},
+    {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},
     {"jobs", "app", "guard", "photo_desk"},
@@ -23,7 +23,16 @@ LAYERS = (
 )
 NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another
 FRONT_END_ONLY = {"gradio": "ui", "gradio_client": "ui"}
-WITHOUT_TORCH = {"prompts", "preprocess", "remake", "jobs", "app", "guard", "ui"}  # at import; it is loaded when needed
+WITHOUT_TORCH = {
+    "prompts",
+    "preprocess",
+    "remake",
+    "history",
+    "jobs",
+    "app",
+    "guard",
+    "ui",
+}  # at import; it is loaded when needed
 
 ROW = {part: row for row, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted((PROGRAM / "modules").rglob("*.py"))
