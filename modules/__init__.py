@@ -19,6 +19,7 @@
    remake/         from a picture's infotext to fields that draw it again, and what differs
 5  training/      photos in, vectors out                 preprocess/  photos made ready
 6  jobs  app       one worker thread; the App           guard      who may talk to the server
+   library         pictures that were made, and how they are made again
    photo_desk      photos looked at, decided about, written
 7  ui/  api/  cli  front ends: the only gradio
 

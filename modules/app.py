@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modules.errors import JobBusy, ModelMissing, ParameterError, StorageError, WebuiError
-from modules.events import Noticed, Request, Status, Work
+from modules.events import Noticed, Progressed, Request, Status, Work
 from modules.files import safe_name, sweep_temporaries
 from modules.flags import Flags
 from modules.generation import stages
 from modules.generation.upscalers import Upscaler
 from modules.jobs import Job, JobQueue
+from modules.library import Library
 from modules.logs import close_log, open_log
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
 from modules.model.hashes import HashCache
@@ -33,7 +34,8 @@ from modules.preprocess.run import Choice, preprocess, survey
 from modules.preprocess_params import PreprocessParams
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
-from modules.settings import Settings, load_settings, save_settings
+from modules.remake.here import Here
+from modules.settings import Imported, Settings, import_settings, keep_copy, load_settings, save_settings
 from modules.training import plan
 from modules.training.run_folder import Run, open_run, unfinished_runs
 from modules.training_params import TrainParams
@@ -58,6 +60,7 @@ class App:
         settings: what the user chose; replaced by `change_settings`.
         notices: sentences about the start, for the page: a damaged settings file, a value without meaning.
         jobs: the queue of all long work.
+        library: pictures that were made, and how they are made again.
         photos: where photos are made ready for training.
         model_state: see `ModelState`.
 
@@ -72,7 +75,8 @@ class App:
         if settings is None:
             settings, self.notices = load_settings(paths.settings_file)
         self.settings = settings
-        self.jobs = JobQueue(free_memory=_free_memory)
+        self.library = Library(paths, self._here)
+        self.jobs = JobQueue(free_memory=_free_memory, on_event=self.library.note)
         self.model_state = ModelState(ModelStatus.LOADING, "The model is loaded in a moment.")
         self._lock = threading.Lock()  # between the worker and the thread that hashes
         self._hashes = HashCache(paths.hash_cache)
@@ -92,6 +96,7 @@ class App:
     def stop(self, timeout: float = 10.0) -> bool:
         """End all jobs, keeping what can be kept. False: the worker was still busy after `timeout` seconds."""
         stopped = self.jobs.stop(timeout) & self.photos.stop(timeout)
+        self.library.history.stop()
         if self._log_handler:
             close_log(self._log_handler)
             self._log_handler = None
@@ -108,6 +113,22 @@ class App:
         save_settings(settings, self.paths.settings_file)
         self.settings = settings
         return settings
+
+    def import_settings(self, content: bytes, name: str) -> Imported:
+        """Take over the settings of another `config.json`, A1111's or ours; the file of before is kept beside it.
+
+        Args:
+            name: of the file, for sentences.
+
+        Raises:
+            SettingsError: it is no settings file.
+            StorageError: nothing could be written; the settings are as before.
+        """
+        imported = import_settings(self.settings, content, name)
+        keep_copy(self.paths.settings_file)
+        save_settings(imported.settings, self.paths.settings_file)
+        self.settings = imported.settings
+        return imported
 
     # --- work -------------------------------------------------------------------------------------------------------
 
@@ -193,6 +214,14 @@ class App:
             raise ParameterError("checkpoint", f"There is no checkpoint “{title}”: press refresh, or choose another.")
         return self.jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
 
+    def hash_checkpoints(self, owner: str = "") -> Job:
+        """Queue the reading of every checkpoint whose hash is not known yet: seconds for each.
+
+        Raises:
+            JobBusy: the queue is full.
+        """
+        return self.jobs.submit("Looking into all models", self._hash_all(), owner, cuts_in=True)
+
     # --- what the page shows without torch --------------------------------------------------------------------------
 
     def checkpoints(self) -> list[Checkpoint]:
@@ -229,6 +258,18 @@ class App:
         model = conditioner.model
         return conditioner.embeddings.vocabulary(model.width, model.tokenizer).embeddings.get(name)
 
+    def _here(self) -> Here:
+        """What a picture can be remade with now."""
+        state, checkpoints, conditioner = self.model_state, self.checkpoints(), self._conditioner
+        in_use = [c for c in checkpoints if c.title == state.checkpoint and state.status is ModelStatus.READY]
+        embeddings = {}
+        if conditioner:
+            model = conditioner.model
+            conditioner.embeddings.refresh()
+            vocabulary = conditioner.embeddings.vocabulary(model.width, model.tokenizer)
+            embeddings = {name: embedding.short_hash or "" for name, embedding in vocabulary.embeddings.items()}
+        return Here(next(iter(in_use), None), checkpoints, self.tokenizer, self.embedding_index(), embeddings)
+
     # --- the worker's part ------------------------------------------------------------------------------------------
 
     def _txt2img(self, params: Txt2ImgParams, folder: Path | None, upscaler: Upscaler | None) -> Work:
@@ -262,6 +303,17 @@ class App:
         from modules.training.train import resume
 
         yield from resume(*self._loaded(), folder, self.paths, data_root)
+
+    def _hash_all(self) -> Work:
+        unknown = [checkpoint for checkpoint in self.checkpoints() if not checkpoint.sha256]
+        for number, checkpoint in enumerate(unknown):
+            request = yield Progressed(number, len(unknown), checkpoint.name)
+            if request is Request.INTERRUPT:
+                return
+            try:
+                ensure_hash(checkpoint, self._hashes)
+            except OSError as error:
+                yield Noticed(f"{checkpoint.name} cannot be read: {error.strerror}.")
 
     def _loaded(self) -> "tuple[SDModel, EmbeddingDatabase]":
         conditioner = self._conditioner

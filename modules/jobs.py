@@ -196,11 +196,18 @@ class JobQueue:
     Args:
         max_waiting: how many jobs may wait behind the running one.
         free_memory: called in the worker thread after a job ran out of memory, once nothing of it is left.
+        on_event: called in the worker thread with every event of every job; must not raise.
     """
 
-    def __init__(self, max_waiting: int = 16, free_memory: Callable[[], object] = gc.collect):
+    def __init__(
+        self,
+        max_waiting: int = 16,
+        free_memory: Callable[[], object] = gc.collect,
+        on_event: Callable[[Event], object] = lambda event: None,
+    ):
         self._max_waiting = max_waiting
         self._free_memory = free_memory
+        self._on_event = on_event
         self._changed = threading.Condition(threading.RLock())
         self._jobs: dict[str, Job] = {}  # in order of submission
         self._worker: threading.Thread | None = None
@@ -308,6 +315,7 @@ class JobQueue:
                 event = work.send(request)
             except StopIteration:
                 return end
+            self._on_event(event)  # before readers know: what they ask for next is there
             job._publish(event)
             if job.gives_way:
                 self._let_others_in(job, paused=request is Request.PAUSE)

@@ -71,5 +71,20 @@ class Paths:
         return self.data / "cache.json"
 
     @property
+    def cache(self) -> Path:
+        """What can be made again at any time: the index of the history, thumbnails."""
+        return self.data / "cache"
+
+    @property
+    def stars(self) -> Path:
+        """The stars of the history."""
+        return self.data / "stars.json"
+
+    @property
+    def last_parameters(self) -> Path:
+        """The infotext of the run made last, as A1111 keeps it."""
+        return self.data / "params.txt"
+
+    @property
     def log_file(self) -> Path:
         return self.data / "webui.log"

@@ -209,6 +209,22 @@ def _fields() -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(Settings) if field.name != "other"]
 
 
+def keep_copy(path: Path) -> None:
+    """Keep the file as it is under another name, before others' settings are taken over; no file: nothing to keep.
+
+    Raises:
+        StorageError: it could not be read, or the copy not be written.
+    """
+    copy = path.with_name(f"{path.stem}.before-import-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise storage_error(copy, error) from error
+    write_atomically(copy, content)
+
+
 def _set_aside(path: Path) -> Path:
     aside = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
     try:

@@ -18,7 +18,7 @@ LAYERS = (
     {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},
-    {"jobs", "app", "guard", "photo_desk"},
+    {"jobs", "app", "guard", "photo_desk", "library"},
     {"ui", "api", "cli"},
 )
 NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another
@@ -28,6 +28,7 @@ WITHOUT_TORCH = {
     "preprocess",
     "remake",
     "history",
+    "library",
     "jobs",
     "app",
     "guard",

@@ -7,7 +7,6 @@ import io
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -17,6 +16,7 @@ from modules.errors import OutOfMemory
 from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status
 from modules.flags import Flags
 from modules.jobs import Work
+from modules.model.checkpoint import Checkpoint
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
 from modules.settings import Settings
@@ -48,8 +48,9 @@ class StandIn(App):
         self.loading = loading
         self.steps = threading.Semaphore(0)
 
-    def checkpoints(self) -> list:
-        return [SimpleNamespace(title=title, name=title.split()[0]) for title in (DEMO, OTHER)]
+    def checkpoints(self) -> list[Checkpoint]:
+        named = [(title.split()[0], title.split("[")[1][:10]) for title in (DEMO, OTHER)]
+        return [Checkpoint(self.paths.data / name, name, digits.ljust(64, "0")) for name, digits in named]
 
     def _first_work(self) -> Work:
         yield Status("loading")

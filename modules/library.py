@@ -1,0 +1,52 @@
+"""Pictures that were made, and how they are made again: the history, the last parameters, and remaking. One per App."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from modules.errors import StorageError
+from modules.events import Event, GridDone, ImageDone
+from modules.files import write_atomically
+from modules.history.history import History
+from modules.paths import Paths
+from modules.remake.here import Here
+from modules.remake.remake import Remake, remake
+
+_log = logging.getLogger(__name__)
+
+
+class Library:
+    """What front ends ask about pictures. Any thread may ask.
+
+    Args:
+        here: what there is at this moment to remake a picture with.
+
+    Attributes:
+        history: every picture below `outputs/`.
+    """
+
+    def __init__(self, paths: Paths, here: Callable[[], Here]):
+        self.history = History(paths.outputs, paths.cache, paths.stars)
+        self._here = here
+        self._last: Path = paths.last_parameters
+
+    def note(self, event: Event) -> None:
+        """Remember what a job reports: a picture goes into the history, the first of a run is the last made."""
+        if isinstance(event, (ImageDone, GridDone)):
+            self.history.add(event.path)
+        if isinstance(event, ImageDone) and event.index == 0:
+            try:
+                write_atomically(self._last, event.infotext)
+            except StorageError as error:  # the picture itself is safe, and says the same
+                _log.warning("The last parameters are not kept: %s", error)
+
+    def last_infotext(self) -> str:
+        """The parameters of the run made last, of this start or an earlier one; empty if there was none."""
+        try:
+            return self._last.read_text("utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def remake(self, infotext: str) -> Remake:
+        """How a picture is drawn again here, and what differs."""
+        return remake(infotext, self._here())
