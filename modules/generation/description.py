@@ -110,12 +110,11 @@ def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires) -
     if any(resize):
         enlarged = {"Hires resize": f"{resize[0]}x{resize[1]}"}
     own_sampler = hires.stage.sampler.name != first.sampler.name
-    own_schedule = hires.stage.schedule != first.schedule
     return {
         "Denoising strength": f"{params.denoising_strength:g}",
         **enlarged,
         "Hires sampler": hires.stage.sampler.name if own_sampler else None,
-        "Hires schedule type": hires.stage.schedule if own_schedule else None,
+        "Hires schedule type": _own_schedule(first, hires.stage),
         "Hires prompt": prompts.hr_prompt if prompts.hr_prompt != prompts.prompt else None,
         "Hires negative prompt": (
             prompts.hr_negative_prompt if prompts.hr_negative_prompt != prompts.negative_prompt else None
@@ -124,3 +123,12 @@ def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires) -
         "Hires upscaler": params.hr_upscaler,
         "Extra noise": f"{params.extra_noise:g}" if params.extra_noise else None,
     }
+
+
+def _own_schedule(first: Pass, second: Pass) -> str | None:
+    """The schedule of the second pass if it is not that of the first: “Automatic” may mean two in one picture."""
+    if second.sampler.timesteps:
+        return None
+    used = second.sampler.schedule_used(second.schedule)
+    same = not first.sampler.timesteps and used == first.sampler.schedule_used(first.schedule)
+    return None if same else used

@@ -195,13 +195,17 @@ class _Reader:
         """Sampler and schedule, of both passes, old combined names included."""
         sampler, schedule = said.get("Sampler"), said.get("Schedule type")
         self.values["sampler"], self.values["schedule"] = self._sampler("sampler", sampler, schedule)
-        sampler, schedule = said.get("Hires sampler"), said.get("Hires schedule type")
-        if sampler and sampler != SAME_SAMPLER:
-            named = schedule if schedule != SAME_SCHEDULE else None
-            self.values["hr_sampler"], found = self._sampler("hr_sampler", sampler, named)
-            self.values["hr_schedule"] = found if named or found != names.AUTOMATIC else SAME_SCHEDULE
-        elif schedule and schedule != SAME_SCHEDULE:
-            _, self.values["hr_schedule"] = self._sampler("hr_schedule", self.values["sampler"], schedule)
+        own = said.get("Hires sampler", SAME_SAMPLER)
+        label = said.get("Hires schedule type", SAME_SCHEDULE)
+        if own == SAME_SAMPLER and label == SAME_SCHEDULE:
+            return
+        first = names.find_sampler(self.values["sampler"])
+        if label == SAME_SCHEDULE and not first.timesteps:  # what the first pass used, whatever “Automatic” means there
+            label = first.schedule_used(self.values["schedule"])
+        found, self.values["hr_schedule"] = self._sampler(
+            "hr_sampler", own if own != SAME_SAMPLER else first.name, label if label != SAME_SCHEDULE else None
+        )
+        self.values["hr_sampler"] = found if own != SAME_SAMPLER else SAME_SAMPLER
 
     def take_hires(self, said: Mapping[str, Any]) -> None:
         """Whether there was a second pass, in the form of today or of 2022."""

@@ -7,6 +7,7 @@ import io
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -59,7 +60,7 @@ class StandIn(App):
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
 
-    def _txt2img(self, params: Txt2ImgParams, folder: Path | None = None) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, folder: Path | None = None, upscaler: Any = None) -> Work:
         yield Status("reading the prompt")
         if self.failing:
             raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")
