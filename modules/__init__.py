@@ -22,6 +22,7 @@
    library         pictures that were made, and how they are made again
    photo_desk      photos looked at, decided about, written
 7  ui/  api/  cli  front ends: the only gradio
+8  server          page and interface behind one guard
 
 Importing any of these does nothing: no hardware probed, no argument read, no folder made.
 """

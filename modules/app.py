@@ -41,7 +41,7 @@ from modules.training.run_folder import Run, open_run, unfinished_runs
 from modules.training_params import TrainParams
 
 if TYPE_CHECKING:  # these bring torch
-    from modules.embeddings.database import EmbeddingDatabase
+    from modules.embeddings.database import EmbeddingDatabase, Entry
     from modules.embeddings.embedding import Embedding
     from modules.model.conditioning import Conditioner
     from modules.model.model import SDModel
@@ -78,8 +78,10 @@ class App:
         self.library = Library(paths, self._here)
         self.jobs = JobQueue(free_memory=_free_memory, on_event=self.library.note)
         self.model_state = ModelState(ModelStatus.LOADING, "The model is loaded in a moment.")
+        self._settings_lock = threading.Lock()
         self._lock = threading.Lock()  # between the worker and the thread that hashes
         self._hashes = HashCache(paths.hash_cache)
+        self._put_away: Checkpoint | None = None  # the one to load again when it is needed
         self._embeddings: EmbeddingDatabase | None = None
         self._conditioner: Conditioner | None = None
         self._log_handler: logging.Handler | None = None
@@ -102,16 +104,22 @@ class App:
             self._log_handler = None
         return stopped
 
-    def change_settings(self, **values: Any) -> Settings:
+    def change_settings(self, other: Mapping[str, Any] | None = None, **values: Any) -> Settings:
         """Replace some settings, by field name, and write them down.
+
+        Args:
+            other: keys to keep that mean nothing here, besides those there are.
 
         Raises:
             ParameterError: no such setting, or a value outside its range.
             StorageError: the file could not be written; the settings are as before.
         """
-        settings = self.settings.changed(**values)
-        save_settings(settings, self.paths.settings_file)
-        self.settings = settings
+        with self._settings_lock:  # or of two changes at once the second would forget the first
+            settings = self.settings.changed(**values)
+            if other:
+                settings = dataclasses.replace(settings, other={**settings.other, **other})
+            save_settings(settings, self.paths.settings_file)
+            self.settings = settings
         return settings
 
     def import_settings(self, content: bytes, name: str) -> Imported:
@@ -124,29 +132,48 @@ class App:
             SettingsError: it is no settings file.
             StorageError: nothing could be written; the settings are as before.
         """
-        imported = import_settings(self.settings, content, name)
-        keep_copy(self.paths.settings_file)
-        save_settings(imported.settings, self.paths.settings_file)
-        self.settings = imported.settings
+        with self._settings_lock:
+            imported = import_settings(self.settings, content, name)
+            keep_copy(self.paths.settings_file)
+            save_settings(imported.settings, self.paths.settings_file)
+            self.settings = imported.settings
         return imported
 
     # --- work -------------------------------------------------------------------------------------------------------
 
-    def generate(self, params: Txt2ImgParams, owner: str = "", title: str = "", folder: Path | None = None) -> Job:
+    def generate(
+        self,
+        params: Txt2ImgParams,
+        owner: str = "",
+        title: str = "",
+        folder: Path | None = None,
+        settings: Settings | None = None,
+        checkpoint: str = "",
+        checkpoint_stays: bool = False,
+    ) -> Job:
         """Queue a txt2img run with the model that is in use when its turn comes.
 
         Args:
             owner: browser session that gets the pictures.
             title: shown to everybody in the queue, so by default without the prompt.
             folder: where the files go, instead of the day's folders in `outputs/`.
+            settings: for this run alone; None: those of the moment when its turn comes.
+            checkpoint: draw with another one, by title, name or hash.
+            checkpoint_stays: leave it in use afterwards, and write the choice down.
 
         Raises:
-            ParameterError: no such sampler, schedule or upscaler, or a size that a hires fix cannot have.
-            JobBusy: the queue is full.
+            ParameterError: no such sampler, schedule, upscaler or checkpoint, a size that a hires fix cannot have, or
+                more than this server takes.
+            QueueFull: too many jobs wait.
         """
         upscaler = stages.check(params, self.paths.model_folders)
+        size = stages.HiresSize.of(params).cover if params.enable_hr else (params.width, params.height)
+        (settings or self.settings).check_limits(params, size)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        return self.jobs.submit(title, self._txt2img(params, folder, upscaler), owner, cuts_in=True)
+        work = self._txt2img(params, folder, upscaler, settings)
+        if checkpoint:
+            work = self._draw_with(self._find_checkpoint(checkpoint), work, checkpoint_stays)
+        return self.jobs.submit(title, work, owner, cuts_in=not checkpoint)  # a run in training needs its model
 
     def create_embedding(
         self, name: str, init_text: str = "*", vectors_per_token: int = 1, overwrite: bool = False, owner: str = ""
@@ -209,9 +236,7 @@ class App:
             ParameterError: no checkpoint is called so.
             JobBusy: the queue is full.
         """
-        checkpoint = choose(self.checkpoints(), title)
-        if checkpoint is None:
-            raise ParameterError("checkpoint", f"There is no checkpoint “{title}”: press refresh, or choose another.")
+        checkpoint = self._find_checkpoint(title)
         return self.jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
 
     def hash_checkpoints(self, owner: str = "") -> Job:
@@ -221,6 +246,22 @@ class App:
             JobBusy: the queue is full.
         """
         return self.jobs.submit("Looking into all models", self._hash_all(), owner, cuts_in=True)
+
+    def unload_checkpoint(self, owner: str = "") -> Job:
+        """Queue the freeing of the model's memory; it is loaded again when it is needed.
+
+        Raises:
+            QueueFull: too many jobs wait.
+        """
+        return self.jobs.submit("Putting the model away", self._unload(), owner)
+
+    def reload_checkpoint(self, owner: str = "") -> Job:
+        """Queue the loading of the model that was put away; if one is in use, nothing happens.
+
+        Raises:
+            QueueFull: too many jobs wait.
+        """
+        return self.jobs.submit("Loading the model again", self._reload(), owner)
 
     # --- what the page shows without torch --------------------------------------------------------------------------
 
@@ -270,38 +311,88 @@ class App:
             embeddings = {name: embedding.short_hash or "" for name, embedding in vocabulary.embeddings.items()}
         return Here(next(iter(in_use), None), checkpoints, self.tokenizer, self.embedding_index(), embeddings)
 
+    def embedding_entries(self) -> "list[Entry]":
+        """Every file in the folder of embeddings, newest first, with what it can do for the model in use."""
+        conditioner = self._conditioner
+        if conditioner is None:
+            return []
+        conditioner.embeddings.refresh()
+        return conditioner.embeddings.entries(conditioner.model.width, conditioner.model.tokenizer)
+
     # --- the worker's part ------------------------------------------------------------------------------------------
 
-    def _txt2img(self, params: Txt2ImgParams, folder: Path | None, upscaler: Upscaler | None) -> Work:
+    def _txt2img(
+        self, params: Txt2ImgParams, folder: Path | None, upscaler: Upscaler | None, settings: Settings | None = None
+    ) -> Work:
+        yield from self._reload()
         if self._conditioner is None:
             raise ModelMissing(self.model_state.sentence)
         from modules.generation.outputs import OutputFolder
         from modules.generation.txt2img import txt2img
 
+        settings = settings or self.settings
         outputs = OutputFolder(
             folder or self.paths.txt2img_images,
             folder or self.paths.txt2img_grids,
-            self.settings.save_grid,
-            self.settings.grid_rows,
-            self.settings.grid_without_gaps,
+            settings.save_grid,
+            settings.grid_rows,
+            settings.grid_without_gaps,
             by_day=folder is None,
-            save_before_hires=self.settings.save_before_hires,
+            save_before_hires=settings.save_before_hires,
         )
         yield from txt2img(self._conditioner, params, outputs, upscaler)
+
+    def _draw_with(self, checkpoint: Checkpoint, work: Work, stays: bool) -> Work:
+        """Do the work with another model in use, then put the one before back."""
+        before = self._conditioner.model.checkpoint if self._conditioner else None
+        if before is None or before.path != checkpoint.path:
+            yield from self._select(checkpoint) if stays else self._switch(checkpoint)
+        now = self._conditioner.model.checkpoint if self._conditioner else None
+        if now is None or now.path != checkpoint.path:  # interrupted while it was loading
+            return
+        failure = None
+        try:
+            yield from work
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what has to make room
+            failure = error
+        if before and before.path != checkpoint.path and not stays:
+            yield from self._switch(before)
+        if failure:
+            raise failure
+
+    def _unload(self) -> Work:
+        yield Status("putting the model away")
+        conditioner = self._conditioner
+        if conditioner is None:
+            return
+        title = conditioner.model.checkpoint.title
+        self._put_away = conditioner.model.checkpoint
+        del conditioner
+        sentence = "The model was put away to free memory: the next picture loads it again."
+        self._put(None, ModelState(ModelStatus.READY, sentence, title))
+        _free_memory()
+
+    def _reload(self) -> Work:
+        if self._conditioner is None and self._put_away:
+            yield from self._switch(self._put_away)
 
     def _create(self, *given: Any) -> Work:
         from modules.training.create import create_embedding
 
+        yield from self._reload()
         yield from create_embedding(*self._loaded(), self.paths.embeddings, *given)
 
     def _train(self, params: TrainParams) -> Work:
         from modules.training.train import train
 
+        yield from self._reload()
         yield from train(*self._loaded(), params, self.paths)
 
     def _resume(self, folder: Path, data_root: str) -> Work:
         from modules.training.train import resume
 
+        yield from self._reload()
         yield from resume(*self._loaded(), folder, self.paths, data_root)
 
     def _hash_all(self) -> Work:
@@ -320,6 +411,12 @@ class App:
         if conditioner is None:
             raise ModelMissing(self.model_state.sentence)
         return conditioner.model, conditioner.embeddings
+
+    def _find_checkpoint(self, title: str) -> Checkpoint:
+        checkpoint = choose(self.checkpoints(), title)
+        if checkpoint is None:
+            raise ParameterError("checkpoint", f"There is no checkpoint “{title}”: press refresh, or choose another.")
+        return checkpoint
 
     def _submit_training(self, title: str, work: Work, owner: str) -> Job:
         with self._lock:  # two clicks at the same moment

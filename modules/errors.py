@@ -14,7 +14,8 @@ WebuiError
 ├── DatasetError                a folder of photos that cannot be learned from
 ├── TrainingDiverged(step)      vectors that ran away, again and again
 ├── ModelMissing                nothing is loaded that could do the work
-├── JobBusy                     the queue is full
+├── JobBusy                     work that cannot be taken now
+│   └── QueueFull               … because too much is waiting
 └── NumericalError              NaN or infinity where a picture should be
 
 Front ends translate once: beside the control, as 4xx JSON, or as exit code 2. Anything that is not a
@@ -103,7 +104,11 @@ class ModelMissing(WebuiError):
 
 
 class JobBusy(WebuiError):
-    """The queue is full; the work was not accepted."""
+    """The work was not accepted: something else has to end first."""
+
+
+class QueueFull(JobBusy):
+    """Too many jobs wait already, or the server is stopping."""
 
 
 class NumericalError(WebuiError):

@@ -5,10 +5,13 @@ the work answers within one step. Events are small, frozen and know no front end
 read the same ones.
 """
 
+import dataclasses
+import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Request(Enum):
@@ -281,12 +284,28 @@ class Failed(Event):
         text: one sentence for the user.
         log_id: where the traceback stands in the log, for errors that are our own mistakes; else empty.
         field: the parameter to point at, or empty.
+        kind: the error's class, by name: “StorageError”.
     """
 
     text: str
     log_id: str = ""
     field: str = ""
+    kind: str = dataclasses.field(default="", compare=False)
 
 
 Work = Generator[Event, Request | None, None]
 """What the job queue runs."""
+
+
+def as_data(event: Event) -> dict[str, Any]:
+    """`ImageDone(path=…)` as `{"event": "image_done", "path": …}`, for programs that follow work; without pictures."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
+    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    return {"event": name, **{key: _plain(value) for key, value in fields.items() if key != "preview"}}
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses and tuples inside of events as JSON has them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

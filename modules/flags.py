@@ -10,6 +10,7 @@ import difflib
 import errno
 import ipaddress
 import os
+import re
 import shlex
 import socket
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from modules.paths import PROGRAM, Paths
 
 COMMANDS = ("txt2img", "create", "prepare", "train", "png-info")  # first words that ask for work: see `modules.cli`
 LIKELY_PORTS = range(7860, 7960)
+ANY_SITE = "https://any-site.example"  # an origin that nobody means
 
 # A1111's flags that change nothing here: start scripts that hold them go on working.
 IGNORED_SWITCHES = """
@@ -51,6 +53,12 @@ class Flags:
         autolaunch: open the page in the system's browser.
         theme: "light", "dark", or None for what the browser prefers.
         logins: (user, password) pairs that may use the page; empty means everybody who reaches it.
+        api: answer programs at `/sdapi/v1/…`.
+        nowebui: answer programs only: there is no page.
+        api_logins: (user, password) pairs that may use the HTTP interface, besides `logins`.
+        api_log: print a line for each request to it.
+        api_server_stop: let it end or restart the server.
+        cors_allow_origins, cors_allow_origins_regex: sites whose pages may use this server.
         no_half, no_half_vae: compute in fp32 (the VAE only).
         use_cpu: leave the graphics card alone.
         device_id: which CUDA device, None for the first.
@@ -69,6 +77,13 @@ class Flags:
     autolaunch: bool = False
     theme: str | None = None
     logins: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    api: bool = False
+    nowebui: bool = False
+    api_logins: tuple[tuple[str, str], ...] = dataclasses.field(default=(), repr=False)
+    api_log: bool = False
+    api_server_stop: bool = False
+    cors_allow_origins: tuple[str, ...] = ()
+    cors_allow_origins_regex: str | None = None
     no_half: bool = False
     no_half_vae: bool = False
     use_cpu: bool = False
@@ -86,6 +101,11 @@ class Flags:
     def is_private(self) -> bool:
         """Whether only this machine can reach the server."""
         return _is_loopback(self.address)
+
+    @property
+    def first_port(self) -> int:
+        """The port to try first: as in A1111, an interface without a page has another one than the page."""
+        return LIKELY_PORTS[1] if self.nowebui else LIKELY_PORTS[0]
 
     @property
     def notice(self) -> str:
@@ -117,25 +137,28 @@ def read_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.env
     values["use_cpu"] = not {"all", "sd"}.isdisjoint(values["use_cpu"])
     values["no_half"] |= values.pop("precision") == "full"
     values["ignored"] = tuple(dict.fromkeys(values["ignored"]))
+    values["api_logins"] = tuple(_logins(values.pop("api_auth"), "--api-auth"))
+    values["api"] |= values["nowebui"]
     flags = Flags(logins=logins, **values)
     if flags.ckpt and not flags.ckpt.exists():
         raise ParameterError("--ckpt", f"--ckpt: there is no {flags.ckpt}.")
-    if not logins and not flags.is_private:
+    if not flags.is_private and not (logins or (flags.nowebui and flags.api_logins)):
+        needed = "--api-auth" if flags.nowebui else "--gradio-auth"  # a login for programs does not close the page
         raise ParameterError(
-            "--gradio-auth",
-            f"Listening at {flags.address} lets other machines in: add a login with --gradio-auth user:password.",
+            needed, f"Listening at {flags.address} lets other machines in: add a login with {needed} user:password."
         )
     return flags
 
 
-def free_port(address: str, wanted: int | None) -> int:
-    """The port to serve at: `wanted` itself, or the first free one from 7860 on.
+def free_port(address: str, wanted: int | None, first: int = LIKELY_PORTS[0]) -> int:
+    """The port to serve at: `wanted` itself, or the first free one from `first` on.
 
     Raises:
         ParameterError: `wanted`, or every likely port, is taken; or nobody can listen at this address.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for port in LIKELY_PORTS if wanted is None else (wanted,):
+    likely = [port for port in LIKELY_PORTS if port >= first]
+    for port in likely if wanted is None else (wanted,):
         try:
             with socket.create_server((address, port), family=family):
                 return port
@@ -144,7 +167,7 @@ def free_port(address: str, wanted: int | None) -> int:
                 why = str(error.strerror).split(" (")[0]  # Python adds the address once more, in brackets
                 raise ParameterError("--port", f"Nothing can listen at {address}, port {port}: {why}.") from error
     if wanted is None:
-        raise ParameterError("--port", f"All ports from {LIKELY_PORTS[0]} to {LIKELY_PORTS[-1]} are taken: use --port.")
+        raise ParameterError("--port", f"All ports from {likely[0]} to {likely[-1]} are taken: use --port.")
     raise ParameterError(
         "--port", f"Port {wanted} is taken: choose another --port, or leave it out to find a free one."
     )
@@ -177,6 +200,16 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("--gradio-auth-path", type=_path, metavar="FILE", help="a file of logins, one a line")
     server.add_argument("--autolaunch", action="store_true", help="open the page in the browser")
     server.add_argument("--theme", choices=("light", "dark"), help="look of the page; without it the browser's wish")
+    api = parser.add_argument_group("HTTP interface for programs")
+    api.add_argument("--api", action="store_true", help="answer at /sdapi/v1, documented at /docs")
+    api.add_argument("--nowebui", action="store_true", help=f"no page, only --api; first port {LIKELY_PORTS[1]}")
+    api.add_argument("--api-auth", metavar="USER:PASSWORD[,…]", default="", help="logins for --api (HTTP Basic)")
+    api.add_argument("--api-log", action="store_true", help="print a line for each request to it")
+    api.add_argument("--api-server-stop", action="store_true", help="let programs end or restart the server")
+    api.add_argument(
+        "--cors-allow-origins", type=_origins, default=(), metavar="ORIGIN[,…]", help="sites that may use this server"
+    )
+    api.add_argument("--cors-allow-origins-regex", type=_origins_regex, metavar="REGEX", help="the same, as a pattern")
     device = parser.add_argument_group("computing")
     device.add_argument("--no-half", action="store_true", help="compute in 32 bits")
     device.add_argument("--no-half-vae", action="store_true", help="compute the VAE in 32 bits")
@@ -250,6 +283,25 @@ def _number(text: str, least: int, most: int) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
     return int(text)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    """`https://a.example,http://localhost:3000`, as browsers write them: no path, no slash at the end."""
+    origins = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s*]+", origin):
+            raise argparse.ArgumentTypeError(f"{origin!r} is no origin such as https://example.com:8000")
+    return origins
+
+
+def _origins_regex(text: str) -> str:
+    try:
+        matches = re.fullmatch(text, ANY_SITE)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pattern: {error}") from error
+    if matches:
+        raise argparse.ArgumentTypeError(f"{text!r} lets every site that you visit use this server: name yours")
+    return text
 
 
 def _logins(text: str, flag: str) -> list[tuple[str, str]]:

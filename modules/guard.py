@@ -2,7 +2,8 @@
 
 Three questions, in this order: was it sent to a name of this machine (else a foreign site could reach us by pointing
 its own name here, “DNS rebinding”), was it sent by our own page (else any open tab could press our buttons), and, when
-the server was started with logins, does it carry one. Routes are not listed: a new route is guarded from birth.
+the server was started with logins, does it carry one. Routes are not listed: a new route is guarded from birth. The
+HTTP interface may have logins of its own (`--api-auth`), which open nothing else; those of the page open both.
 
 It does not limit what a logged-in user may do, and it does not encrypt: outside a trusted network put TLS in front.
 """
@@ -12,11 +13,12 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import json
 import math
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 Scope = MutableMapping[str, Any]
@@ -26,12 +28,18 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d{1,5})?")
+_API_PATHS = ("/sdapi/", "/docs", "/openapi.json", "/internal/progress", "/internal/pending-tasks")
 _OWN_SITES = {"same-origin", "none"}  # Sec-Fetch-Site; “none” is an address typed by the user
 _ANSWER_HEADERS = [
     (b"x-frame-options", b"SAMEORIGIN"),  # no foreign page may lay itself over our buttons
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 ]
+
+
+def is_api(path: str) -> bool:
+    """Whether a path belongs to the HTTP interface for programs."""
+    return path.startswith(_API_PATHS)
 
 
 class Refusal(NamedTuple):
@@ -99,6 +107,8 @@ class Guard:
         any_address: also answer to any address written as a number (`--listen`: the machine has several, and a number
             cannot be pointed elsewhere by a foreign name server).
         logins: (user, password) of each user; empty = no login is asked for.
+        api_logins: further ones, for the HTTP interface alone.
+        is_welcome: tells of an Origin whether its pages may use this server as if they were ours (`--cors-…`).
         brake: slows wrong logins.
     """
 
@@ -108,13 +118,17 @@ class Guard:
         names: Iterable[str] = ("localhost",),
         any_address: bool = False,
         logins: Iterable[tuple[str, str]] = (),
+        api_logins: Iterable[tuple[str, str]] = (),
+        is_welcome: Callable[[str], bool] = lambda origin: False,
         brake: LoginBrake | None = None,
     ):
         self.app = app
         self.names = frozenset(names)
         self.any_address = any_address
         self.brake = brake or LoginBrake()
+        self._is_welcome = is_welcome
         self._logins = [_digest(f"{user}:{password}".encode()) for user, password in logins]
+        self._api_logins = [*self._logins, *(_digest(f"{user}:{password}".encode()) for user, password in api_logins)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -126,18 +140,21 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.text})
         else:
-            await _answer(refusal, send)
+            await _answer(refusal, send, as_json=is_api(scope["path"]))
 
     def judge(self, scope: Scope) -> Refusal | None:
         """Why this request is refused, or None if it may pass."""
         hosts = _header(scope, b"host")
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             return Refusal(400, "This server does not answer to that host name. Open it by the address it printed.")
-        if not _from_own_page(scope, hosts[0]):
+        origins = _header(scope, b"origin")
+        welcome = len(origins) == 1 and self._is_welcome(origins[0])
+        if not welcome and not _from_own_page(scope, hosts[0]):
             return Refusal(403, "Refused: the request was sent by another site.")
-        if self._logins:
-            return self._judge_login(scope)
-        return None
+        if welcome and scope.get("method") == "OPTIONS" and _header(scope, b"access-control-request-method"):
+            return None  # a browser's question whether it may ask: it carries no login, and does nothing
+        logins = self._api_logins if is_api(scope.get("path", "")) else self._logins
+        return self._judge_login(scope, logins) if logins else None
 
     def _is_own(self, host: str) -> bool:
         match = _HOST.fullmatch(host)
@@ -152,7 +169,7 @@ class Guard:
             return False
         return self.any_address or address.is_loopback
 
-    def _judge_login(self, scope: Scope) -> Refusal | None:
+    def _judge_login(self, scope: Scope, logins: Sequence[bytes]) -> Refusal | None:
         given = _header(scope, b"authorization", lower=False)
         if not given:
             return _LOGIN_NEEDED
@@ -166,7 +183,7 @@ class Guard:
                 ((b"retry-after", str(seconds).encode()),),
             )
         login = _digest(_basic_login(given[0]))
-        matches = [hmac.compare_digest(login, known) for known in self._logins]  # every one is compared
+        matches = [hmac.compare_digest(login, known) for known in logins]  # every one is compared
         if any(matches):
             self.brake.passed(address)
             return None
@@ -176,7 +193,7 @@ class Guard:
 
 _LOGIN_NEEDED = Refusal(
     401,
-    "A user name and a password are needed (--gradio-auth).",
+    "A user name and a password are needed (--gradio-auth, --api-auth).",
     ((b"www-authenticate", b'Basic realm="Stable Diffusion", charset="UTF-8"'),),
 )
 
@@ -227,10 +244,13 @@ def _with_headers(send: Send) -> Send:
     return send_with_headers
 
 
-async def _answer(refusal: Refusal, send: Send) -> None:
-    body = refusal.text.encode()
+async def _answer(refusal: Refusal, send: Send, as_json: bool) -> None:
+    body, kind = refusal.text.encode(), b"text/plain; charset=utf-8"
+    if as_json:  # in the form of all errors of the interface
+        told = {"error": "Refused", "detail": refusal.text, "body": "", "errors": refusal.text}
+        body, kind = json.dumps(told).encode(), b"application/json"
     headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
         *refusal.headers,
         *_ANSWER_HEADERS,

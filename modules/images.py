@@ -109,10 +109,19 @@ def to_tensor(image: Image.Image) -> "Tensor":
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def to_png(image: Image.Image) -> bytes:
-    """The picture as the bytes of a PNG file."""
+def read_items(path: Path) -> dict[str, str]:
+    """What else a picture says in words: its text chunks, without the parameters.
+
+    Raises:
+        ImageError: no picture, or damaged.
+    """
+    return _read(path, _items_of)
+
+
+def to_png(image: Image.Image, infotext: str = "") -> bytes:
+    """The picture as the bytes of a PNG file, with its parameters."""
     file = io.BytesIO()
-    image.save(file, "PNG")
+    image.save(file, "PNG", pnginfo=_chunks(infotext))
     return file.getvalue()
 
 
@@ -127,10 +136,7 @@ def save_png(image: Image.Image, path: Path, infotext: str = "", *, replace: boo
         StorageError: disk full, read-only or gone.
         FileExistsError: `replace` is False and `path` exists.
     """
-    info = PngInfo()
-    if infotext:
-        info.add_text("parameters", storable(infotext))
-    write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=info), replace=replace)
+    write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=_chunks(infotext)), replace=replace)
 
 
 def save_numbered(image: Image.Image, folder: Path, name: str, infotext: str = "") -> Path:
@@ -323,6 +329,18 @@ def _as_text(value: object) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     return str(value).strip("\0")
+
+
+def _items_of(image: Image.Image) -> dict[str, str]:
+    known = {"parameters", "comment", "exif", "icc_profile", "xmp"}
+    return {str(key): value for key, value in image.info.items() if isinstance(value, str) and key not in known}
+
+
+def _chunks(infotext: str) -> PngInfo:
+    info = PngInfo()
+    if infotext:
+        info.add_text("parameters", storable(infotext))
+    return info
 
 
 def _user_comment(comment: bytes | str) -> str:

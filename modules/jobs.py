@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-from modules.errors import JobBusy, OutOfMemory, ParameterError, WebuiError
+from modules.errors import OutOfMemory, ParameterError, QueueFull, WebuiError
 from modules.events import Event, Failed, Progressed, Request, Sampled, Status, Trained, Work
 
 EVENTS_KEPT = 2000  # of one job; a txt2img run has at most 800 pictures, its steps and status are kept once
@@ -49,6 +49,7 @@ class Job:
         progress: how much is done, 0 … 1.
         gives_way: waiting jobs that may cut in run between two of its events; it can be paused.
         cuts_in: it may run in between; other jobs wait until the running one is over.
+        asked: what it was last asked to do, if anything.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Job:
         self.progress = 0.0
         self.gives_way = gives_way
         self.cuts_in = cuts_in
+        self.asked: Request | None = None
         self._paused = False
         self._away = 0.0  # seconds that it stood still for others, or paused
         self._away_since = 0.0
@@ -125,25 +127,29 @@ class Job:
         with self._changed:
             if self.state is JobState.WAITING:
                 self._end(JobState.CANCELLED)
-            self._request, self._paused = Request.INTERRUPT, False
+            self.asked = self._request = Request.INTERRUPT
+            self._paused = False
             self._changed.notify_all()
 
     def skip(self) -> None:
         """Leave the running batch at its next event and go on with the one after it."""
         with self._changed:
             if self.state is JobState.RUNNING and self._request is None:
-                self._request = Request.SKIP
+                self.asked = self._request = Request.SKIP
 
     def pause(self) -> None:
         """Let work that gives way write down what it has, and stand still after its next event."""
         with self._changed:
             if self.state is JobState.RUNNING and self.gives_way and self._request is not Request.INTERRUPT:
-                self._request, self._paused = Request.PAUSE, True
+                self.asked = self._request = Request.PAUSE
+                self._paused = True
 
     def resume(self) -> None:
         """Let a paused job go on."""
         with self._changed:
             self._paused = False
+            if self.asked is Request.PAUSE:
+                self.asked = None
             if self._request is Request.PAUSE:
                 self._request = None
             self._changed.notify_all()
@@ -217,14 +223,14 @@ class JobQueue:
         """Put work at the end of the queue; `gives_way` and `cuts_in` as in `Job`.
 
         Raises:
-            JobBusy: too many jobs wait already, or the server is stopping. The work was not touched.
+            QueueFull: too many jobs wait already, or the server is stopping. The work was not touched.
         """
         with self._changed:
             if self._stopping:
-                raise JobBusy("The server is stopping: start it again to go on.")
+                raise QueueFull("The server is stopping: start it again to go on.")
             waiting = len(self._waiting())
             if waiting >= self._max_waiting:
-                raise JobBusy(f"The queue is full: {waiting} jobs are waiting. Try again when one of them has ended.")
+                raise QueueFull(f"The queue is full: {waiting} jobs are waiting. Try again when one of them has ended.")
             job = Job(title, work, owner, self._changed, gives_way, cuts_in)
             self._jobs[job.id] = job
             self._forget_old_jobs()
@@ -344,16 +350,21 @@ class JobQueue:
 def _failed(error: Exception, title: str) -> Failed:
     """The event for an error; errors that were not foreseen are logged with a traceback, which no user sees."""
     if isinstance(error, WebuiError):
-        return Failed(str(error), field=error.field if isinstance(error, ParameterError) else "")
+        field = error.field if isinstance(error, ParameterError) else ""
+        return Failed(str(error), field=field, kind=type(error).__name__)
     log_id = secrets.token_hex(4)
     # as text: a log record that held the traceback itself would hold its frames, and with them their tensors
     _log.error("Job “%s” failed, log id %s\n%s", title, log_id, "".join(traceback.format_exception(error)))
     if _is_out_of_memory(error):
         return Failed(
-            "Out of memory: choose a smaller size or batch size, or close other programs, and try again.", log_id
+            "Out of memory: choose a smaller size or batch size, or close other programs, and try again.",
+            log_id,
+            kind=OutOfMemory.__name__,
         )
     return Failed(
-        f"Something went wrong here, which is a mistake of this program. The log has the details: id {log_id}.", log_id
+        f"Something went wrong here, which is a mistake of this program. The log has the details: id {log_id}.",
+        log_id,
+        kind="Error",
     )
 
 

@@ -18,6 +18,7 @@ from modules.files import storage_error, write_atomically
 from modules.params import Control, Txt2ImgParams
 
 OTHER = "Other"
+LIMITS = "Limits of this server"
 
 
 def _setting(key: str, default: Any, control: Control, section: str = OTHER) -> Any:
@@ -67,6 +68,15 @@ class Settings:
         Control("Save a copy of the picture before the hires fix"),
         "Saving pictures",
     )
+    show_grid: bool = _setting(
+        "return_grid",
+        True,
+        Control("Begin answers to programs with the overview", info="Of runs with several pictures, at /sdapi/v1."),
+        "Saving pictures",
+    )
+    most_steps: int = _setting("studio_most_steps", 150, Control("Most sampling steps", 1, 150, 1), LIMITS)
+    longest_side: int = _setting("studio_longest_side", 8192, Control("Largest width and height", 64, 8192, 8), LIMITS)
+    most_pictures: int = _setting("studio_most_pictures", 800, Control("Most pictures of one run", 1, 800, 1), LIMITS)
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,6 +93,28 @@ class Settings:
             if name not in {field.name for field in _fields()}:
                 raise ParameterError(name, f"There is no setting “{name}”.")
         return dataclasses.replace(self, **values)
+
+    def check_limits(self, wanted: Txt2ImgParams, size: tuple[int, int]) -> None:
+        """Refuse a run that is larger than this server is to take on.
+
+        Args:
+            size: (width, height) of its largest picture.
+
+        Raises:
+            ParameterError: naming the first field that is too large.
+        """
+        counts = {
+            "steps": (wanted.steps, self.most_steps),
+            "hr_second_pass_steps": (wanted.hr_second_pass_steps, self.most_steps),
+            "width": (size[0], self.longest_side),
+            "height": (size[1], self.longest_side),
+            "batch_count": (wanted.batch_count * wanted.batch_size, self.most_pictures),
+        }
+        for name, (value, most) in counts.items():
+            if value > most:
+                raise ParameterError(
+                    name, f"{params.control(name).label} {value} is more than this server takes: {most}."
+                )
 
     def form_defaults(self) -> dict[str, Any]:
         """The defaults for `Txt2ImgParams` that are settings, by field name."""

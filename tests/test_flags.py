@@ -31,7 +31,9 @@ def test_everything_given(tmp_path):
         --data-dir {tmp_path}/data --models-dir {tmp_path}/models --ckpt "{tmp_path}/my model.safetensors"
         --ckpt-dir {tmp_path}/more --embeddings-dir {tmp_path}/words --listen --server-name 192.0.2.1 --port 8000
         --gradio-auth zoe:z --gradio-auth-path {tmp_path}/logins --autolaunch --theme dark --no-half --no-half-vae
-        --use-cpu all --device-id 1 --skip-install --exit
+        --use-cpu all --device-id 1 --skip-install --exit --nowebui --api-auth bot:a:b,cat:c --api-log
+        --api-server-stop --cors-allow-origins https://A.example,http://localhost:3000
+        --cors-allow-origins-regex "https://.*[.]mine[.]example"
     """
     read = read_flags([], {"COMMANDLINE_ARGS": text})
     assert read == Flags(
@@ -52,6 +54,13 @@ def test_everything_given(tmp_path):
         device_id=1,
         skip_install=True,
         exit=True,
+        api=True,
+        nowebui=True,
+        api_logins=(("bot", "a:b"), ("cat", "c")),
+        api_log=True,
+        api_server_stop=True,
+        cors_allow_origins=("https://a.example", "http://localhost:3000"),
+        cors_allow_origins_regex="https://.*[.]mine[.]example",
     )
     assert read.address == "192.0.2.1"
     paths = read.paths()
@@ -112,6 +121,12 @@ def test_unknown_words_get_the_nearest_flag(word, advice):
         ["--theme", "blue"],
         ["--device-id", "x"],
         ["--listen=yes"],
+        ["--api-auth", "bot"],
+        ["--cors-allow-origins", "*"],
+        ["--cors-allow-origins", "mine.example"],
+        ["--cors-allow-origins", "https://mine.example/page"],
+        ["--cors-allow-origins-regex", ".*"],
+        ["--cors-allow-origins-regex", "("],
         ["--gradio-auth", "ben"],
         ["--gradio-auth", ":secret"],
         ["--gradio-auth", "ben:"],
@@ -207,6 +222,14 @@ def test_the_next_free_port_is_taken(monkeypatch):
             free = other.getsockname()[1]
         monkeypatch.setattr(flags, "LIKELY_PORTS", (taken, free))
         assert free_port("127.0.0.1", None) == free
+
+
+def test_an_interface_without_a_page_has_a_port_of_its_own(monkeypatch):
+    assert (Flags().first_port, Flags(nowebui=True, api=True).first_port) == (7860, 7861)
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        low, high = sorted(server.getsockname()[1] for server in (one, other))
+    monkeypatch.setattr(flags, "LIKELY_PORTS", (low, high))
+    assert free_port("127.0.0.1", None, first=high) == high
 
 
 def test_a_port_that_was_asked_for_is_taken_or_said():

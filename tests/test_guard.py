@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 import webui
 from modules.flags import Flags
 from modules.guard import Guard, LoginBrake
-from modules.ui.server import make_server
+from modules.server import make_server
 from tests.ui.stand_in import StandIn
 
 HERE = "http://127.0.0.1:7860"
@@ -46,7 +46,7 @@ class Site:
     """A server in this process, and a browser's or a program's way to it."""
 
     def __init__(self, data: Path, flags: Flags | None = None):
-        self.app = StandIn(data, flags=flags)
+        self.app = StandIn(data, flags=flags or Flags(api=True))
         self.server = make_server(self.app)
         self.client = TestClient(self.server, base_url=HERE, client=("127.0.0.1", 50000))
 
@@ -63,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    return Site(tmp_path_factory.mktemp("locked"), Flags(logins=LOGINS))
+    return Site(tmp_path_factory.mktemp("locked"), Flags(logins=LOGINS, api=True))
 
 
 def basic(user: str, password: str) -> dict[str, str]:
@@ -78,9 +78,13 @@ def test_route_table_is_read_whole(site: Site) -> None:
         "/gradio_api/queue/join",
         "/gradio_api/cancel",
         "/gradio_api/reset",
+        "/sdapi/v1/txt2img",
+        "/sdapi/v1/train/embedding",
+        "/sdapi/v1/server-kill",
+        "/internal/progress",
     } <= posts
     assert "/gradio_api/run/" in posts
-    assert len(posts) > 15
+    assert len(posts) > 40
 
 
 @pytest.mark.parametrize(
@@ -187,6 +191,55 @@ def test_right_login_passes(locked: Site) -> None:
         assert locked.ask("POST", "/gradio_api/reset", basic(user, password), "json") not in (401, 429)
 
 
+def test_logins_for_programs_open_nothing_else(tmp_path: Path) -> None:
+    """`--api-auth` beside `--gradio-auth`: the page's logins hold for programs too, not the other way round."""
+    site = Site(tmp_path, Flags(logins=LOGINS, api_logins=(("bot", "a:b"),), api=True))
+    bot, ann = basic("bot", "a:b"), basic("ann", "pass:word")
+    for path in ("/sdapi/v1/samplers", "/docs", "/openapi.json", "/internal/pending-tasks"):
+        assert site.ask("GET", path) == 401, path
+        assert site.ask("GET", path, bot) == 200, path
+        assert site.ask("GET", path, ann) == 200, path
+    assert site.ask("GET", "/", ann) == 200
+    assert site.ask("GET", "/", bot) == 401
+
+
+def test_logins_for_programs_alone_leave_the_page_open(tmp_path: Path) -> None:
+    site = Site(tmp_path, Flags(api_logins=(("bot", "a:b"),), api=True))
+    assert site.ask("GET", "/") == 200
+    assert site.ask("GET", "/internal/ping") == 200
+    for path, methods in routes(site.server).items():
+        if path.startswith("/sdapi"):
+            assert {site.ask(method, path) for method in methods} == {401}, path
+    refused = site.client.get("/sdapi/v1/samplers")
+    assert refused.json()["detail"].startswith("A user name and a password are needed")
+    assert "x-process-time" in refused.headers
+
+
+def test_welcome_sites_pass_and_others_do_not(tmp_path: Path) -> None:
+    flags = Flags(
+        api=True,
+        api_logins=(("bot", "a:b"),),
+        cors_allow_origins=("https://mine.example",),
+        cors_allow_origins_regex=r"http://localhost:\d+",
+    )
+    site = Site(tmp_path, flags)
+    for origin in ("https://mine.example", "http://localhost:3000"):
+        foreign = {"origin": origin, "sec-fetch-site": "cross-site"}
+        answer = site.client.get("/sdapi/v1/samplers", headers={**foreign, **basic("bot", "a:b")})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+        refused = site.client.get("/sdapi/v1/samplers", headers=foreign)
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, origin)
+        question = {**foreign, "access-control-request-method": "POST"}
+        assert site.ask("OPTIONS", "/sdapi/v1/txt2img", question) == 200
+    for origin in ("https://evil.example", "http://mine.example", "https://mine.example.evil", "null"):
+        foreign = {"origin": origin, "sec-fetch-site": "cross-site", **basic("bot", "a:b")}
+        answer = site.client.post("/sdapi/v1/interrupt", headers=foreign)
+        assert answer.status_code == 403, origin
+        assert "access-control-allow-origin" not in answer.headers
+    own = {"origin": HERE, "sec-fetch-site": "same-origin", **basic("bot", "a:b")}
+    assert site.ask("GET", "/sdapi/v1/samplers", own) == 200
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -253,6 +306,12 @@ def test_listening_without_login_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COMMANDLINE_ARGS", raising=False)
-    assert webui.main(["--listen", "--data-dir", str(tmp_path)]) == 2
-    assert "--gradio-auth" in capsys.readouterr().err
+    for flags, needed in (
+        ([], "--gradio-auth"),
+        (["--api"], "--gradio-auth"),
+        (["--api", "--api-auth", "bot:x"], "--gradio-auth"),
+        (["--nowebui"], "--api-auth"),
+    ):
+        assert webui.main(["--listen", "--data-dir", str(tmp_path), *flags]) == 2
+        assert f"login with {needed}" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -20,6 +20,7 @@ LAYERS = (
     {"preprocess", "training"},
     {"jobs", "app", "guard", "photo_desk", "library"},
     {"ui", "api", "cli"},
+    {"server"},
 )
 NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another
 FRONT_END_ONLY = {"gradio": "ui", "gradio_client": "ui"}
@@ -33,6 +34,8 @@ WITHOUT_TORCH = {
     "app",
     "guard",
     "ui",
+    "api",
+    "server",
 }  # at import; it is loaded when needed
 
 ROW = {part: row for row, parts in enumerate(LAYERS) for part in parts}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from modules.ui.server import Server, make_server
+from modules.server import Server, make_server
 from tests.ui.stand_in import StandIn
 
 STARTING = 60.0  # seconds; a guard: it takes less than two

@@ -7,7 +7,6 @@ import io
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -60,7 +59,9 @@ class StandIn(App):
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
 
-    def _txt2img(self, params: Txt2ImgParams, folder: Path | None = None, upscaler: Any = None) -> Work:
+    def _txt2img(
+        self, params: Txt2ImgParams, folder: Path | None, upscaler: object = None, settings: object = None
+    ) -> Work:
         yield Status("reading the prompt")
         if self.failing:
             raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")
@@ -75,7 +76,7 @@ class StandIn(App):
                     break
             for _ in range(params.batch_size):
                 seed = params.seed + index if params.seed >= 0 else 1000 + index
-                yield self._save(params, index, seed, request is not None)
+                yield self._save(params, index, seed, request is not None, folder)
                 index += 1
             if request is Request.INTERRUPT:
                 return
@@ -93,8 +94,8 @@ class StandIn(App):
         else:
             time.sleep(self.pace)
 
-    def _save(self, params: Txt2ImgParams, index: int, seed: int, incomplete: bool) -> Event:
-        path = self.paths.txt2img_images / "2026-01-02" / f"{index:05}-{seed}-{len(self.jobs.jobs())}.png"
+    def _save(self, params: Txt2ImgParams, index: int, seed: int, incomplete: bool, folder: Path | None) -> Event:
+        path = (folder or self.paths.txt2img_images / "2026-01-02") / f"{index:05}-{seed}-{len(self.jobs.jobs())}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         size = f"{params.width}x{params.height}"
         text = f"{params.prompt}\nSteps: {params.steps}, CFG scale: {params.cfg_scale}, Seed: {seed}, Size: {size}"

@@ -89,7 +89,7 @@ from modules.app import App
 from modules.flags import Flags
 from modules.settings import Settings
 import webui
-from modules.ui.server import make_server
+from modules.server import make_server
 flags = Flags(data_dir=Path({str(tmp_path)!r}))
 app = App(flags.paths(), Settings(), flags)
 make_server(app)

@@ -1,55 +1,64 @@
-"""The web server: the page, one route that says it is alive, and the guard before both."""
+"""The web server: the page, the interface for programs, and the guard before both."""
 
 import contextlib
+import re
 import secrets
 import signal
 import socket
 import types
 from collections.abc import Callable, Iterator
 
-import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
 
+from modules.api.server import add_api, add_edge
 from modules.app import App
 from modules.flags import Flags
 from modules.guard import Guard
-from modules.ui import assets
-from modules.ui.page import make_page
-from modules.ui.theme import make_theme
-from modules.ui.train.photo_routes import add_photo_routes
-
-MAX_UPLOAD = "50mb"
 
 
-def make_server(app: App) -> FastAPI:
-    """Everything that answers requests, for an App that need not be started yet."""
+def make_server(app: App, end_server: Callable[[str], object] = lambda how: None) -> FastAPI:
+    """Everything that answers requests, for an App that need not be started yet.
+
+    Args:
+        end_server: called with "stop" or "restart" when a program asks for it and may.
+    """
+    flags = app.flags
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     started = secrets.token_hex(4)
 
-    @server.get("/internal/ping")
+    @server.get("/internal/ping", include_in_schema=flags.api)
     def ping() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
+        """Alive; another text after a restart."""
         return {"started": started}
 
-    add_photo_routes(server, app)
-    gr.set_static_paths([app.paths.outputs])  # served from where they lie: copies in a cache would double the disk
-    gr.mount_gradio_app(
-        server,
-        make_page(app),
-        path="/",
-        footer_links=[],
-        run_history=False,
-        show_error=False,
-        max_file_size=MAX_UPLOAD,
-        ssr_mode=False,
-        pwa=False,
-        enable_monitoring=False,
-        theme=make_theme(),
-        js=assets.script(),
-        head=_head(app.flags),
+    add_api(server, app, end_server)
+    if flags.nowebui:
+        server.add_route("/", lambda request: RedirectResponse("/docs"), include_in_schema=False)
+    else:
+        from modules.ui.mount import add_page  # gradio takes seconds to import, and programs do not need it
+
+        add_page(server, app)
+    server.add_middleware(
+        Guard,
+        names=_names(flags),
+        any_address=flags.listen or flags.server_name is not None,
+        logins=flags.logins,
+        api_logins=flags.api_logins,
+        is_welcome=_welcome(flags),
     )
-    is_open = app.flags.listen or app.flags.server_name is not None
-    server.add_middleware(Guard, names=_names(app.flags), any_address=is_open, logins=app.flags.logins)
+    add_edge(server, app)
+    if flags.cors_allow_origins or flags.cors_allow_origins_regex:  # outside: refusals can be read by welcome sites too
+        server.add_middleware(
+            CORSMiddleware,
+            allow_origins=flags.cors_allow_origins,
+            allow_origin_regex=flags.cors_allow_origins_regex,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_credentials=True,
+        )
     return server
 
 
@@ -101,9 +110,10 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _head(flags: Flags) -> str:
-    """The style sheets as they are, which Gradio's `css` would break at media queries; and the wished look."""
-    return f'<meta name="webui-theme" content="{flags.theme or ""}"><style>{assets.style()}</style>'
+def _welcome(flags: Flags) -> Callable[[str], bool]:
+    """Whether pages of an origin may use this server as if they were ours."""
+    origins, pattern = flags.cors_allow_origins, re.compile(flags.cors_allow_origins_regex or r"(?!)")
+    return lambda origin: origin in origins or bool(pattern.fullmatch(origin))
 
 
 def _names(flags: Flags) -> set[str]:

@@ -1,0 +1,55 @@
+"""What A1111 has and this program does not, and what neither has: each answers with a sentence."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.routing import Match
+
+from modules.api import errors
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+ABSENT = {
+    "POST img2img": "Drawing over a picture (img2img) is not there yet: txt2img is.",
+    "POST extra-single-image": "Enlarging a given picture is not there yet: txt2img with enable_hr enlarges its own.",
+    "POST extra-batch-images": "Enlarging given pictures is not there yet: txt2img with enable_hr enlarges its own.",
+    "POST interrogate": "Describing a picture through this interface is not there yet: the Train tab writes captions.",
+    "POST create/hypernetwork": "Hypernetworks are not there yet: embeddings are.",
+    "POST train/hypernetwork": "Hypernetworks are not there yet: train an embedding.",
+    "POST preprocess": "Preparing photos through this interface is not there yet: the Train tab does it.",
+    "POST realesrgan-models": "There are no models of that kind to add.",
+}
+
+
+def add_routes(router: APIRouter) -> None:
+    """To be called last: what nobody else answers comes here."""
+    for name, sentence in ABSENT.items():
+        method, path = name.split()
+        router.add_api_route(f"/sdapi/v1/{path}", _absent(sentence), methods=[method], include_in_schema=False)
+
+    known = list(router.routes)
+
+    @router.api_route("/sdapi/{rest:path}", methods=METHODS, include_in_schema=False)
+    def unknown(rest: str, request: Request) -> None:
+        for route in known:
+            match, _ = route.matches(request.scope)
+            if match is Match.PARTIAL:
+                allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
+                raise errors.refuse(
+                    405, f"{request.method} is not for this address: use {allowed}.", {"allow": allowed}
+                )
+        raise errors.refuse(404, "There is nothing at this address: /docs lists what there is.")
+
+
+def add_hint(router: APIRouter) -> None:
+    """For a server without the interface: say how it is switched on."""
+
+    @router.api_route("/sdapi/{rest:path}", methods=METHODS, include_in_schema=False)
+    def off(rest: str) -> None:
+        raise errors.refuse(404, "The HTTP interface is off: start the server with --api.")
+
+
+def _absent(sentence: str) -> Any:
+    def absent() -> None:
+        raise errors.refuse(501, sentence)
+
+    return absent

@@ -1,0 +1,122 @@
+"""What a txt2img request means, by our names.
+
+A value of the request wins over its `infotext`, that over `override_settings`, these over the settings, these over
+what the model recommends, and that over A1111's defaults. What it says nothing about is kept below the server's limits.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modules import params as fields
+from modules.api import errors, options, table
+from modules.api.requests import ours
+from modules.app import App
+from modules.errors import ParameterError
+from modules.model_state import ModelStatus
+from modules.params import Txt2ImgParams
+from modules.samplers import names
+from modules.settings import Settings
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A request that can be done.
+
+    Attributes:
+        asked: what it says, by A1111's names.
+        params: what that means.
+        settings: those in force for it.
+        checkpoint: title of the one to draw with; empty: the one in use.
+        checkpoint_stays: it stays in use afterwards.
+    """
+
+    asked: Mapping[str, Any]
+    params: Txt2ImgParams
+    settings: Settings
+    checkpoint: str = ""
+    checkpoint_stays: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """What the job is to be called."""
+        return self.asked.get("force_task_id")
+
+    @property
+    def save_pictures(self) -> bool:
+        return bool(self.asked.get("save_images")) and not self.asked.get("do_not_save_samples")
+
+    @property
+    def send_pictures(self) -> bool:
+        return self.asked.get("send_images", True)
+
+
+def read(app: App, asked: Mapping[str, Any]) -> Wish:
+    """What a request means now.
+
+    Raises:
+        ParameterError, HTTPException: something that cannot be done, as a sentence.
+    """
+    _refuse_absent(asked)
+    settings, checkpoint = _override(app.settings, asked.get("override_settings") or {})
+    if asked.get("do_not_save_grid"):
+        settings = settings.changed(save_grid=False)
+    defaults = {**table.TXT2IMG_DEFAULTS, **settings.form_defaults(), **_recommended(app)}
+    values = {**_within_limits(defaults, settings), **_said(asked)}
+    try:
+        params = Txt2ImgParams(**values)
+        names.find(params.sampler, params.schedule)
+    except ParameterError as error:
+        raise ParameterError(error.field, f"{table.theirs(table.TXT2IMG, error.field)}: {error}") from error
+    stays = asked.get("override_settings_restore_afterwards", True) is False
+    return Wish(asked, params, settings, checkpoint, stays)
+
+
+def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The request's own values by our names, and those that have no single name here."""
+    said = ours(Txt2ImgParams, table.TXT2IMG, asked)
+    if "sampler" not in said and "sampler_index" in asked:
+        said["sampler"] = asked["sampler_index"]
+    if table.ETA in asked:
+        said |= {"eta_ancestral": asked[table.ETA], "eta_ddim": asked[table.ETA]}
+    for name in ("seed_resize_from_w", "seed_resize_from_h"):
+        if name in said:
+            said[name] = max(0, said[name])  # A1111's -1 is our 0
+    if said.get("firstphase_width") or said.get("firstphase_height"):
+        said["old_hires_size"] = True
+    return said
+
+
+def _override(settings: Settings, overrides: Mapping[str, Any]) -> tuple[Settings, str]:
+    known, _ = options.sort_out(overrides)
+    checkpoint = known.pop("checkpoint", "")
+    if not isinstance(checkpoint, str):
+        raise ParameterError(options.CHECKPOINT, f"{options.CHECKPOINT} must be the title of a checkpoint.")
+    return options.changed(settings, known), checkpoint
+
+
+def _recommended(app: App) -> dict[str, Any]:
+    """What suits the model in use: nothing more than its size, for models that recommend nothing."""
+    state = app.model_state
+    if state.status is not ModelStatus.READY:
+        return {}
+    width, height = state.native_size
+    known = {field.name for field in dataclasses.fields(Txt2ImgParams)}
+    return {"width": width, "height": height, **{k: v for k, v in state.recommended.items() if k in known}}
+
+
+def _within_limits(defaults: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Defaults that nobody asked for are never refused."""
+    most = {"steps": settings.most_steps, "width": settings.longest_side, "height": settings.longest_side}
+    return {**defaults, **{name: min(defaults.get(name, fields.default(name)), most[name]) for name in most}}
+
+
+def _refuse_absent(asked: Mapping[str, Any]) -> None:
+    for name, nothing in table.ABSENT.items():
+        if asked.get(name) not in nothing:
+            raise errors.refuse(422, f"{name} is not there yet: leave it out.")
+    if asked.get("alwayson_scripts"):
+        raise errors.refuse(422, f"There is no always-on script {next(iter(asked['alwayson_scripts']))!r:.60} here.")
+    if asked.get("script_name"):
+        raise errors.refuse(422, f"There is no script {asked['script_name']!r:.60}: see scripts for those there are.")

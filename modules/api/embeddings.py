@@ -1,0 +1,90 @@
+"""Embeddings: which there are, a new one, and training one."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from modules.api import table
+from modules.api.answers import Accepted, EmbeddingItem, EmbeddingsAnswer, InfoAnswer, TrainAnswer
+from modules.api.errors import JobFailed, Json
+from modules.api.host import Host
+from modules.api.requests import CreateRequest, TrainRequest, given, ours
+from modules.errors import ParameterError
+from modules.events import EmbeddingSaved, Ending, Event, Failed, TrainingEnded
+from modules.training_params import TrainParams
+
+
+def add_routes(router: APIRouter, host: Host) -> None:
+    app = host.app
+
+    @router.get("/sdapi/v1/embeddings")
+    def embeddings() -> EmbeddingsAnswer:
+        """Those that act in prompts of the model in use, and those that cannot."""
+        loaded, skipped = {}, {}
+        for entry in app.embedding_entries():
+            if entry.embedding is None:
+                continue
+            item = EmbeddingItem(
+                step=entry.embedding.step,
+                sd_checkpoint=entry.embedding.checkpoint_hash,
+                sd_checkpoint_name=entry.embedding.checkpoint_name,
+                shape=entry.embedding.width,
+                vectors=entry.embedding.vectors_per_token,
+            )
+            (skipped if entry.reason else loaded).setdefault(entry.name, item)
+        return EmbeddingsAnswer(loaded=loaded, skipped=skipped)
+
+    @router.post("/sdapi/v1/refresh-embeddings")
+    def refresh_embeddings() -> None:
+        """Look for embeddings again; each prompt does so by itself."""
+        if app.embeddings is not None:
+            app.embeddings.refresh()
+
+    @router.post("/sdapi/v1/create/embedding")
+    async def create_embedding(body: CreateRequest) -> InfoAnswer:
+        """Write the file of a new embedding."""
+        job = await host.in_thread(
+            lambda: app.create_embedding(
+                body.name,
+                "*" if body.init_text is None else body.init_text,
+                1 if body.num_vectors_per_token is None else body.num_vectors_per_token,
+                bool(body.overwrite_old),
+                owner=host.owner,
+            )
+        )
+        events = await host.end_of(job)
+        path = next(event.path for event in events if isinstance(event, EmbeddingSaved))
+        return InfoAnswer(info=f"create embedding filename: {host.place(path)}")
+
+    @router.post("/sdapi/v1/train/embedding", response_model=TrainAnswer, responses={202: {"model": Accepted}})
+    async def train_embedding(body: TrainRequest, wait: bool = True) -> Response:  # pyright: ignore
+        """Train an embedding. What is not set is as the Train tab has it. Answers at the end, hours later; with
+        `wait=false` at once, with the id of a job to follow."""
+        asked = given(body)
+        params = _params(asked)
+        job = await host.in_thread(lambda: app.train(params, host.owner))
+        host.names.give(asked.get("id_task"), job)
+        if not wait:
+            return Json({"job": job.id}, 202)
+        return Json({"info": _told(host, await host.end_of(job)), "job": job.id})
+
+
+def _params(asked: dict[str, Any]) -> TrainParams:
+    values = ours(TrainParams, table.TRAIN, asked)
+    if asked.get("preview_from_txt2img") is False:  # A1111 then draws samples from the words of training
+        values = {name: value for name, value in values.items() if not name.startswith("preview_")}
+    try:
+        return TrainParams(**values)
+    except ParameterError as error:
+        raise ParameterError(error.field, f"{table.theirs(table.TRAIN, error.field)}: {error}") from error
+
+
+def _told(host: Host, events: list[Event]) -> str:
+    ended = next((event for event in reversed(events) if isinstance(event, TrainingEnded)), None)
+    if ended is None:
+        return "train embedding complete: filename: None error: None"
+    if ended.kind in (Ending.FAILED, Ending.DIVERGED):
+        raise JobFailed(Failed(ended.sentence, kind="TrainingDiverged" if ended.kind is Ending.DIVERGED else "Error"))
+    name = host.place(ended.path) if ended.path else None
+    return f"train embedding complete: filename: {name} error: None"

@@ -1,0 +1,145 @@
+"""What there is to choose from, in lists."""
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter
+
+from modules.api.answers import (
+    ModelItem,
+    NameItem,
+    PathItem,
+    SamplerItem,
+    SchedulerItem,
+    ScriptItem,
+    ScriptsAnswer,
+    UpscalerItem,
+    VaeItem,
+)
+from modules.api.host import Host
+from modules.samplers.names import SAMPLERS, SCHEDULES, Sampler
+
+LATENT_MODES = (
+    "Latent",
+    "Latent (antialiased)",
+    "Latent (bicubic)",
+    "Latent (bicubic antialiased)",
+    "Latent (nearest)",
+    "Latent (nearest-exact)",
+)
+_DEFAULT_RHO = {"Karras": 7.0, "Polyexponential": 1.0}
+_NEED_MODEL = {"Uniform", "SGM Uniform", "Simple", "Normal", "DDIM", "Beta"}  # read off the model's own noise levels
+
+
+def add_routes(router: APIRouter, host: Host) -> None:
+    app = host.app
+
+    @router.get("/sdapi/v1/samplers")
+    def samplers() -> list[SamplerItem]:
+        """Samplers in A1111's order."""
+        return [
+            SamplerItem(name=sampler.name, aliases=list(sampler.aliases), options=_options(sampler))
+            for sampler in SAMPLERS
+        ]
+
+    @router.get("/sdapi/v1/schedulers")
+    def schedulers() -> list[SchedulerItem]:
+        """Spacings of noise levels; a request may name one by `name` or `label`."""
+        return [
+            SchedulerItem(
+                name=schedule.name,
+                label=schedule.label,
+                aliases=list(schedule.aliases) or None,
+                default_rho=_DEFAULT_RHO.get(schedule.label, -1.0),
+                need_inner_model=schedule.label in _NEED_MODEL,
+            )
+            for schedule in SCHEDULES
+        ]
+
+    @router.get("/sdapi/v1/latent-upscale-modes")
+    def latent_upscale_modes() -> list[NameItem]:
+        """Ways to enlarge latents, for hr_upscaler."""
+        return [NameItem(name=name) for name in LATENT_MODES]
+
+    @router.get("/sdapi/v1/upscalers")
+    def upscalers() -> list[UpscalerItem]:
+        """Ways to enlarge pictures, for hr_upscaler."""
+        return [UpscalerItem(name=name, scale=4.0) for name in ("None", "Lanczos", "Nearest")]
+
+    @router.get("/sdapi/v1/sd-models")
+    def sd_models() -> list[ModelItem]:
+        """Checkpoints, looked up afresh. A hash is null until it was computed, in the background."""
+        return [
+            ModelItem(
+                title=found.title,
+                model_name=found.model_name,
+                hash=found.short_hash or None,
+                sha256=found.sha256 or None,
+                filename=str(found.path),
+            )
+            for found in app.checkpoints()
+        ]
+
+    @router.get("/sdapi/v1/sd-vae")
+    def sd_vae() -> list[VaeItem]:
+        """VAE files for the setting `sd_vae`."""
+        return []
+
+    @router.get("/sdapi/v1/hypernetworks")
+    def hypernetworks() -> list[PathItem]:
+        """None yet."""
+        return []
+
+    @router.get("/sdapi/v1/face-restorers")
+    def face_restorers() -> list[NameItem]:
+        """None yet."""
+        return []
+
+    @router.get("/sdapi/v1/realesrgan-models")
+    def realesrgan_models() -> list[NameItem]:
+        """None of their own: upscaling models stand among `upscalers`."""
+        return []
+
+    @router.get("/sdapi/v1/loras")
+    def loras() -> list[PathItem]:
+        """None yet."""
+        return []
+
+    @router.get("/sdapi/v1/extensions")
+    def extensions() -> list[NameItem]:
+        """None: there are no extensions here."""
+        return []
+
+    @router.get("/sdapi/v1/scripts")
+    def scripts() -> ScriptsAnswer:
+        """Names for script_name."""
+        return ScriptsAnswer(txt2img=[], img2img=[])
+
+    @router.get("/sdapi/v1/script-info")
+    def script_info() -> list[ScriptItem]:
+        """Scripts with their arguments."""
+        return []
+
+    @router.post("/sdapi/v1/refresh-checkpoints")
+    def refresh_checkpoints() -> None:
+        """Look for checkpoints again; `sd-models` does so by itself."""
+        app.checkpoints()
+
+    @router.post("/sdapi/v1/refresh-vae")
+    def refresh_vae() -> None:
+        """Look for VAE files again; `sd-vae` does so by itself."""
+
+    @router.post("/sdapi/v1/refresh-loras")
+    def refresh_loras() -> None:
+        """There are none."""
+
+
+def _options(sampler: Sampler) -> dict[str, str]:
+    """What A1111 tells of a sampler, as text."""
+    found: Iterable[tuple[str, str]] = [
+        *([("scheduler", sampler.schedule.lower())] if sampler.schedule else []),
+        *([("second_order", "True")] if sampler.second_order else []),
+        *([("discard_next_to_last_sigma", "True")] if sampler.discard_penultimate else []),
+        *([("uses_ensd", "True")] if sampler.uses_ensd else []),
+        *([("brownian_noise", "True")] if sampler.brownian else []),
+    ]
+    return dict(found)

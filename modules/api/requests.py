@@ -1,0 +1,119 @@
+"""What may be sent, as pydantic models made from the dataclasses: a field added there can be sent at once.
+
+Ranges stand in the models for their readers only; the dataclass checks them, with a sentence. `null` is the same as
+saying nothing. Fields that nobody knows are passed over, as in A1111.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from modules.api import table
+from modules.params import Control, Txt2ImgParams
+from modules.training_params import TrainParams
+
+LONGEST_TEXT = 1_000_000  # letters of one text
+
+
+def _switch(default: bool, words: str) -> Any:
+    return (bool | None, Field(None, description=words, json_schema_extra={"default": default}))
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(extra="allow", protected_namespaces=(), str_max_length=LONGEST_TEXT)
+
+
+def _schema(kind: Any, default: Any, control: Control) -> dict[str, Any]:
+    found: dict[str, Any] = {"default": default} if default is not None else {}
+    if control.choices:
+        found["enum"] = [*control.choices, None]
+    if control.minimum is not None and int in typing.get_args(kind) and control.step and control.step > 1:
+        found["multipleOf"] = control.step
+    return found | {
+        name: number
+        for name, number in (("minimum", control.minimum), ("maximum", control.maximum))
+        if number is not None
+    }
+
+
+def _fields_of(kind: type, names: Mapping[str, str]) -> dict[str, Any]:
+    """pydantic's description of the fields of a dataclass made of `parameter`s, by A1111's names."""
+    hints = typing.get_type_hints(kind)
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        control: Control = field.metadata["control"]
+        optional = hints[field.name] | None
+        extra = _schema(optional, field.default, control)
+        described = Field(None, title=control.label, description=control.info or None, json_schema_extra=extra)
+        found[table.theirs(names, field.name)] = (optional, described)
+    return found
+
+
+Txt2ImgRequest = create_model(
+    "Txt2ImgRequest",
+    __base__=_Lenient,
+    **_fields_of(Txt2ImgParams, table.TXT2IMG),
+    sampler_index=(str | None, Field(None, description="An older name of sampler_name, which wins over it.")),
+    eta=(float | None, Field(None, description="Fresh noise per step, whichever sampler is used.")),
+    override_settings=(
+        dict[str, Any] | None,
+        Field(None, description="Settings for this request alone, by their keys in `options`."),
+    ),
+    override_settings_restore_afterwards=_switch(True, "false: a checkpoint chosen by override_settings stays."),
+    script_name=(str | None, Field(None, description="One of `scripts`.")),
+    script_args=(list[Any] | None, Field(None, description="Its values, in the order of `script-info`.")),
+    alwayson_scripts=(dict[str, Any] | None, Field(None, description="There are none here.")),
+    send_images=_switch(True, "Answer with the pictures."),
+    save_images=_switch(False, "Save them in outputs/."),
+    do_not_save_samples=_switch(False, "Save no picture, whatever save_images says."),
+    do_not_save_grid=_switch(False, "Save no overview."),
+    force_task_id=(str | None, Field(None, description="A name for the job, see `jobs`.", max_length=200)),
+    infotext=(str | None, Field(None, description="Parameters of a picture: for all fields that are not set.")),
+)
+
+TrainRequest = create_model(
+    "TrainRequest",
+    __base__=_Lenient,
+    **_fields_of(TrainParams, table.TRAIN),
+    id_task=(str | None, Field(None, description="A name for the job, see `jobs`.", max_length=200)),
+    preview_from_txt2img=_switch(True, "Draw samples with the preview_… values."),
+)
+
+
+class CreateRequest(_Lenient):
+    """A new embedding."""
+
+    name: str = Field(description="The word for the prompt.")
+    num_vectors_per_token: int | None = Field(None, json_schema_extra={"default": 1, "minimum": 1, "maximum": 75})
+    overwrite_old: bool | None = Field(None, json_schema_extra={"default": False})
+    init_text: str | None = Field(None, json_schema_extra={"default": "*"})
+
+
+class PngInfoRequest(_Lenient):
+    """A picture to read."""
+
+    model_config = ConfigDict(str_max_length=None)
+
+    image: str = Field(description="A picture's file as base64, with or without `data:image/png;base64,`.")
+
+
+class ProgressRequest(_Lenient):
+    """How far is a job?"""
+
+    id_task: str | None = Field(None, description="Its name or id.", max_length=200)
+    id_live_preview: int | None = Field(None, description="The preview seen last; the same one is not sent again.")
+    live_preview: bool | None = Field(None, json_schema_extra={"default": True})
+
+
+def given(body: BaseModel) -> dict[str, Any]:
+    """What a request says, by A1111's names; `null` says nothing."""
+    return {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
+
+
+def ours(kind: type, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a request's values that are fields of a dataclass, by our names."""
+    theirs = {field.name: table.theirs(names, field.name) for field in dataclasses.fields(kind)}
+    return {name: values[key] for name, key in theirs.items() if key in values}

@@ -1,0 +1,47 @@
+"""A1111's names and ours: the one place where they meet. What is not listed has the same name on both sides."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TXT2IMG: Mapping[str, str] = {
+    # ours: A1111's
+    "sampler": "sampler_name",
+    "schedule": "scheduler",
+    "batch_count": "n_iter",
+    "hr_sampler": "hr_sampler_name",
+    "hr_schedule": "hr_scheduler",
+}
+
+TRAIN: Mapping[str, str] = {
+    "embedding": "embedding_name",
+    "learning_rate": "learn_rate",
+    "template": "template_filename",
+    "width": "training_width",
+    "height": "training_height",
+    "preview_sampler": "preview_sampler_name",
+}
+
+# Where A1111's interface takes another value than its page, if a request says nothing.
+TXT2IMG_DEFAULTS: Mapping[str, Any] = {"sampler": "Euler", "steps": 50, "denoising_strength": 0.75}
+
+# Fields of A1111's request whose work is not done here: with one of these values they ask for nothing.
+ABSENT: Mapping[str, tuple[Any, ...]] = {
+    "restore_faces": (None, False),
+    "refiner_checkpoint": (None, "", "None"),
+    "hr_checkpoint_name": (None, "", "Use same checkpoint"),
+    "firstpass_image": (None, ""),
+    "token_merging_ratio": (None, 0),
+    "token_merging_ratio_hr": (None, 0),
+}
+
+# Settings that only somebody at the machine may change: a request could lift the limits that were set for it.
+RESTRICTED = ("studio_most_steps", "studio_longest_side", "studio_most_pictures")
+
+
+# Fields with which nobody can draw here what A1111 draws: one value of the request means several of ours.
+ETA = "eta"  # of whichever kind of sampler is used
+
+
+def theirs(names: Mapping[str, str], ours: str) -> str:
+    """A1111's name of a field."""
+    return names.get(ours, ours)

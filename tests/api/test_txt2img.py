@@ -1,0 +1,231 @@
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from modules import images
+from modules.api import asked_for
+from modules.events import Sampled
+from modules.infotext import parse_infotext
+from modules.jobs import JobState
+from modules.params import Txt2ImgParams
+from tests.api.serving import SMALL, Served, image, info, over, sentence, until
+
+INFO_KEYS = """prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds
+    subseed_strength width height sampler_name cfg_scale steps batch_size restore_faces face_restoration_model
+    sd_model_name sd_model_hash sd_vae_name sd_vae_hash seed_resize_from_w seed_resize_from_h denoising_strength
+    extra_generation_params index_of_first_image infotexts styles job_timestamp clip_skip
+    is_using_inpainting_conditioning version""".split()
+
+
+def files(served: Served) -> set[Path]:
+    return {path for path in served.app.paths.outputs.rglob("*") if path.is_file()}
+
+
+def test_a_picture_with_its_parameters_inside(served: Served) -> None:
+    before = files(served)
+    answer = served.post("txt2img", {**SMALL, "negative_prompt": "blurry", "clip_skip": 2})
+    assert answer.status_code == 200
+    told = answer.json()
+    (encoded,) = told["images"]
+    picture = image(encoded)
+    assert (picture.format, picture.size) == ("PNG", (64, 64))
+    parameters = parse_infotext(picture.text["parameters"])  # type: ignore[attr-defined]
+    assert (parameters["Prompt"], parameters["Negative prompt"]) == ("a cat", "blurry")
+    assert (parameters["Seed"], parameters["Steps"], parameters["Sampler"]) == ("1", "2", "Euler")
+    assert told["parameters"]["prompt"] == "a cat"
+    assert files(served) == before, "nobody asked to save it"
+    details = info(answer)
+    assert list(details) == INFO_KEYS
+    assert (details["seed"], details["all_seeds"], details["clip_skip"]) == (1, [1], 2)
+    assert (details["sd_model_name"], details["index_of_first_image"]) == ("one", 0)
+    assert details["infotexts"] == [picture.text["parameters"]]  # type: ignore[attr-defined]
+    assert float(answer.headers["x-process-time"]) > 0
+
+
+def test_it_is_the_picture_that_the_page_draws(served: Served, tmp_path: Path) -> None:
+    asked = image(served.post("txt2img", SMALL).json()["images"][0])
+    params = Txt2ImgParams(prompt="a cat", width=64, height=64, steps=2, seed=1, sampler="Euler")
+    over(served.app.generate(params, folder=tmp_path))
+    (path,) = tmp_path.glob("*.png")
+    assert images.open_image(path).tobytes() == asked.tobytes()
+
+
+def test_batches_with_the_overview_first(served: Served) -> None:
+    before = files(served)
+    answer = served.post("txt2img", {**SMALL, "n_iter": 2, "batch_size": 2})
+    pictures = [image(encoded) for encoded in answer.json()["images"]]
+    assert [picture.size for picture in pictures] == [(128, 128)] + [(64, 64)] * 4
+    details = info(answer)
+    assert (details["index_of_first_image"], details["all_seeds"]) == (1, [1, 2, 3, 4])
+    assert [picture.text["parameters"] for picture in pictures] == details["infotexts"]  # type: ignore[attr-defined]
+    assert len(details["all_prompts"]) == 4
+    assert files(served) == before
+
+
+def test_without_the_overview_if_the_setting_says_so(served: Served) -> None:
+    answer = served.post("txt2img", {**SMALL, "n_iter": 2, "override_settings": {"return_grid": False}})
+    assert len(answer.json()["images"]) == 2
+    assert info(answer)["index_of_first_image"] == 0
+
+
+def test_saving_is_asked_for(served: Served) -> None:
+    before = files(served)
+    answer = served.post("txt2img", {**SMALL, "n_iter": 2, "save_images": True, "send_images": False})
+    assert answer.json()["images"] == []
+    assert sorted(path.name[:4] for path in files(served) - before) == ["0000", "0000", "grid"]
+    before = files(served)
+    served.post("txt2img", {**SMALL, "n_iter": 2, "save_images": True, "do_not_save_grid": True})
+    assert len(files(served) - before) == 2
+    before = files(served)
+    served.post("txt2img", {**SMALL, "save_images": True, "do_not_save_samples": True})
+    assert files(served) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "sampler", "schedule"),
+    [
+        ({"sampler_name": "DPM++ 2M Karras"}, "DPM++ 2M", "Karras"),
+        ({"sampler_name": "k_euler_a"}, "Euler a", None),
+        ({"sampler_name": "LMS", "scheduler": "karras"}, "LMS", "Karras"),
+        ({"sampler_name": "LMS", "scheduler": "Exponential"}, "LMS", "Exponential"),
+        ({"sampler_name": "Heun", "sampler_index": "LMS", "scheduler": "automatic"}, "Heun", None),
+        ({"sampler_name": None, "sampler_index": "LMS"}, "LMS", None),
+        ({"sampler_name": None}, "Euler", None),
+    ],
+)
+def test_samplers_by_all_their_names(served: Served, asked: dict, sampler: str, schedule: str | None) -> None:
+    answer = served.post("txt2img", {**SMALL, **asked})
+    (text,) = info(answer)["infotexts"]
+    parameters = parse_infotext(text)
+    assert parameters["Sampler"] == sampler == info(answer)["sampler_name"]
+    assert parameters["Schedule type"] == (schedule or "Automatic")
+
+
+def test_settings_of_one_request(served: Served) -> None:
+    before = served.app.settings
+    answer = served.post("txt2img", {**SMALL, "override_settings": {"CLIP_stop_at_last_layers": 2}})
+    assert info(answer)["clip_skip"] == 2
+    assert served.app.settings == before
+
+
+def test_another_checkpoint_for_one_request(served: Served) -> None:
+    before = served.app.model_state.checkpoint
+    assert before.startswith("one")
+    answer = served.post("txt2img", {**SMALL, "override_settings": {"sd_model_checkpoint": "two"}})
+    assert info(answer)["sd_model_name"] == "two"
+    assert served.app.model_state.checkpoint == before
+    assert info(served.post("txt2img", SMALL))["sd_model_name"] == "one"
+
+
+def test_another_checkpoint_that_stays(served: Served) -> None:
+    body = {**SMALL, "override_settings": {"sd_model_checkpoint": "two"}, "override_settings_restore_afterwards": False}
+    assert served.post("txt2img", body).status_code == 200
+    assert served.get("options").json()["sd_model_checkpoint"].startswith("two")
+    served.post("options", {"sd_model_checkpoint": "one"})
+    assert served.app.model_state.checkpoint.startswith("one")
+
+
+def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **named: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("modules.images.save_png", fail)
+    answer = served.post("txt2img", {**SMALL, "override_settings": {"sd_model_checkpoint": "two"}})
+    assert answer.status_code == 422
+    assert "Out of memory" in sentence(answer)
+    monkeypatch.undo()
+    assert served.app.model_state.checkpoint.startswith("one")
+    assert info(served.post("txt2img", SMALL))["sd_model_name"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"sampler_name": "Foo"}, 400, "sampler_name: There is no sampler 'Foo'"),
+        ({"scheduler": "Foo"}, 400, "scheduler: There is no schedule 'Foo'"),
+        ({"steps": 151}, 422, "steps"),
+        ({"steps": "many"}, 422, "steps"),
+        ({"width": 100}, 422, "multiple of 8"),
+        ({"n_iter": 0}, 422, "n_iter"),
+        ({"script_name": "foo"}, 422, "no script 'foo'"),
+        ({"alwayson_scripts": {"ControlNet": {"args": []}}}, 422, "ControlNet"),
+        ({"refiner_checkpoint": "x"}, 422, "refiner_checkpoint"),
+        ({"restore_faces": True}, 422, "restore_faces"),
+        ({"override_settings": {"sd_model_checkpoint": "none of these"}}, 422, "none of these"),
+        ({"override_settings": {"CLIP_stop_at_last_layers": "x"}}, 422, "CLIP_stop_at_last_layers"),
+        ({"override_settings": {"studio_most_steps": 9999}}, 403, "studio_most_steps"),
+        ({"prompt": ["a", "b"]}, 422, "prompt"),
+        ({"cfg_scale": None, "steps": -1}, 422, "steps"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_done_is_a_sentence(served: Served, body: dict, status: int, words: str) -> None:
+    jobs = len(served.app.jobs.jobs())
+    answer = served.post("txt2img", {**SMALL, **body})
+    assert answer.status_code == status
+    assert words in sentence(answer)
+    assert len(served.app.jobs.jobs()) == jobs, "refused before it was queued"
+
+
+def test_null_says_nothing(served: Served) -> None:
+    nothing = dict.fromkeys(served.get("/openapi.json").json()["components"]["schemas"]["Txt2ImgRequest"]["properties"])
+    answer = served.post("txt2img", {**nothing, **SMALL})
+    assert answer.status_code == 200, answer.text
+
+
+def test_defaults_are_a1111s(served: Served) -> None:
+    params = asked_for.read(served.app, {}).params
+    assert (params.sampler, params.schedule, params.steps, params.cfg_scale) == ("Euler", "Automatic", 50, 7.0)
+    assert (params.width, params.height) == served.app.model_state.native_size
+    assert (params.denoising_strength, params.seed, params.batch_count) == (0.75, -1, 1)
+
+
+def test_a_client_that_goes_does_not_lose_its_job(served: Served) -> None:
+    """It said how its job is to be called; the pictures wait for it."""
+    body = {**SMALL, "steps": 20, "force_task_id": "task(gone)"}
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(_asked_and_left(served, body)))
+    thread.start()
+    thread.join()
+    job = served.app.jobs.jobs()[-1]
+    over(job)
+    assert job.state is JobState.FINISHED
+    told = served.get("jobs/task(gone)")
+    assert told.json()["state"] == "finished"
+    result = served.get("jobs/task(gone)/result")
+    assert len(result.json()["images"]) == 1
+
+
+def _asked_and_left(served: Served, body: dict) -> None:
+    content = json.dumps(body).encode()
+    count = len(served.app.jobs.jobs())
+    with socket.create_connection(("127.0.0.1", served.port)) as line:
+        head = f"POST /sdapi/v1/txt2img HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        line.sendall(head.encode() + content)
+        while len(served.app.jobs.jobs()) == count:
+            threading.Event().wait(0.01)
+        job = served.app.jobs.jobs()[-1]
+        until(job, lambda: any(isinstance(event, Sampled) for event in job.events_since()[0]))
+
+
+def test_a_job_at_once_and_its_pictures_later(served: Served) -> None:
+    answer = served.post("txt2img", SMALL, wait=False)
+    assert answer.status_code == 202
+    id = answer.json()["job"]
+    job = served.app.jobs.find(id)
+    assert job
+    over(job)
+    result = served.get(f"jobs/{id}/result")
+    assert image(result.json()["images"][0]).size == (64, 64)
+    assert served.get(f"jobs/{id}/result").status_code == 200, "asking does not take it away"
+
+
+def test_pictures_that_were_sent_are_gone(served: Served) -> None:
+    served.post("txt2img", {**SMALL, "force_task_id": "task(sent)"})
+    answer = served.get("jobs/task(sent)/result")
+    assert answer.status_code == 404
+    assert "may have been sent" in sentence(answer)
