@@ -37,6 +37,7 @@ from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
 from modules.remake.here import Here
 from modules.settings import Imported, Settings, import_settings, keep_copy, load_settings, save_settings
 from modules.training import plan
+from modules.training.comparison import Comparison
 from modules.training.run_folder import Run, open_run, unfinished_runs
 from modules.training_params import TrainParams
 
@@ -79,6 +80,7 @@ class App:
         self.jobs = JobQueue(free_memory=_free_memory, on_event=self.library.note)
         self.model_state = ModelState(ModelStatus.LOADING, "The model is loaded in a moment.")
         self._settings_lock = threading.Lock()
+        self._last_jobs: dict[tuple[str, Path], Job] = {}
         self._lock = threading.Lock()  # between the worker and the thread that hashes
         self._hashes = HashCache(paths.hash_cache)
         self._put_away: Checkpoint | None = None  # the one to load again when it is needed
@@ -225,6 +227,40 @@ class App:
     def unfinished_runs(self) -> list[Run]:
         """Runs that can be resumed, newest first. None while one is under way here."""
         return [] if self._training() else unfinished_runs(self.paths.textual_inversion)
+
+    def measure(self, folder: Path, word: str = "", owner: str = "") -> Job:
+        """Queue the measuring of a run's snapshots, see `training.measure`. It cuts in on training, and gives way too.
+
+        Raises:
+            FileFormatError: it is no run.
+            JobBusy: the same is under way, or the queue is full.
+        """
+        return self._submit_between("Measuring", folder, self._measure(folder, word), owner)
+
+    def compare(self, folder: Path, comparison: Comparison, owner: str = "") -> Job:
+        """Queue the drawing of a sheet, see `training.compare`. It cuts in on training, and gives way to pictures.
+
+        Raises, as `measure`.
+        """
+        return self._submit_between("Comparing", folder, self._compare(folder, comparison), owner)
+
+    def use_snapshot(self, folder: Path, step: int, name: str, overwrite: bool = False, owner: str = "") -> Job:
+        """Queue the installing of a snapshot in the folder of embeddings, see `training.use`.
+
+        Raises:
+            ParameterError: the name cannot be a file's.
+            JobBusy: the queue is full.
+        """
+        safe_name(name)
+        return self.jobs.submit(f"Using {name}", self._use(folder, step, name, overwrite), owner, cuts_in=True)
+
+    def undo_use(self, folder: Path, owner: str = "") -> Job:
+        """Queue the taking back of what was put into use last from a run."""
+        return self.jobs.submit("Undoing a use", self._undo_use(folder), owner, cuts_in=True)
+
+    def last_job(self, kind: str, folder: Path) -> Job | None:
+        """The newest job that is “Measuring” or “Comparing” the run of this folder, if there was one."""
+        return self._last_jobs.get((kind, folder.resolve()))
 
     def select_checkpoint(self, title: str, owner: str = "") -> Job:
         """Queue the change to another checkpoint. If its file cannot be used, the model in use stays.
@@ -406,6 +442,41 @@ class App:
             except OSError as error:
                 yield Noticed(f"{checkpoint.name} cannot be read: {error.strerror}.")
 
+    def _measure(self, folder: Path, word: str) -> Work:
+        from modules.training.measure import measure_snapshots
+
+        yield from self._reload()
+        yield from measure_snapshots(*self._loaded(), folder, self.paths, word)
+
+    def _compare(self, folder: Path, comparison: Comparison) -> Work:
+        from modules.training.compare import compare
+
+        yield from self._reload()
+        yield from compare(*self._loaded(), folder, comparison)
+
+    def _use(self, folder: Path, step: int, name: str, overwrite: bool) -> Work:
+        from modules.training.use import use_snapshot
+
+        yield from self._reload()
+        yield from use_snapshot(self._loaded()[1], self.paths.embeddings, folder, step, name, overwrite)
+
+    def _undo_use(self, folder: Path) -> Work:
+        from modules.training.use import undo_use
+
+        yield from self._reload()
+        yield from undo_use(self._loaded()[1], folder)
+
+    def _submit_between(self, kind: str, folder: Path, work: Work, owner: str) -> Job:
+        """Work of minutes: it need not wait for training, and pictures need not wait for it."""
+        name = open_run(folder).folder.name
+        with self._lock:  # two clicks at the same moment
+            last = self.last_job(kind, folder)
+            if last and not last.is_over:
+                raise JobBusy(f"{kind} {name} is under way: wait until it has ended, or interrupt it.")
+            job = self.jobs.submit(f"{kind} {name}", work, owner, gives_way=True, cuts_in=True)
+            self._last_jobs[kind, folder.resolve()] = job
+            return job
+
     def _loaded(self) -> "tuple[SDModel, EmbeddingDatabase]":
         conditioner = self._conditioner
         if conditioner is None:
@@ -425,7 +496,8 @@ class App:
             return self.jobs.submit(title, work, owner, gives_way=True)
 
     def _training(self) -> Job | None:
-        return next((job for job in self.jobs.jobs() if job.gives_way and not job.is_over), None)
+        """The run that is under way or waits. Unlike what is measured and compared, training never cuts in."""
+        return next((job for job in self.jobs.jobs() if job.gives_way and not (job.cuts_in or job.is_over)), None)
 
     def _first_work(self) -> Work:
         yield Status("loading PyTorch")

@@ -225,6 +225,15 @@ class SnapshotMeasured(Event):
 
 
 @dataclass(frozen=True)
+class CellDrawn(Event):
+    """One picture of a sheet of comparisons is drawn, see `modules.training.comparison`."""
+
+    row: int
+    column: int
+    path: Path
+
+
+@dataclass(frozen=True)
 class SnapshotSaved(Event):
     """A copy of the embedding as it is after `step` steps."""
 

@@ -9,7 +9,9 @@ templates/     lines of our own wording                      learning_rate  rate
 held_out       the loss that can be compared between steps   preview        samples, drawn by txt2img
 run_folder     where everything of a run lies, and its logs  state          what a run is resumed from
 settings_file  the parameters of a run, A1111's too           lock           one process for each run
-measure        what snapshots are worth           obedience      whether prompts are still followed
-measurements   kept in the run's folder           recommend      which snapshot, why, and when to stop
+measure        what snapshots are worth                      obedience      whether prompts are still followed
+measurements   kept in the run's folder                      recommend      which snapshot, why, and when to stop
+compare        sheets of pictures to choose by               comparison     what such a sheet is, and where it lies
+use            the chosen snapshot put into use, and back    uses           what was put into use
 estimate       time and memory, measured by trial steps      plan           what can be refused before the start
 """

@@ -62,7 +62,14 @@ def draw_preview(
     """
     embedding = read_embedding(trained)
     assert embedding is not None, "no picture"
-    database = _WithTrained(embeddings, embedding)
+    return (yield from draw_with(model, embeddings, embedding, params, path))
+
+
+def draw_with(
+    model: SDModel, embeddings: EmbeddingDatabase, embedding: Embedding | None, params: Txt2ImgParams, path: Path
+) -> Generator[Event, Request | None, ImageDone | None]:
+    """As `draw_preview`, with an embedding under its own name, which comes before the user's; None: only theirs."""
+    database = _WithTrained(embeddings, embedding) if embedding else embeddings
     work = txt2img(Conditioner(model, database), params, _OneFile(path.parent, path.parent, path=path))
     picture, request = None, None
     try:

@@ -1,0 +1,114 @@
+"""A snapshot put into use: copied to the folder of embeddings under the name for prompts. It can be undone."""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+
+from modules.embeddings.database import EmbeddingDatabase
+from modules.embeddings.reading import read_embedding
+from modules.embeddings.writing import save_embedding
+from modules.errors import ParameterError, StorageError
+from modules.events import EmbeddingSaved, Work
+from modules.files import safe_name, storage_error
+from modules.training.run_folder import open_run
+from modules.training.uses import Use, backup_of, last_use, note_use, taken
+
+
+def use_snapshot(
+    embeddings: EmbeddingDatabase,
+    target: Path,
+    path: Path,
+    step: int,
+    name: str,
+    overwrite: bool = False,
+    file_format: str = "safetensors",
+) -> Work:
+    """Install a snapshot of a run.
+
+    Args:
+        embeddings: refreshed afterwards, so that the next prompt knows the name.
+        target: the folder of embeddings.
+        path: the run's folder.
+        step: of the snapshot.
+        name: the word for prompts.
+        overwrite: set files aside that answer to this name; each becomes `<file>.bak`, `.bak2`, …
+        file_format: "safetensors" or "pt".
+
+    Yields:
+        `EmbeddingSaved`.
+
+    Raises:
+        FileFormatError: no run, or its snapshot is damaged.
+        ParameterError: the name cannot be a file's or is taken, or there is no such snapshot.
+        StorageError: it could not be written; what was there is there again.
+    """
+    folder = open_run(path).folder
+    name = safe_name(name, "name")
+    found = folder.snapshots().get(step)
+    embedding = read_embedding(found) if found else None
+    if embedding is None:
+        raise ParameterError("step", f"This run has no snapshot of step {step}: choose another one.")
+    older = taken(target, name)
+    if older and not overwrite:
+        raise ParameterError("name", f"{older[0].name} is there already: choose another name, or overwrite it.")
+    replaced: dict[Path, Path] = {}
+    file = target / f"{name}.{file_format}"
+    try:
+        for one in older:
+            replaced[one] = backup_of(one)
+            _move(one, replaced[one])
+        save_embedding(dataclasses.replace(embedding, name=name), file)
+        note_use(folder, Use(name, step, file, _digest(file), replaced))
+    except StorageError:
+        _put_back(file, replaced)
+        raise
+    embeddings.refresh()
+    kept = f" {', '.join(backup.name for backup in replaced.values())} keeps what was there." if replaced else ""
+    yield EmbeddingSaved(file, f"{name} is now the snapshot of step {step}.{kept}")
+
+
+def undo_use(embeddings: EmbeddingDatabase, path: Path) -> Work:
+    """Take the last use of a run back: its file goes, and what it took the place of comes back.
+
+    Yields:
+        `EmbeddingSaved` with what acts now.
+
+    Raises:
+        FileFormatError: no run.
+        ParameterError: there is nothing to undo, or the file was changed since.
+        StorageError: a file could not be moved.
+    """
+    folder = open_run(path).folder
+    use = last_use(folder)
+    if use is None:
+        raise ParameterError("name", "There is nothing to undo: no snapshot of this run was put into use.")
+    if use.path.exists() and _digest(use.path) != use.sha256:
+        raise ParameterError("name", f"{use.path.name} was changed since: rename it first if you want to keep it.")
+    use.path.unlink(missing_ok=True)
+    for before, now in use.replaced.items():
+        if now.exists():
+            _move(now, before)
+    note_use(folder, None)
+    embeddings.refresh()
+    text = f"{use.name} is again what it was before." if use.replaced else f"{use.name} was taken out of use again."
+    yield EmbeddingSaved(use.path, text)
+
+
+def _put_back(file: Path, replaced: dict[Path, Path]) -> None:
+    if file not in replaced or replaced[file].exists():
+        file.unlink(missing_ok=True)
+    for before, now in replaced.items():
+        if now.exists():
+            _move(now, before)
+
+
+def _move(path: Path, to: Path) -> None:
+    try:
+        os.replace(path, to)
+    except OSError as error:
+        raise storage_error(to, error) from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
