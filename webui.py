@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         if flags.exit:
             return 0
         port = free_port(flags.address, flags.port, flags.first_port)
-        app = App(flags.paths(), None, flags)
+        app = App(flags.paths(), None, flags, say=lambda line: print(line, flush=True))
     except WebuiError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class App:
 
     Args:
         settings: None reads them from the data folder.
+        say: gets the lines for the console.
 
     Attributes:
         paths, flags: as the server was started.
@@ -69,7 +70,9 @@ class App:
         SettingsError: the settings file is there and cannot be opened.
     """
 
-    def __init__(self, paths: Paths, settings: Settings | None, flags: Flags):
+    def __init__(
+        self, paths: Paths, settings: Settings | None, flags: Flags, say: Callable[[str], object] = lambda line: None
+    ):
         self.paths = paths
         self.flags = flags
         self.notices: list[str] = []
@@ -85,6 +88,7 @@ class App:
         self._hashes = HashCache(paths.hash_cache)
         self._put_away: Checkpoint | None = None  # the one to load again when it is needed
         self._embeddings: EmbeddingDatabase | None = None
+        self._say, self._said = say, ""
         self._conditioner: Conditioner | None = None
         self._log_handler: logging.Handler | None = None
         self._photo_roots = () if flags.is_private else (paths.data,)  # anywhere, unless other machines can ask
@@ -175,7 +179,7 @@ class App:
         work = self._txt2img(params, folder, upscaler, settings)
         if checkpoint:
             work = self._draw_with(self._find_checkpoint(checkpoint), work, checkpoint_stays)
-        return self.jobs.submit(title, work, owner, cuts_in=not checkpoint)  # a run in training needs its model
+        return self.jobs.submit(title, work, owner, cuts_in=not checkpoint, kind="txt2img")  # training needs its model
 
     def create_embedding(
         self, name: str, init_text: str = "*", vectors_per_token: int = 1, overwrite: bool = False, owner: str = ""
@@ -188,7 +192,7 @@ class App:
         """
         safe_name(name)
         work = self._create(name, init_text, vectors_per_token, overwrite)
-        return self.jobs.submit(f"Creating {name}", work, owner, cuts_in=True)
+        return self.jobs.submit(f"Creating {name}", work, owner, cuts_in=True, kind="create")
 
     def survey(self, params: PreprocessParams, owner: str = "") -> Job:
         """Queue a look at each photo of a folder, see `preprocess.run.survey`."""
@@ -207,8 +211,17 @@ class App:
             ParameterError: a field that cannot be used.
             JobBusy: another run is under way, or the queue is full.
         """
-        plan.check(params, self.paths, self._photo_roots)
+        self._check_training(params)
         return self._submit_training(f"Training {params.embedding}", self._train(params), owner)
+
+    def estimate_training(self, params: TrainParams, owner: str = "") -> Job:
+        """Queue two trial steps, which tell what a run would cost; see `training.train.estimate`.
+
+        Raises:
+            ParameterError, JobBusy: as for `train`.
+        """
+        self._check_training(params)
+        return self.jobs.submit("Measuring two trial steps", self._estimate(params), owner, kind="estimate")
 
     def resume_training(self, folder: Path, owner: str = "", data_root: str = "") -> Job:
         """Queue the rest of a run that was stopped or killed.
@@ -226,7 +239,11 @@ class App:
 
     def unfinished_runs(self) -> list[Run]:
         """Runs that can be resumed, newest first. None while one is under way here."""
-        return [] if self._training() else unfinished_runs(self.paths.textual_inversion)
+        return [] if self.training() else unfinished_runs(self.paths.textual_inversion)
+
+    def training(self) -> Job | None:
+        """The training run that is under way or waits, whoever started it."""
+        return next((job for job in self.jobs.jobs() if job.kind == "train" and not job.is_over), None)
 
     def measure(self, folder: Path, word: str = "", owner: str = "") -> Job:
         """Queue the measuring of a run's snapshots, see `training.measure`. It cuts in on training, and gives way too.
@@ -377,6 +394,7 @@ class App:
             save_before_hires=settings.save_before_hires,
         )
         yield from txt2img(self._conditioner, params, outputs, upscaler)
+        self._report_embeddings()
 
     def _draw_with(self, checkpoint: Checkpoint, work: Work, stays: bool) -> Work:
         """Do the work with another model in use, then put the one before back."""
@@ -418,12 +436,27 @@ class App:
 
         yield from self._reload()
         yield from create_embedding(*self._loaded(), self.paths.embeddings, *given)
+        self._report_embeddings()
 
     def _train(self, params: TrainParams) -> Work:
         from modules.training.train import train
 
         yield from self._reload()
         yield from train(*self._loaded(), params, self.paths)
+
+    def _estimate(self, params: TrainParams) -> Work:
+        from modules.training.train import estimate
+
+        yield from self._reload()
+        yield from estimate(*self._loaded(), params, self.paths)
+
+    def _check_training(self, params: TrainParams) -> None:
+        """Refuse what can be refused at the click; as long as there is no model, the embedding is not looked for."""
+        plan.check(params, self.paths, self._photo_roots)
+        if self._conditioner:
+            from modules.training.train import ready
+
+            ready(*self._loaded(), params, self.paths)
 
     def _resume(self, folder: Path, data_root: str) -> Work:
         from modules.training.train import resume
@@ -477,6 +510,14 @@ class App:
             self._last_jobs[kind, folder.resolve()] = job
             return job
 
+    def _report_embeddings(self) -> None:
+        """Say on the console what the folder of embeddings holds, if that is new."""
+        model, embeddings = self._loaded()
+        report = embeddings.report(model.width, model.tokenizer)
+        if report != self._said:
+            self._said = report
+            self._say(report)
+
     def _loaded(self) -> "tuple[SDModel, EmbeddingDatabase]":
         conditioner = self._conditioner
         if conditioner is None:
@@ -491,13 +532,9 @@ class App:
 
     def _submit_training(self, title: str, work: Work, owner: str) -> Job:
         with self._lock:  # two clicks at the same moment
-            if self._training():
+            if self.training():
                 raise JobBusy("A training run is under way: stop it first, or wait until it has ended.")
-            return self.jobs.submit(title, work, owner, gives_way=True)
-
-    def _training(self) -> Job | None:
-        """The run that is under way or waits. Unlike what is measured and compared, training never cuts in."""
-        return next((job for job in self.jobs.jobs() if job.gives_way and not (job.cuts_in or job.is_over)), None)
+            return self.jobs.submit(title, work, owner, gives_way=True, kind="train")
 
     def _first_work(self) -> Work:
         yield Status("loading PyTorch")
@@ -581,6 +618,7 @@ class App:
         assert self._embeddings is not None, "made before the first model"
         model = load_model(checkpoint, DevicePolicy.chosen(self.flags))
         self._put(Conditioner(model, self._embeddings), _ready(model))
+        self._report_embeddings()
         if not checkpoint.sha256:
             threading.Thread(target=self._hash, args=(checkpoint,), name="hashing", daemon=True).start()
 

@@ -19,6 +19,7 @@ class Request(Enum):
 
     SKIP = "skip"  # leave this batch, go on with the next one
     INTERRUPT = "interrupt"  # finish what can be kept, then stop
+    SAMPLE = "sample"  # training: draw one now
     PAUSE = "pause"  # write down what there is: the next question may come much later, or never
 
 
@@ -163,6 +164,7 @@ class Trained(Event):
         learning_rate: of this step.
         vector_norm: mean length of the vectors after the step.
         seconds_per_step: mean over the last steps, without previews, saving and waiting.
+        prompt: one of those it learned from.
     """
 
     step: int
@@ -172,6 +174,7 @@ class Trained(Event):
     learning_rate: float
     vector_norm: float
     seconds_per_step: float
+    prompt: str = ""
 
     @property
     def progress(self) -> float:

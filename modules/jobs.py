@@ -17,12 +17,25 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from modules.errors import OutOfMemory, ParameterError, QueueFull, WebuiError
-from modules.events import Event, Failed, Progressed, Request, Sampled, Status, Trained, Work
+from modules.events import (
+    Event,
+    Failed,
+    HeldOut,
+    Progressed,
+    Request,
+    Sampled,
+    StateSaved,
+    Status,
+    Trained,
+    TrainingStarted,
+    Work,
+)
 
 EVENTS_KEPT = 2000  # of one job; a txt2img run has at most 800 pictures, its steps and status are kept once
 ENDED_JOBS_KEPT = 100
 
-_NEWEST_ONLY = (Sampled, Status, Trained, Progressed)
+_NEWEST_ONLY = (Sampled, Status, Trained, Progressed, StateSaved, HeldOut)
+_KEPT_ALWAYS = TrainingStarted  # else a run of days would forget where its folder is
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +57,7 @@ class Job:
     Attributes:
         id: unguessable text, unique across restarts of the server.
         title: what the queue shows to everybody.
+        kind: what sort of work it is, so that a front end finds its own: “txt2img”, “train”; empty for others.
         owner: browser session that asked for it; empty for the program itself.
         created, started, ended: seconds since the epoch; 0.0 = not yet.
         progress: how much is done, 0 … 1.
@@ -60,9 +74,11 @@ class Job:
         changed: threading.Condition,
         gives_way: bool = False,
         cuts_in: bool = False,
+        kind: str = "",
     ):
         self.id = secrets.token_hex(8)
         self.title = title
+        self.kind = kind
         self.owner = owner
         self.state = JobState.WAITING
         self.created = time.time()
@@ -78,7 +94,7 @@ class Job:
         self._told_seconds_left: float | None = None
         self._work: Work | None = work
         self._changed = changed
-        self._events: deque[tuple[int, Event]] = deque(maxlen=EVENTS_KEPT)
+        self._events: deque[tuple[int, Event]] = deque()
         self._next_number = 0
         self._request: Request | None = None
 
@@ -111,8 +127,8 @@ class Job:
     def events_since(self, number: int = 0) -> tuple[list[Event], int]:
         """Events from `number` on, and the number to ask with next time.
 
-        A newer `Sampled`, `Status`, `Trained` or `Progressed` replaces the older one, so whoever reads late sees the
-        newest step only; all other events come to every reader.
+        A newer event of a kind that only tells how things stand, such as `Sampled` or `Trained`, replaces the older
+        one, so whoever reads late sees the newest step only; all other events come to every reader.
         """
         with self._changed:
             return [event for n, event in self._events if n >= number], self._next_number
@@ -136,6 +152,12 @@ class Job:
         with self._changed:
             if self.state is JobState.RUNNING and self._request is None:
                 self.asked = self._request = Request.SKIP
+
+    def sample(self) -> None:
+        """Let training draw a sample as soon as the step that runs is done."""
+        with self._changed:
+            if self.state is JobState.RUNNING and self.gives_way and self._request is None:
+                self._request = Request.SAMPLE
 
     def pause(self) -> None:
         """Let work that gives way write down what it has, and stand still after its next event."""
@@ -173,6 +195,8 @@ class Job:
                 self.progress = event.progress
             if isinstance(event, Trained):
                 self._told_seconds_left = event.seconds_left
+            if len(self._events) == EVENTS_KEPT:
+                del self._events[1 if isinstance(self._events[0][1], _KEPT_ALWAYS) else 0]
             self._events.append((self._next_number, event))
             self._next_number += 1
             self._changed.notify_all()
@@ -219,8 +243,17 @@ class JobQueue:
         self._worker: threading.Thread | None = None
         self._stopping = False
 
-    def submit(self, title: str, work: Work, owner: str = "", *, gives_way: bool = False, cuts_in: bool = False) -> Job:
-        """Put work at the end of the queue; `gives_way` and `cuts_in` as in `Job`.
+    def submit(
+        self,
+        title: str,
+        work: Work,
+        owner: str = "",
+        *,
+        gives_way: bool = False,
+        cuts_in: bool = False,
+        kind: str = "",
+    ) -> Job:
+        """Put work at the end of the queue; the last three as in `Job`.
 
         Raises:
             QueueFull: too many jobs wait already, or the server is stopping. The work was not touched.
@@ -231,7 +264,7 @@ class JobQueue:
             waiting = len(self._waiting())
             if waiting >= self._max_waiting:
                 raise QueueFull(f"The queue is full: {waiting} jobs are waiting. Try again when one of them has ended.")
-            job = Job(title, work, owner, self._changed, gives_way, cuts_in)
+            job = Job(title, work, owner, self._changed, gives_way, cuts_in, kind)
             self._jobs[job.id] = job
             self._forget_old_jobs()
             if self._worker is None:

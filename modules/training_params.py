@@ -207,6 +207,22 @@ def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] 
     return _advice(chosen)
 
 
+def advise_vectors(photo_count: int, preset: str = "face") -> tuple[int, str]:
+    """How many vectors per token suit a set of photos, and why.
+
+    Args:
+        photo_count: how many there are; 0: not known yet.
+        preset: one of `PRESETS`.
+    """
+    if preset == "as in A1111":
+        return 1, "A1111's own value."
+    if preset == "style":
+        return 4, "A style is many small things at once: lines, colours, light."
+    if 0 < photo_count < 10:
+        return 1, f"With {photo_count} photos a second vector would learn the photos by heart."
+    return 2, "1 or 2 hold a face; more would follow the rest of the prompt less."
+
+
 _TEMPLATE_REASONS = {
     "face": "Captions take up what changes (glasses, place, light), so that the embedding learns what stays.",
     "object": "A thing is learned from plain descriptions; choose subject_filewords.txt if the photos have captions.",

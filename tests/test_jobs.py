@@ -1,12 +1,13 @@
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from modules import jobs
 from modules.errors import JobBusy, OutOfMemory, ParameterError, StorageError
-from modules.events import Event, Failed, Noticed, Request, Sampled, Status, Trained, Work
+from modules.events import Event, Failed, Noticed, Request, Sampled, Status, Trained, TrainingStarted, Work
 from modules.jobs import Job, JobQueue, JobState
 
 PATIENCE = 30.0  # seconds until a hang is called one; each wait takes milliseconds
@@ -250,6 +251,19 @@ def test_the_newest_step_and_status_replace_the_older_ones(queue):
 def test_events_of_one_job_are_bounded(queue):
     job = queue.submit("chatty", says(*map(str, range(jobs.EVENTS_KEPT + 10))))
     assert len(ended(job)) == jobs.EVENTS_KEPT
+
+
+def test_where_a_run_lies_is_never_forgotten(queue):
+    started = TrainingStarted(Path("run"), 0, 9, 4, 0)
+
+    def work():
+        yield started
+        yield from says(*map(str, range(jobs.EVENTS_KEPT + 10)))
+
+    events = ended(queue.submit("long", work()))
+    assert len(events) == jobs.EVENTS_KEPT
+    assert events[0] is started
+    assert events[-1] == Noticed(str(jobs.EVENTS_KEPT + 9))
 
 
 def test_old_jobs_are_forgotten_and_waiting_ones_never(queue, held, monkeypatch):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from modules.errors import EmbeddingError
+from modules.prompts.new_word import MOST_VECTORS
 
-MOST_VECTORS = 75  # the payload of one 77-token chunk: more could never stand in a prompt
 CLIP_L_WIDTH, CLIP_G_WIDTH = 768, 1280  # SDXL's two text encoders; their vectors lie side by side, CLIP L first
 SDXL_WIDTH = CLIP_L_WIDTH + CLIP_G_WIDTH
 WIDEST = 4096  # twice SDXL: a wider table is not an embedding

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor
 
-from modules.embeddings.creation import initial_vectors, name_notes
+from modules.embeddings.creation import initial_vectors
 from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.writing import save_embedding
@@ -15,6 +15,7 @@ from modules.events import EmbeddingSaved, Noticed, Work
 from modules.files import safe_name, storage_error
 from modules.model.families import Family
 from modules.model.model import SDModel
+from modules.prompts.new_word import name_notes, name_problem
 
 BACKUP_SUFFIX = ".bak"
 
@@ -39,10 +40,10 @@ def create_embedding(
         file_format: "safetensors" or "pt".
 
     Yields:
-        `Noticed` for each reason why the name may act where it should not, then `EmbeddingSaved`.
+        `Noticed` for each embedding that the name could be mistaken for, then `EmbeddingSaved`.
 
     Raises:
-        ParameterError: the name cannot be a file's or is taken, or too many vectors.
+        ParameterError: the name cannot be a file's, is taken, or is a word already; or too many vectors.
         StorageError: nothing could be written.
     """
     name = safe_name(name, "name")
@@ -51,10 +52,13 @@ def create_embedding(
     older = [entry.path for entry in known if entry.name.casefold() == name.casefold()]
     if older and not overwrite:
         raise ParameterError("name", f"The file {older[0].name} already exists: choose another name, or overwrite it.")
+    others = [entry.name for entry in known if entry.path not in older]
+    if problem := name_problem(name, others, model.tokenizer):
+        raise ParameterError("name", problem)
     table = cast(Tensor, model.text_encoder.get_input_embeddings().weight)
     cut = model.family is not Family.SD2
     vectors = initial_vectors(init_text, vectors_per_token, table, model.tokenizer, cut)
-    for note in name_notes(name, [entry.name for entry in known if entry.path not in older], model.tokenizer):
+    for note in name_notes(name, others, model.tokenizer):
         yield Noticed(note)
     path = folder / f"{name}.{file_format}"
     for file in older:

@@ -7,6 +7,7 @@ numbers of its own.
 import contextlib
 import dataclasses
 import logging
+import math
 import random
 import time
 from collections.abc import Generator, Sequence
@@ -52,6 +53,7 @@ from modules.training.state import TrainingState, save_state
 from modules.training.textual_inversion import Batch, Outcome, TextualInversion
 
 MOST_STEPS_BACK = 3
+CURVE_POINTS = 500  # of a whole run, as many as a chart can show
 SMOOTHING = 0.98  # of the loss: a mean over about fifty steps
 
 T = TypeVar("T")
@@ -92,6 +94,7 @@ class TrainingLoop:
         self.rates = plan.rates(params, state.first_step)
         self.clipping = plan.clipping(params, state.first_step)
         self.last_step = min(params.steps, self.rates.end)
+        self.curve_every = max(1, math.ceil((self.last_step - state.first_step) / CURVE_POINTS))
         self.prompts = PromptMaker(lines, params.embedding, params.tag_drop_out, params.shuffle_tags)
         self.fixed_loss = FixedLoss(aside or examples, self.prompts, params.seed)
         self.preview = preview_params(params, self.prompts.fixed(examples[0].photo.caption, 0))
@@ -109,13 +112,14 @@ class TrainingLoop:
         self.seen_changes: dict[str, str] = {}
         self.new_snapshot = False
         self.stopping = False
+        self.sample_asked = False
 
     def work(self) -> Work:
         """Train to the end, or until asked to stop.
 
         Yields:
             `TrainingStarted`, …, `TrainingEnded`. Requests are answered within a step: INTERRUPT keeps what there is,
-            PAUSE writes the state down, SKIP leaves the sample that is being drawn.
+            PAUSE writes the state down, SAMPLE has one drawn after the step, SKIP leaves the one that is being drawn.
 
         Raises:
             TrainingDiverged: after three steps back.
@@ -126,7 +130,7 @@ class TrainingLoop:
         try:
             started = TrainingStarted(self.folder.path, self.step, self.last_step, len(self.examples), len(self.aside))
             yield from self._tell(started)
-            yield from self._estimate()
+            yield from self.estimate()
             yield from self._look_around()
             while self.step < self.last_step and not self.stopping:
                 yield from self._train_once()
@@ -168,7 +172,8 @@ class TrainingLoop:
             save_state(self.state(), self.folder.states)
             request = yield Status(f"paused after {self.step} steps")
         self.stopping |= request is Request.INTERRUPT
-        return request
+        self.sample_asked |= request is Request.SAMPLE
+        return None if request is Request.SAMPLE else request
 
     def _relay(self, work: Generator[Event, Request | None, T]) -> Generator[Event, Request | None, T]:
         """Yield the events of other work, handing requests on to it."""
@@ -204,7 +209,7 @@ class TrainingLoop:
         self.smoothed = (
             outcome.loss if self.smoothed is None else self.smoothed * SMOOTHING + outcome.loss * (1 - SMOOTHING)
         )
-        self._log_loss(outcome.loss, rate)
+        self._log(outcome.loss, rate)
         yield from self._tell(
             Trained(
                 self.step,
@@ -214,6 +219,7 @@ class TrainingLoop:
                 rate,
                 self.inversion.vector_norm,
                 self.seconds_per_step,
+                batches[0].prompts[0],
             )
         )
         self.gradient_norms.append(outcome.gradient_norm)
@@ -235,7 +241,8 @@ class TrainingLoop:
         failed = self.step + 1
         self.inversion.restore(self.good.optimiser)
         self.step, self.smoothed = self.good.step, self.good.smoothed_loss
-        self.folder.loss_log.keep_until(self.step)
+        for log in self.folder.logs:
+            log.keep_until(self.step)
         if self.steps_back == MOST_STEPS_BACK:
             raise TrainingDiverged(failed, outcome.loss, rate)
         self.steps_back += 1
@@ -247,7 +254,11 @@ class TrainingLoop:
             )
         )
 
-    def _log_loss(self, loss: float, rate: float) -> None:
+    def _log(self, loss: float, rate: float) -> None:
+        assert self.smoothed is not None
+        if self.step % self.curve_every == 0 or self.step == self.last_step:
+            norm = self.inversion.vector_norm
+            self.folder.curve_log.append(self.step, f"{self.smoothed:.7f}", f"{rate:.7g}", f"{norm:.6g}")
         every = self.params.write_csv_every
         if every and self.step % every == 0:
             epoch, epoch_step = divmod(self.step - 1, self.order.epoch_steps)
@@ -258,7 +269,9 @@ class TrainingLoop:
     def _look_around(self) -> Work:
         """Whatever is due after this many steps. Done twice, as after a resume, it does nothing new."""
         params = self.params
-        snapshot, sample = self._is_due(params.save_embedding_every), self._is_due(params.create_image_every)
+        snapshot = self._is_due(params.save_embedding_every)
+        sample = self.sample_asked or self._is_due(params.create_image_every)
+        self.sample_asked = False
         if snapshot:
             yield from self._save_snapshot()
         if snapshot or sample or self._is_due(params.save_state_every):
@@ -311,7 +324,8 @@ class TrainingLoop:
             _log.warning("%s: %s", self.folder.path.name, text)
             yield from self._tell(Noticed(text))
 
-    def _estimate(self) -> Work:
+    def estimate(self) -> Work:
+        """Say what the run will cost, from two trial steps that leave no trace."""
         if self.step >= self.last_step or self.stopping:
             return
         yield from self._tell(Status("measuring two trial steps"))

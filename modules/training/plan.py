@@ -40,6 +40,24 @@ def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None
         raise ParameterError("filename_word_regex", f"The filename word regex cannot be read: {error}.") from error
 
 
+def check_start(params: TrainParams, first_step: int) -> None:
+    """Look at what depends on how far the embedding is trained already.
+
+    Args:
+        first_step: steps that the embedding has behind it.
+
+    Raises:
+        ParameterError: nothing is left to train, or no rate for it.
+    """
+    if first_step >= params.steps:
+        raise ParameterError(
+            "steps",
+            f"“{params.embedding}” is already trained beyond max steps: it has {first_step} steps. Raise max steps.",
+        )
+    rates(params, first_step)
+    clipping(params, first_step)
+
+
 def rates(params: TrainParams, first_step: int) -> RateSchedule:
     """The learning rates of a run that has `first_step` steps behind it.
 

@@ -6,6 +6,7 @@
     image_embeddings/<embedding>-<n>.png      samples that carry the embedding
     textual_inversion_loss.csv                step, epoch, epoch_step, loss, learn_rate
     held_out_loss.csv                         step, loss
+    curve.csv                                 step, smoothed loss, learn_rate, vector_norm: at most 500 rows
     settings-<date and time>.json             the parameters, under A1111's names
     run.json                                  what the run is, and how it ended
     states/                                   what it is resumed from
@@ -29,6 +30,7 @@ from modules.training.lock import holder
 
 LOSS_COLUMNS = ("step", "epoch", "epoch_step", "loss", "learn_rate")
 HELD_OUT_COLUMNS = ("step", "loss")
+CURVE_COLUMNS = ("step", "smoothed_loss", "learn_rate", "vector_norm")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,15 @@ class RunFolder:
     @property
     def held_out_log(self) -> "StepLog":
         return StepLog(self.path / "held_out_loss.csv", HELD_OUT_COLUMNS)
+
+    @property
+    def curve_log(self) -> "StepLog":
+        return StepLog(self.path / "curve.csv", CURVE_COLUMNS)
+
+    @property
+    def logs(self) -> tuple["StepLog", ...]:
+        """All logs, for what has to happen to each of them."""
+        return self.loss_log, self.held_out_log, self.curve_log
 
     @property
     def states(self) -> Path:

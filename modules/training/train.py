@@ -3,7 +3,7 @@
 import dataclasses
 import secrets
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from modules.embeddings.database import EmbeddingDatabase
@@ -11,6 +11,7 @@ from modules.embeddings.embedding import Embedding
 from modules.errors import DatasetError, FileFormatError, ParameterError
 from modules.events import Event, Noticed, Request, Work
 from modules.files import folder_of, sweep_temporaries
+from modules.model.checkpoint import Checkpoint
 from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training import plan
@@ -44,17 +45,8 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
         DatasetError: no photo can be used.
         TrainingDiverged, StorageError: see `TrainingLoop.work`.
     """
-    plan.check(params, paths)
-    embedding = _find(embeddings, model, params)
+    embedding, lines = ready(model, embeddings, params, paths)
     first_step = embedding.step or 0
-    if first_step >= params.steps:
-        raise ParameterError(
-            "steps",
-            f"“{params.embedding}” is already trained beyond max steps: it has {first_step} steps. Raise max steps.",
-        )
-    plan.rates(params, first_step)
-    plan.clipping(params, first_step)
-    lines = read_template(params.template, plan.own_templates(paths))
     params = _with_seeds(params)
     examples = yield from _load(model, photo_files(folder_of(params.data_root, "data_root")), params)
     if examples is None:
@@ -62,20 +54,8 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     aside = set(set_aside([example.photo.name for example in examples], params))
     learned = [example for example in examples if example.photo.name not in aside]
     held_out = [example for example in examples if example.photo.name in aside]
-    generator, source = fresh_generators(params.seed)
     checkpoint = model.checkpoint
-    state = TrainingState(
-        params,
-        first_step,
-        first_step,
-        fresh_state(embedding.vectors),
-        generator,
-        source,
-        queue=[],
-        photos=[example.photo.name for example in learned],
-        held_out=[example.photo.name for example in held_out],
-        origin=Origin(checkpoint.short_hash or None, checkpoint.model_name, embedding.init_text),
-    )
+    state = _first_state(params, embedding, learned, held_out, checkpoint)
     folder = new_run_folder(plan.log_root(params, paths), params.embedding)
     write_settings(folder, state, checkpoint)
     folder.describe(
@@ -95,6 +75,44 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     loop = TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file)
     with held(folder.path):
         yield from loop.work()
+
+
+def estimate(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, paths: Paths) -> Work:
+    """What a run would cost, before it is started: two trial steps on its first photos, which leave no trace.
+
+    Args:
+        model, embeddings, params, paths: as for `train`.
+
+    Yields:
+        `Status` and `Noticed`, then `Estimated`.
+
+    Raises:
+        ParameterError, DatasetError: as `train`.
+    """
+    embedding, lines = ready(model, embeddings, params, paths)
+    params = _with_seeds(params)
+    files = photo_files(folder_of(params.data_root, "data_root"))[: params.batch_size * params.gradient_step]
+    examples = yield from _load(model, files, params)
+    if examples is None:
+        return
+    state = _first_state(params, embedding, examples, [], model.checkpoint)
+    folder = RunFolder(paths.textual_inversion, params.embedding)
+    target = _target(embedding, paths, params)
+    yield from TrainingLoop(model, embeddings, folder, state, examples, [], lines, target).estimate()
+
+
+def ready(
+    model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, paths: Paths
+) -> tuple[Embedding, tuple[str, ...]]:
+    """The embedding to begin with, and the lines of the template.
+
+    Raises:
+        ParameterError: a field that cannot be used.
+    """
+    plan.check(params, paths)
+    embedding = _find(embeddings, model, params)
+    plan.check_start(params, embedding.step or 0)
+    return embedding, read_template(params.template, plan.own_templates(paths))
 
 
 def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths, data_root: str = "") -> Work:
@@ -137,13 +155,36 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
         raise DatasetError(f"None of the photos in “{params.data_root}” can be used any more: put them back.")
     if len(learned) < len(state.photos):  # the indices of the batches to come mean other photos now
         state = dataclasses.replace(state, queue=[], photos=[example.photo.name for example in learned])
-    for log in (folder.loss_log, folder.held_out_log):
+    for log in folder.logs:
         log.keep_until(state.step)
     folder.end("", state.step)
     embeddings.refresh()
     now = embeddings.for_width(model.width).get(params.embedding)
     target = _target(now, paths, params)
     yield from TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file).work()
+
+
+def _first_state(
+    params: TrainParams,
+    embedding: Embedding,
+    learned: Sequence[Example],
+    held_out: Sequence[Example],
+    checkpoint: Checkpoint,
+) -> TrainingState:
+    first_step = embedding.step or 0
+    generator, source = fresh_generators(params.seed)
+    return TrainingState(
+        params,
+        first_step,
+        first_step,
+        fresh_state(embedding.vectors),
+        generator,
+        source,
+        queue=[],
+        photos=[example.photo.name for example in learned],
+        held_out=[example.photo.name for example in held_out],
+        origin=Origin(checkpoint.short_hash or None, checkpoint.model_name, embedding.init_text),
+    )
 
 
 def _load(

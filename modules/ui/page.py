@@ -227,7 +227,7 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()
-        return job if job and owner and job.owner == owner else None
+        return job if job and owner and job.owner == owner and job.kind == "txt2img" else None
 
     def interrupt(owner: str, seen: Seen, selected: int) -> dict[Any, Any]:
         job = running(owner)

@@ -88,7 +88,7 @@ def look(app: App, owner: str) -> Screen:
         for job in jobs
         if not job.is_over
     )
-    started = [job for job in jobs if job.owner == owner and job.started]
+    started = [job for job in jobs if job.owner == owner and job.kind == "txt2img" and job.started]
     return Screen(app.model_state, queue, gather(started[-1]) if started else None, tuple(app.notices))
 
 

@@ -1,10 +1,10 @@
-"""What a new embedding starts from, and names that act where they should not."""
+"""What a new embedding starts from."""
 
 import numpy as np
 import pytest
 import torch
 
-from modules.embeddings.creation import initial_vectors, name_notes
+from modules.embeddings.creation import initial_vectors
 from modules.errors import ParameterError
 from modules.prompts.tokenizer import clip_tokenizer
 from tests.prompts.prompt_vectors import REFERENCE, records
@@ -72,25 +72,6 @@ def test_the_models_table_is_not_shared():
     vectors.zero_()
     assert not vectors.requires_grad
     assert table.detach().min() == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "taken", "words"),
-    [
-        ("cat", [], "ordinary word"),
-        ("RealBenny-T1", ["realbenny-t1"], "the same as “realbenny-t1”"),
-        ("realbenny - t1", ["realbenny-t1"], "the same as"),
-        ("realbenny", ["realbenny-t1"], "“realbenny-t1” begins with “realbenny”"),
-        ("realbenny-t12", ["realbenny-t1"], "“realbenny-t12” begins with “realbenny-t1”"),
-    ],
-)
-def test_names_that_need_a_word(name: str, taken: list[str], words: str):
-    [note] = name_notes(name, taken, TOKENIZER)
-    assert words in note
-
-
-def test_good_names_need_none():
-    assert name_notes("realbenny-t1", ["realbenny-t1", "realbenny-t2", "other"], TOKENIZER) == []
 
 
 def _tiny_table() -> torch.Tensor:

@@ -3,11 +3,18 @@
 import pytest
 import torch
 
+from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.errors import ParameterError
 from modules.events import EmbeddingSaved, Noticed
 from modules.training.create import create_embedding
 from tests.training.tiny_run import NAME, database
+
+
+def read(path) -> Embedding:
+    embedding = read_embedding(path)
+    assert embedding
+    return embedding
 
 
 def create(model, paths, name, *given):
@@ -18,7 +25,7 @@ def test_created_from_words(model, paths):
     event = create(model, paths, "mybenny-x2", "face man", 4)[-1]
     path = paths.embeddings / "mybenny-x2.safetensors"
     assert event == EmbeddingSaved(path, f"Created: {path}")
-    made = read_embedding(path)
+    made = read(path)
     face, man = model.tokenizer.encode("face man")
     table = model.text_encoder.get_input_embeddings().weight
     assert torch.equal(made.vectors, table[[face, face, man, man]])
@@ -41,7 +48,7 @@ def test_a_taken_name_needs_overwrite_and_leaves_a_backup(model, paths):
     create(model, paths, NAME, "cat", 1, True, "pt")
     assert not path.exists()
     assert path.with_name(path.name + ".bak").read_bytes() == before
-    assert read_embedding(path.with_suffix(".pt")).vectors_per_token == 1
+    assert read(path.with_suffix(".pt")).vectors_per_token == 1
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "con"])
@@ -50,6 +57,14 @@ def test_names_that_no_file_can_have(model, paths, name):
         create(model, paths, name)
 
 
-def test_an_ordinary_word_is_told(model, paths):
-    told = [event.text for event in create(model, paths, "cat") if isinstance(event, Noticed)]
-    assert any("ordinary word" in text for text in told)
+@pytest.mark.parametrize(("name", "reason"), [("cat", "ordinary word"), ("realbenny - t2", "the same as")])
+def test_words_that_are_taken_in_a_prompt(model, paths, name, reason):
+    with pytest.raises(ParameterError, match=reason) as raised:
+        create(model, paths, name)
+    assert raised.value.field == "name"
+    assert [path.stem for path in paths.embeddings.iterdir()] == [NAME]
+
+
+def test_a_name_that_could_be_mistaken_is_told(model, paths):
+    told = [event.text for event in create(model, paths, f"{NAME}0") if isinstance(event, Noticed)]
+    assert told == [f"“{NAME}0” begins with “{NAME}”: mistyped, it would act as “{NAME}”."]

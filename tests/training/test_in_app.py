@@ -1,5 +1,6 @@
 """Training as a job of the App: beside pictures, other checkpoints, second clicks, and the end of the server."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,33 @@ def test_two_clicks_are_one_run(app, photos):
     assert not app.unfinished_runs()
     ended(first)
     assert first.state is JobState.FINISHED
+
+
+def test_an_embedding_that_cannot_be_trained_is_refused_at_the_click(app, photos):
+    for field, values in {"embedding": {"embedding": "nobody"}, "steps": {"embedding": "far", "steps": 3}}.items():
+        make_embedding(app.paths, "far", step=3)
+        with pytest.raises(ParameterError) as raised:
+            app.train(small(photos, **values))
+        assert raised.value.field == field
+    assert len(app.jobs.jobs()) == 1
+
+
+def test_the_console_tells_what_is_there_in_the_words_of_2022(tmp_path):
+    paths = Isolated(data=tmp_path / "data")
+    for number, name in enumerate(("realbenny-t1", "realbenny-t2")):
+        os.utime(make_embedding(paths, name), (number, number))
+    said: list[str] = []
+    app = App(paths, None, Flags(use_cpu=True), said.append)
+    ended(app.start())
+    assert said == [
+        "Loaded a total of 2 textual inversion embeddings.\nEmbeddings: realbenny-t2, realbenny-t1",
+    ]
+    ended(app.generate(PICTURE))
+    assert len(said) == 1
+    os.utime(make_embedding(paths, "new-one"), (9, 9))
+    ended(app.generate(PICTURE))
+    assert said[1].splitlines()[1] == "Embeddings: new-one, realbenny-t2, realbenny-t1"
+    assert app.stop(PATIENCE)
 
 
 def test_another_checkpoint_waits_until_the_run_is_over(app, photos):

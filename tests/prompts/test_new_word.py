@@ -1,0 +1,54 @@
+"""Names for a new word, refused or told about, and the tokens it starts from as a person reads them."""
+
+import pytest
+
+from modules.prompts.new_word import initial_tokens, name_notes, name_problem, token_texts
+from modules.prompts.tokenizer import clip_tokenizer
+
+TOKENIZER = clip_tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "words"),
+    [
+        ("cat", [], "ordinary word: every “cat” in a prompt"),
+        ("RealBenny-T1", ["realbenny-t1"], "the same as “realbenny-t1”"),
+        ("realbenny - t1", ["realbenny-t1"], "both are real · benny · - · t · 1"),
+        ("me AND you", [], "holds AND"),
+        ("coffee BREAK", [], "holds BREAK"),
+    ],
+)
+def test_names_that_are_refused(name: str, taken: list[str], words: str) -> None:
+    assert words in name_problem(name, taken, TOKENIZER)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "words"),
+    [
+        ("realbenny", ["realbenny-t1"], "“realbenny-t1” begins with “realbenny”"),
+        ("realbenny-t12", ["realbenny-t1"], "“realbenny-t12” begins with “realbenny-t1”"),
+    ],
+)
+def test_names_that_need_a_word(name: str, taken: list[str], words: str) -> None:
+    assert not name_problem(name, taken, TOKENIZER)
+    [note] = name_notes(name, taken, TOKENIZER)
+    assert words in note
+
+
+def test_good_names_need_none() -> None:
+    taken = ["realbenny-t1", "realbenny-t2", "other"]
+    assert not name_problem("realbenny-t1", taken, TOKENIZER)
+    assert name_notes("realbenny-t1", taken, TOKENIZER) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "shown"),
+    [
+        ("face", 2, ["face", "face"]),
+        ("realbenny man", 3, ["real…", "benny", "man"]),
+        ("*", 1, ["*"]),
+        ("", 2, []),
+    ],
+)
+def test_first_words_as_tokens(text: str, count: int, shown: list[str]) -> None:
+    assert token_texts(initial_tokens(text, count, TOKENIZER), TOKENIZER) == shown
