@@ -15,12 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modules.drawing_desk import DrawingDesk
 from modules.errors import JobBusy, ModelMissing, ParameterError, StorageError, WebuiError
 from modules.events import Noticed, Progressed, Request, Status, Work
 from modules.files import safe_name, sweep_temporaries
 from modules.flags import Flags
-from modules.generation import stages
-from modules.generation.upscalers import Upscaler
 from modules.jobs import Job, JobQueue
 from modules.library import Library
 from modules.logs import close_log, open_log
@@ -63,6 +62,7 @@ class App:
         notices: sentences about the start, for the page: a damaged settings file, a value without meaning.
         jobs: the queue of all long work.
         library: pictures that were made, and how they are made again.
+        drawing: styles, VAEs and upscalers.
         photos: where photos are made ready for training.
         model_state: see `ModelState`.
 
@@ -92,6 +92,7 @@ class App:
         self._conditioner: Conditioner | None = None
         self._log_handler: logging.Handler | None = None
         self._photo_roots = () if flags.is_private else (paths.data,)  # anywhere, unless other machines can ask
+        self.drawing = DrawingDesk(paths, lambda: self.settings, self._hashes)
         self.photos = PhotoDesk(paths, self.jobs, self._photo_roots)
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -168,15 +169,12 @@ class App:
             checkpoint_stays: leave it in use afterwards, and write the choice down.
 
         Raises:
-            ParameterError: no such sampler, schedule, upscaler or checkpoint, a size that a hires fix cannot have, or
-                more than this server takes.
+            ParameterError: see `DrawingDesk.checked`; or no such checkpoint.
             QueueFull: too many jobs wait.
         """
-        upscaler = stages.check(params, self.paths.model_folders)
-        size = stages.HiresSize.of(params).cover if params.enable_hr else (params.width, params.height)
-        (settings or self.settings).check_limits(params, size)
+        params = self.drawing.checked(params, settings)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        work = self._txt2img(params, folder, upscaler, settings)
+        work = self._txt2img(params, folder, settings)
         if checkpoint:
             work = self._draw_with(self._find_checkpoint(checkpoint), work, checkpoint_stays)
         return self.jobs.submit(title, work, owner, cuts_in=not checkpoint, kind="txt2img")  # training needs its model
@@ -374,26 +372,11 @@ class App:
 
     # --- the worker's part ------------------------------------------------------------------------------------------
 
-    def _txt2img(
-        self, params: Txt2ImgParams, folder: Path | None, upscaler: Upscaler | None, settings: Settings | None = None
-    ) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, folder: Path | None, settings: Settings | None = None) -> Work:
         yield from self._reload()
         if self._conditioner is None:
             raise ModelMissing(self.model_state.sentence)
-        from modules.generation.outputs import OutputFolder
-        from modules.generation.txt2img import txt2img
-
-        settings = settings or self.settings
-        outputs = OutputFolder(
-            folder or self.paths.txt2img_images,
-            folder or self.paths.txt2img_grids,
-            settings.save_grid,
-            settings.grid_rows,
-            settings.grid_without_gaps,
-            by_day=folder is None,
-            save_before_hires=settings.save_before_hires,
-        )
-        yield from txt2img(self._conditioner, params, outputs, upscaler)
+        yield from self.drawing.draw(self._conditioner, params, self.drawing.outputs(folder, settings))
         self._report_embeddings()
 
     def _draw_with(self, checkpoint: Checkpoint, work: Work, stays: bool) -> Work:
@@ -423,6 +406,7 @@ class App:
         title = conditioner.model.checkpoint.title
         self._put_away = conditioner.model.checkpoint
         del conditioner
+        self.drawing.forget()
         sentence = "The model was put away to free memory: the next picture loads it again."
         self._put(None, ModelState(ModelStatus.READY, sentence, title))
         _free_memory()
@@ -596,6 +580,7 @@ class App:
         try:
             judge(checkpoint.path)
             self._put(None, self.model_state)
+            self.drawing.forget()
             _free_memory()  # before the new one needs the room
             self._load(checkpoint)
         except Exception as error:

@@ -63,6 +63,10 @@ class Paths:
         return self.outputs / "txt2img-grids"
 
     @property
+    def styles_file(self) -> Path:
+        return self.data / "styles.csv"
+
+    @property
     def settings_file(self) -> Path:
         return self.data / "config.json"
 

@@ -12,13 +12,13 @@ from modules.paths import PROGRAM
 
 LAYERS = (
     {"errors", "files", "paths", "settings", "params", "training_params", "events", "infotext", "flags", "filewords"}
-    | {"preprocess_params", "model_state", "logs"},
+    | {"preprocess_params", "model_state", "logs", "styles"},
     {"prompts", "tensorfile"},
     {"images", "embeddings", "samplers"},
     {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},
-    {"jobs", "app", "guard", "photo_desk", "library"},
+    {"jobs", "app", "guard", "photo_desk", "library", "drawing_desk"},
     {"ui", "api", "cli"},
     {"server"},
 )

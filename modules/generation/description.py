@@ -8,6 +8,7 @@ from modules.generation.passes import sampler_options
 from modules.generation.stages import HiresSize, Pass, is_old_form
 from modules.infotext import VERSION_VALUE, build_infotext, uses_emphasis
 from modules.model.checkpoint import Checkpoint
+from modules.model.vae import VaeFile
 from modules.params import Txt2ImgParams
 
 
@@ -34,6 +35,7 @@ def describe(
     prompts: Prompts,
     seeds: tuple[int, int],
     checkpoint: Checkpoint,
+    vae: VaeFile | None,
     first: Pass,
     embeddings: Sequence[Embedding],
     hires: Hires | None = None,
@@ -43,6 +45,7 @@ def describe(
 
     Args:
         seeds: seed and variation seed of this picture.
+        vae: the file that the VAE came from, if not from the checkpoint.
         first: the first pass, names resolved.
         embeddings: all that one of the prompts uses.
         hires: the second pass, if there is one.
@@ -59,6 +62,8 @@ def describe(
         "Size": f"{width}x{height}",
         "Model hash": checkpoint.short_hash or None,
         "Model": checkpoint.model_name,
+        "VAE hash": vae.sha256[:10] or None if vae else None,
+        "VAE": vae.name if vae else None,
         "Clip skip": params.clip_skip if params.clip_skip > 1 else None,
         "RNG": params.randn_source if params.randn_source != "GPU" else None,
         "Tiling": params.tiling or None,

@@ -284,6 +284,7 @@ class _Run:
             self.prompts,
             seeds,
             checkpoint=self.model.checkpoint,
+            vae=self.model.vae_file,
             first=self.first,
             embeddings=self.used,
             hires=None if first_only else self.hires,

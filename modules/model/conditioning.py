@@ -4,6 +4,7 @@ Comments, tags and styles are cut out before a prompt comes here. Which encoding
 how prompts of different lengths meet in one batch, is the work of `samplers.guidance`.
 """
 
+import copy
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,12 @@ class Conditioner:
         self._padding_token = _SD2_PADDING if model.family is Family.SD2 else END
         self._empty = empty_chunk(self._padding_token)
         self._cache: OrderedDict[tuple, Tensor] = OrderedDict()
+
+    def with_model(self, model: SDModel) -> "Conditioner":
+        """One for a model with the same text encoder, which shares what is remembered."""
+        other = copy.copy(self)
+        other.model = model
+        return other
 
     @torch.no_grad()
     def cond(self, prompt: str, steps: int, rules: PromptRules, hires_steps: int | None = None) -> Composed:

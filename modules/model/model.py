@@ -15,6 +15,7 @@ from transformers import CLIPTextModel
 from modules.errors import NumericalError
 from modules.model.checkpoint import Checkpoint
 from modules.model.families import V_PREDICTION, Architecture, Family
+from modules.model.vae import VaeFile
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
 from modules.samplers.sigmas import NoiseTable
 
@@ -32,6 +33,7 @@ class SDModel:
         device: where they live.
         prediction_type: "epsilon" or "v_prediction".
         device_line: how it computes, for the page: “cpu · bf16 · 2 threads”.
+        vae_file: where the VAE came from, if not from the checkpoint.
     """
 
     checkpoint: Checkpoint
@@ -42,6 +44,7 @@ class SDModel:
     device: torch.device
     prediction_type: str
     device_line: str
+    vae_file: VaeFile | None = None
 
     @property
     def family(self) -> Family:

@@ -36,6 +36,19 @@ def build_skeleton(architecture: Architecture) -> Networks:
     return networks
 
 
+def build_vae(name: str, architecture: Architecture, tensors: Mapping[str, Tensor]) -> AutoencoderKL:
+    """A VAE of these numbers on the meta device, for tensors that fit it.
+
+    Raises:
+        CheckpointError: a tensor is missing or has another shape.
+    """
+    with torch.device("meta"):
+        vae = AutoencoderKL(**architecture.vae)
+    _check(name, "VAE", vae, tensors)
+    vae.requires_grad_(False).eval()
+    return vae
+
+
 def check_whole(name: str, networks: Networks, parts: Parts) -> None:
     """Compare names and shapes of a file's tensors with what the networks need.
 

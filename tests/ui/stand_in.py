@@ -59,9 +59,7 @@ class StandIn(App):
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
 
-    def _txt2img(
-        self, params: Txt2ImgParams, folder: Path | None, upscaler: object = None, settings: object = None
-    ) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, folder: Path | None, settings: object = None) -> Work:
         yield Status("reading the prompt")
         if self.failing:
             raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")

@@ -1,0 +1,102 @@
+"""VAEs in files of their own: found, chosen for a checkpoint, and loaded in the place of the built-in one.
+
+Nothing here loads torch until a file is loaded.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modules.errors import CheckpointError, ParameterError
+from modules.model.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from modules.model.model import SDModel
+
+AUTOMATIC, BUILT_IN = "Automatic", "None"
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
+_PREFIX = "first_stage_model."
+
+
+@dataclass(frozen=True)
+class VaeFile:
+    """A file that may hold a VAE. It has not been opened.
+
+    Attributes:
+        path: the file.
+        sha256: 64 digits, or empty while they are not known.
+    """
+
+    path: Path
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """What lists show and infotexts say: “vae-ft-mse.safetensors”."""
+        return self.path.name
+
+
+def find_vaes(vae_folders: Sequence[Path], checkpoint_folders: Sequence[Path]) -> list[VaeFile]:
+    """Every file in the folders of VAEs, and every `….vae.…` in those of checkpoints; the first of equal names."""
+    found: dict[str, VaeFile] = {}
+    for folders, marked in ((vae_folders, False), (checkpoint_folders, True)):
+        for folder in folders:
+            for there, below, names in os.walk(folder):
+                below[:] = [name for name in below if not name.startswith(".")]
+                for name in sorted(names):
+                    lower = name.lower()
+                    if lower.endswith(SUFFIXES) and not name.startswith(".") and (not marked or _is_marked(lower)):
+                        found.setdefault(name, VaeFile(Path(there, name)))
+    return sorted(found.values(), key=lambda vae: vae.name.lower())
+
+
+def choose_vae(name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None) -> VaeFile | None:
+    """The file that a choice means; None is the VAE in the checkpoint.
+
+    “Automatic” takes the file whose name is the checkpoint's with `.vae` behind it, else one that begins with the
+    checkpoint's name.
+
+    Raises:
+        ParameterError: there is no such VAE.
+    """
+    if name == BUILT_IN:
+        return None
+    if name == AUTOMATIC:
+        stem = checkpoint.model_name.lower() if checkpoint else ""
+        named = [vae for vae in vaes if stem and vae.name.lower().startswith(stem + ".")]
+        return min(named, key=lambda vae: not _is_marked(vae.name.lower()), default=None)
+    for vae in vaes:
+        if name in (vae.name, vae.path.stem):
+            return vae
+    known = ", ".join([AUTOMATIC, BUILT_IN, *(vae.name for vae in vaes)])
+    raise ParameterError("vae", f"There is no VAE {name!r:.60}: choose one of {known}.")
+
+
+def with_vae(model: "SDModel", file: VaeFile) -> "SDModel":
+    """The same model with another VAE, in the precision and on the device of its own.
+
+    Raises:
+        FileFormatError: damaged, unsafe, or no VAE of this model's kind.
+    """
+    from modules.model.ldm_keys import Parts, from_ldm, modern_names
+    from modules.model.skeleton import build_vae, fill
+    from modules.tensorfile import open_tensors
+
+    tensors = open_tensors(file.path).tensors()
+    if any("down_blocks" in name for name in tensors):
+        found = modern_names(Parts(vae=tensors)).vae
+    else:
+        whole = any(name.startswith(_PREFIX) for name in tensors)
+        found = from_ldm(tensors if whole else {_PREFIX + name: tensor for name, tensor in tensors.items()}).vae
+    if not found:
+        raise CheckpointError(f"“{file.name}” holds no VAE: choose another one, or None for the checkpoint’s own.")
+    vae = build_vae(file.name, model.architecture, found)
+    fill(vae, found, model.device, model.vae.dtype)
+    return dataclasses.replace(model, vae=vae, vae_file=file)
+
+
+def _is_marked(name: str) -> bool:
+    return any(name.endswith(f".vae{suffix}") for suffix in SUFFIXES)
