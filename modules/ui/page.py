@@ -14,9 +14,10 @@ from markupsafe import Markup
 
 from modules.app import App
 from modules.jobs import Job
-from modules.ui import form, fragments, reading_panel, txt2img
+from modules.ui import folded, form, fragments, reading_panel, style_editor, txt2img
+from modules.ui.controls import icon_button
 from modules.ui.train import tab as train
-from modules.ui.txt2img import Txt2ImgTab, icon_button
+from modules.ui.txt2img import Txt2ImgTab
 from modules.ui.watch import BUSY, Seen, Watch
 from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, complaint
 
@@ -105,6 +106,8 @@ def make_page(app: App) -> gr.Blocks:
         _wire_watching(page, watch, memory, tab, timer)
         _wire_form(memory, tab)
         _wire_reading(app, memory, tab)
+        folded.wire_sections(app, tab.sections, tab.controls, memory.seen, memory.selected)
+        style_editor.wire_editor(app, tab.styles, tab.prompt.text, tab.negative.text)
         _wire_jobs(app, watch, memory, tab, frame)
         _wire_checkpoints(app, watch, frame)
         context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended)
@@ -133,7 +136,8 @@ def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTa
     def open_page(session: Any, remembered: Any, seen: Seen, selected: int, interrupting: str) -> dict[Any, Any]:
         owner = session if isinstance(session, str) and session else secrets.token_hex(16)
         updates = watch.look(owner, seen, selected, interrupting)
-        values = form.shown_values(remembered, json.loads(updates[memory.recommended]))
+        recommended, settings = json.loads(updates[memory.recommended]), watch.app.settings.form_defaults()
+        values = form.shown_values(remembered, recommended, settings)
         updates |= {tab.controls[name]: value for name, value in values.items()}
         return updates | {memory.session: owner, memory.owner: owner}
 

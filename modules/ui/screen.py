@@ -15,12 +15,13 @@ from modules.jobs import Job, JobState
 
 @dataclass(frozen=True)
 class Picture:
-    """One finished picture. `seed` draws it again; the overview of a whole run has none."""
+    """One finished picture. `seed`, and the variation seed, draw it again; the overview of a whole run has none."""
 
     path: Path
     infotext: str
     seed: int | None = None
     incomplete: bool = False
+    subseed: int = -1
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def gather(job: Job) -> Run:
             case Sampled():
                 sampled, status = event, ""
             case ImageDone():
-                pictures.append(Picture(event.path, event.infotext, event.seed, event.incomplete))
+                pictures.append(Picture(event.path, event.infotext, event.seed, event.incomplete, event.subseed))
             case GridDone():
                 pictures.append(Picture(event.path, event.infotext))
             case Noticed():

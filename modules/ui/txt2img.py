@@ -6,16 +6,13 @@ from typing import Any
 import gradio as gr
 
 from modules import params
-from modules.ui import form
+from modules.ui import folded, form, style_editor
+from modules.ui.controls import dropdown, icon_button, slider, textbox
+from modules.ui.folded import Folded
+from modules.ui.style_editor import StyleEditor
 
 PLACEHOLDER = "What do you want to see?  Ctrl+Enter generates, Ctrl+Up and Ctrl+Down change the weight of a word"
 NEGATIVE_PLACEHOLDER = "What should not be in it?"
-
-
-def icon_button(sign: str, elem_id: str, name: str) -> gr.Button:
-    """A button that shows a sign. Its text is its name: the style sheet hides it, a screen reader says it, and the
-    page's script makes it a tooltip."""
-    return gr.Button(name, elem_id=elem_id, elem_classes=["icon", f"icon_{sign}"], min_width=40, scale=0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,8 @@ class Txt2ImgTab:
     skip: gr.Button
     complaint: gr.HTML
     swap: gr.Button
+    styles: StyleEditor
+    sections: Folded
     dice: gr.Button
     recycle: gr.Button
     gallery: gr.Gallery
@@ -82,22 +81,22 @@ def make_tab() -> Txt2ImgTab:
             infotext = _html("html_info_txt2img")
         with gr.Column(elem_id="txt2img_fields"):
             with gr.Row():
-                sampler = _dropdown("sampler")
-                schedule = _dropdown("schedule")
-                steps = _slider("steps")
+                sampler = dropdown("sampler")
+                schedule = dropdown("schedule")
+                steps = slider("steps")
             with gr.Row(elem_id="txt2img_size"):
-                width = _slider("width")
+                width = slider("width")
                 swap = icon_button("swap", "txt2img_res_switch_btn", "Swap width and height")
-                height = _slider("height")
-                cfg_scale = _slider("cfg_scale")
+                height = slider("height")
+                cfg_scale = slider("cfg_scale")
             with gr.Row(elem_id="txt2img_seed_row"):
-                seed = gr.Textbox(
-                    str(params.default("seed")), label=params.control("seed").label, elem_id="txt2img_seed", max_lines=1
-                )
+                seed = textbox("seed")
                 dice = icon_button("dice", "txt2img_random_seed", "Random seed: a new picture each time")
                 recycle = icon_button("reuse", "txt2img_reuse_seed", "Use the seed of the picture that is shown")
-                batch_count = _slider("batch_count")
-                batch_size = _slider("batch_size")
+                batch_count = slider("batch_count")
+                batch_size = slider("batch_size")
+            styles = style_editor.make_editor()
+            sections = folded.make_sections()
     controls = {
         "prompt": prompt.text,
         "negative_prompt": negative.text,
@@ -110,6 +109,8 @@ def make_tab() -> Txt2ImgTab:
         "batch_size": batch_size,
         "cfg_scale": cfg_scale,
         "seed": seed,
+        "styles": styles.chosen,
+        **sections.controls,
     }
     return Txt2ImgTab(
         controls=controls,
@@ -121,6 +122,8 @@ def make_tab() -> Txt2ImgTab:
         skip=skip,
         complaint=complaint,
         swap=swap,
+        styles=styles,
+        sections=sections,
         dice=dice,
         recycle=recycle,
         gallery=gallery,
@@ -140,33 +143,6 @@ def _prompt_box(field: str, counter_id: str, placeholder: str) -> PromptBox:
             elem_id=form.element_id(field),
         )
         return PromptBox(text, _html(counter_id))
-
-
-def _slider(field: str) -> gr.Slider:
-    control = params.control(field)
-    assert control.minimum is not None
-    assert control.maximum is not None
-    return gr.Slider(
-        control.minimum,
-        control.maximum,
-        params.default(field),
-        step=control.step,
-        label=control.label,
-        info=control.info or None,
-        elem_id=form.element_id(field),
-        buttons=[],
-    )
-
-
-def _dropdown(field: str) -> gr.Dropdown:
-    control = params.control(field)
-    return gr.Dropdown(
-        form.CHOICES[field],
-        value=params.default(field),
-        label=control.label,
-        info=control.info or None,
-        elem_id=form.element_id(field),
-    )
 
 
 def _html(elem_id: str) -> gr.HTML:

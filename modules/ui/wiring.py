@@ -4,7 +4,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from markupsafe import Markup
@@ -12,7 +12,9 @@ from markupsafe import Markup
 from modules.app import App
 from modules.errors import WebuiError
 from modules.ui import form, fragments
-from modules.ui.txt2img import Txt2ImgTab
+
+if TYPE_CHECKING:  # the form uses what stands here
+    from modules.ui.txt2img import Txt2ImgTab
 
 BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -39,7 +41,7 @@ class PageContext:
     page: gr.Blocks
     owner: gr.State
     tabs: gr.Tabs
-    txt2img: Txt2ImgTab
+    txt2img: "Txt2ImgTab"
     model: gr.Textbox
 
 

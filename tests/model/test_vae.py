@@ -42,9 +42,10 @@ def test_files_are_found_beside_checkpoints_and_in_a_folder_of_their_own(files):
 def test_a_choice_means_a_file(files, tmp_path):
     cosy, other = named(tmp_path, "cosy"), named(tmp_path, "other")
     assert choose_vae("None", files, cosy) is None
-    assert choose_vae("Automatic", files, cosy).name == "cosy.vae.pt"
+    by_name = {file.name: file for file in files}
+    assert choose_vae("Automatic", files, cosy) == by_name["cosy.vae.pt"]
     assert choose_vae("Automatic", files, other) is None
-    assert choose_vae("mse.safetensors", files, other).name == choose_vae("mse", files, other).name
+    assert choose_vae("mse.safetensors", files, other) == choose_vae("mse", files, other) == by_name["mse.safetensors"]
     with pytest.raises(ParameterError, match="mse"):
         choose_vae("gone", files, other)
 

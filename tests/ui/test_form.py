@@ -8,6 +8,7 @@ from modules.params import Txt2ImgParams
 from modules.samplers import names
 from modules.settings import Settings
 from modules.ui import form
+from modules.ui.sections import SECTIONS
 
 DEFAULTS = Settings().form_defaults()
 
@@ -23,9 +24,54 @@ def test_untouched_form_makes_the_default_parameters() -> None:
 
 
 def test_sliders_send_floats_and_settings_fill_the_rest() -> None:
-    values = form.shown_values({}, {}) | {"steps": 12.0, "cfg_scale": 5, "seed": " 9007199254740993 "}
-    made = form.to_params(values, Settings(clip_skip=2).form_defaults())
-    assert (made.steps, made.cfg_scale, made.seed, made.clip_skip) == (12, 5, 2**53 + 1, 2)
+    settings = Settings(clip_skip=2, comma_backtrack=5).form_defaults()
+    values = form.shown_values({}, {}, settings)
+    assert values["clip_skip"] == 2
+    assert form.shown_values({"clip_skip": 3}, {}, settings)["clip_skip"] == 3
+    made = form.to_params(values | {"steps": 12.0, "cfg_scale": 5, "seed": " 9007199254740993 "}, settings)
+    assert (made.steps, made.cfg_scale, made.seed) == (12, 5, 2**53 + 1)
+    assert (made.clip_skip, made.comma_backtrack) == (2, 5)
+
+
+def test_lists_and_emptied_boxes_become_what_they_mean() -> None:
+    values = form.shown_values({"styles": ["Oil"]}, {}) | {"sigma_min": None, "subseed": "", "rho": 3}
+    made = form.to_params(values, DEFAULTS)
+    assert (made.styles, made.sigma_min, made.subseed, made.rho) == (("Oil",), 0.0, -1, 3)
+    assert form.to_params(values | {"styles": None}, DEFAULTS).styles == ()
+
+
+def test_every_field_can_be_set_somewhere() -> None:
+    """On the page or in the settings; what is left is set by a pasted picture that needs it."""
+    assert set(Txt2ImgParams.__dataclass_fields__) - set(form.FIELDS) - set(DEFAULTS) == {"pad_conds_v0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "title"),
+    [
+        ("hr", {}, "Hires. fix: off"),
+        ("hr", {"enable_hr": True, "width": 128, "height": 128}, "Hires. fix: from 128x128 to 256x256"),
+        ("hr", {"enable_hr": True, "hr_resize_x": 8}, "Hires. fix: this size cannot be drawn"),
+        ("hr", {"enable_hr": True, "old_hires_size": True, "width": 1024}, "Hires. fix: from 768x384 to 1024x512"),
+        ("subseed_row", {"subseed_strength": 0.2, "subseed": "7"}, "Variation: 0.2 of seed 7"),
+        ("subseed_row", {"subseed_strength": 0.2}, "Variation: 0.2 of a random seed"),
+        (
+            "subseed_row",
+            {"seed_resize_from_w": 64, "seed_resize_from_h": 72.0},
+            "Variation: seed resized from 64x72",
+        ),
+        ("model", {"clip_skip": 2, "tiling": True}, "VAE, clip skip and tiling: Clip skip 2, Tiling"),
+        ("sampling_options", {}, "Sampler parameters: as usual"),
+        (
+            "sampling_options",
+            {"ensd": 31337, "s_churn": 0.5, "unipc_lower_order_final": False, "rho": 7},
+            "Sampler parameters: Eta noise seed delta 31337, Sigma churn 0.5, Schedule rho 7 and 1 more",
+        ),
+    ],
+)
+def test_titles_say_what_is_set_inside(name: str, values: dict, title: str) -> None:
+    section = next(section for section in SECTIONS if section.name == name)
+    shown = form.shown_values({}, {}) | values
+    assert section.title(form.usable({field: shown[field] for field in section.watched})) == title
 
 
 @pytest.mark.parametrize("text", ["", "  ", None, "-1"])
@@ -81,7 +127,8 @@ def test_a_model_recommends_nothing_but_what_it_may() -> None:
         {"sampler": "No such sampler"},
         {"schedule": ["Karras"]},
         {"unknown": 1},
-        {"clip_skip": 3},
+        {"clip_skip": 13},
+        {"emphasis": "None"},
         {"seed": "x"},
         {1: 2},
     ],
@@ -97,7 +144,8 @@ def test_what_a_browser_kept_is_shown_again() -> None:
 
 
 def test_choices_are_the_samplers_and_schedules_there_are() -> None:
-    assert {"sampler": names.sampler_names(), "schedule": names.schedule_names()} == form.CHOICES
+    assert form.CHOICES["sampler"] == names.sampler_names() == form.CHOICES["hr_sampler"][1:]
+    assert form.CHOICES["schedule"] == names.schedule_names() == form.CHOICES["hr_schedule"][1:]
 
 
 @pytest.mark.parametrize(

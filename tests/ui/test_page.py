@@ -18,7 +18,9 @@ A1111_IDS = (
     "txt2img_negative_token_counter txt2img_generate txt2img_interrupt txt2img_skip txt2img_sampling txt2img_scheduler "
     "txt2img_steps txt2img_width txt2img_height txt2img_res_switch_btn txt2img_batch_count txt2img_batch_size "
     "txt2img_cfg_scale txt2img_seed txt2img_random_seed txt2img_reuse_seed txt2img_gallery html_info_txt2img "
-    "html_log_txt2img"
+    "html_log_txt2img txt2img_hr txt2img_subseed txt2img_subseed_strength txt2img_random_subseed txt2img_styles "
+    "txt2img_hr_upscaler txt2img_hr_scale txt2img_denoising_strength txt2img_hr_resize_x setting_sd_vae "
+    "setting_CLIP_stop_at_last_layers"
 ).split()
 
 
@@ -45,10 +47,10 @@ def test_controls_are_made_from_the_parameters(by_id: dict[str, dict[str, Any]])
     for name in form.FIELDS:
         control, props = params.control(name), by_id[form.element_id(name)]["props"]
         assert props["label"] == control.label
-        assert str(props.get("value", "")) == str(params.default(name))
+        assert str(props.get("value") or "") == str(params.default(name) or "")
         if name in form.CHOICES:
             assert [value for _, value in props["choices"]] == form.CHOICES[name]
-        elif name != "seed" and control.minimum is not None:
+        elif name not in form.SEEDS and control.step is not None:
             limits = (props["minimum"], props["maximum"], props["step"])
             assert limits == (control.minimum, control.maximum, control.step)
 

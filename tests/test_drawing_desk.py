@@ -1,0 +1,113 @@
+"""The desk at which pictures are drawn: what is refused before a run waits, and the VAE a run is drawn with."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from modules.drawing_desk import DrawingDesk
+from modules.errors import ParameterError
+from modules.events import ImageDone, Status
+from modules.flags import Flags
+from modules.infotext import parse_infotext
+from modules.model.checkpoint import Checkpoint
+from modules.model.hashes import HashCache, sha256_of
+from modules.params import Txt2ImgParams
+from modules.paths import Paths
+from modules.settings import Settings
+from modules.styles import Style
+from tests import tiny
+
+SMALL = {"prompt": "a cat", "width": 64, "height": 64, "steps": 1, "sampler": "Euler", "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def conditioner(tmp_path_factory):
+    from modules.embeddings.database import EmbeddingDatabase
+    from modules.model.conditioning import Conditioner
+    from modules.model.device import DevicePolicy
+    from modules.model.loader import load_model
+
+    path = tiny.checkpoint(tmp_path_factory.mktemp("model") / "cosy.safetensors", "sd1")
+    model = load_model(Checkpoint(path, path.name), DevicePolicy.chosen(Flags(no_half=True, use_cpu=True)))
+    return Conditioner(model, EmbeddingDatabase([]))
+
+
+@pytest.fixture
+def desk(tmp_path):
+    paths = Paths(tmp_path)
+    return DrawingDesk(paths, Settings, HashCache(paths.hash_cache))
+
+
+def vae(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tiny.random_parts("sd1", seed=seed).vae, path)
+    return path
+
+
+def draw(desk: DrawingDesk, conditioner, **values) -> tuple[ImageDone, list[str]]:
+    params = desk.checked(Txt2ImgParams(**{**SMALL, **values}))
+    events = list(desk.draw(conditioner, params, desk.outputs()))
+    (done,) = [event for event in events if isinstance(event, ImageDone)]
+    return done, [event.text for event in events if isinstance(event, Status)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("sampler", "Guess"), ("schedule", "Guess"), ("vae", "gone.pt"), ("styles", ("Gone",))],
+)
+def test_what_does_not_exist_is_refused(desk, field, value):
+    with pytest.raises(ParameterError) as caught:
+        desk.checked(Txt2ImgParams(**{field: value}))
+    assert caught.value.field == field
+
+
+def test_a_hires_fix_is_judged_only_if_it_is_on(desk):
+    assert desk.checked(Txt2ImgParams(hr_upscaler="Guess")).hr_upscaler == "Guess"
+    with pytest.raises(ParameterError) as caught:
+        desk.checked(Txt2ImgParams(hr_upscaler="Guess", enable_hr=True))
+    assert caught.value.field == "hr_upscaler"
+    with pytest.raises(ParameterError):
+        desk.checked(Txt2ImgParams(hr_sampler="Guess", enable_hr=True))
+
+
+def test_styles_are_in_the_prompt_and_in_the_infotext(desk, conditioner):
+    desk.styles.save(Style("Oil", "oil paint"))
+    done, _ = draw(desk, conditioner, styles=("Oil",))
+    assert done.infotext.startswith("a cat, oil paint\n")
+
+
+def test_a_chosen_vae_draws_and_is_told_with_its_hash(desk, conditioner, tmp_path):
+    path = vae(tmp_path / "models" / "VAE" / "soft.safetensors", seed=9)
+    assert desk.vaes() == ["Automatic", "None", "soft.safetensors"]
+    plain, said = draw(desk, conditioner)
+    assert "VAE" not in plain.infotext
+    assert "loading soft.safetensors" not in said
+    other, said = draw(desk, conditioner, vae="soft.safetensors")
+    assert "loading soft.safetensors" in said
+    written = parse_infotext(other.infotext)
+    assert (written["VAE"], written["VAE hash"]) == ("soft.safetensors", sha256_of([path])[:10])
+    assert other.path.read_bytes() != plain.path.read_bytes()
+    again, _ = draw(desk, conditioner)
+    assert again.infotext == plain.infotext
+
+
+def test_a_vae_stays_loaded_until_another_is_asked_for(desk, conditioner, tmp_path, monkeypatch):
+    import modules.model.vae
+
+    loaded = []
+    with_vae = modules.model.vae.with_vae
+    monkeypatch.setattr(
+        modules.model.vae, "with_vae", lambda model, file: loaded.append(file.name) or with_vae(model, file)
+    )
+    for name in ("soft", "hard"):
+        vae(tmp_path / "models" / "VAE" / f"{name}.safetensors", seed=9)
+    for name in ("soft", "soft", "hard", "soft", "None", "soft"):
+        draw(desk, conditioner, vae=name)
+    assert loaded == [f"{name}.safetensors" for name in ("soft", "hard", "soft", "soft")]
+
+
+def test_the_vae_beside_a_checkpoint_is_taken_by_itself(desk, conditioner, tmp_path):
+    vae(tmp_path / "models" / "Stable-diffusion" / "cosy.vae.safetensors", seed=9)
+    assert parse_infotext(draw(desk, conditioner)[0].infotext)["VAE"] == "cosy.vae.safetensors"
+    assert "VAE" not in draw(desk, conditioner, vae="None")[0].infotext
