@@ -35,21 +35,21 @@ def describe(
     prompts: Prompts,
     seeds: tuple[int, int],
     checkpoint: Checkpoint,
-    vae: VaeFile | None,
     first: Pass,
     embeddings: Sequence[Embedding],
     hires: Hires | None = None,
     incomplete: str = "",
+    vae: VaeFile | None = None,
 ) -> str:
     """The infotext of one picture.
 
     Args:
         seeds: seed and variation seed of this picture.
-        vae: the file that the VAE came from, if not from the checkpoint.
         first: the first pass, names resolved.
         embeddings: all that one of the prompts uses.
         hires: the second pass, if there is one.
         incomplete: “step 7 of 20” for a picture that was interrupted there.
+        vae: the file that the VAE came from, if not from the checkpoint.
     """
     width, height = hires.size.first if hires else (params.width, params.height)
     hashes = dict.fromkeys(f"{embedding.name}: {embedding.short_hash}" for embedding in embeddings)
