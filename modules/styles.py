@@ -131,9 +131,9 @@ class StyleFile:
                 raise storage_error(self.path, error) from error
             write_atomically(backup, before)
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(row) for row in rows)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(dataclasses.astuple(row) for row in rows)
         # with a byte order mark, by which spreadsheets know UTF-8
         write_atomically(self.path, text.getvalue().encode("utf-8-sig"))
         self._read_at = None
