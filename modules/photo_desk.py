@@ -88,6 +88,17 @@ class PhotoDesk:
             return None
         return folder if folder.is_dir() else None
 
+    def go_on(self, source: Path, owner: str = "") -> None:
+        """Come back to an album: its small copies may be gone, and then they are made again.
+
+        Raises:
+            JobBusy: the queue is full.
+        """
+        copies, album = self.albums.copies(source), self.albums.open(source).album
+        is_whole = all(copies.has(photo.stamp) for photo in album.photos if photo.stamp)
+        if not is_whole and all(job.is_over for job in self.work_on(source)):
+            self.look(album.params, owner)
+
     def newest(self) -> Path | None:
         """The folder that was worked on last, as far as this server may look at it."""
         source = self.albums.newest()
@@ -118,10 +129,10 @@ class PhotoDesk:
         """
         source = folder_of(params.source, "source", self._roots)
         for job in self.work_on(source):
-            if job.title == _LOOKING:
+            if job.title == LOOKING:
                 job.interrupt()
         kept = self.albums.change(source, lambda album: album.with_params(params))
-        return self._submit(source, _LOOKING, self._look(source, kept.album), owner)
+        return self._submit(source, LOOKING, self._look(source, kept.album), owner)
 
     def set_params(self, params: PreprocessParams, owner: str = "") -> None:
         """Choose other tools; photos are looked at again if that changes what is said of them.
@@ -150,8 +161,8 @@ class PhotoDesk:
             folder_of(getattr(album.params, field), field, self._roots)
         if album.params.blip:
             find_blip(self._models)
-        self._refuse_second(source, _WRITING)
-        return self._submit(source, _WRITING, self._write(source), owner)
+        self._refuse_second(source, WRITING)
+        return self._submit(source, WRITING, self._write(source), owner)
 
     def describe(self, source: Path, owner: str = "") -> Job:
         """Queue captions by BLIP for all photos in use; at the end they are one edit of the table.
@@ -161,8 +172,8 @@ class PhotoDesk:
             JobBusy: it is under way, or the queue is full.
         """
         find_blip(self._models)
-        self._refuse_second(source, _DESCRIBING)
-        return self._submit(source, _DESCRIBING, self._describe(source), owner)
+        self._refuse_second(source, DESCRIBING)
+        return self._submit(source, DESCRIBING, self._describe(source), owner)
 
     def has_blip(self) -> bool:
         """Whether BLIP's files are on this machine."""
@@ -234,6 +245,7 @@ class PhotoDesk:
                 case Surveyed() if len(found) == total:
                     self.albums.change(source, lambda album: album.with_photos(tuple(found), judged_by))
                     copies.forget(photo.stamp for photo in found)
+                    self.albums.tidy()
                 case Surveyed():
                     self.albums.change(source, lambda album: dataclasses.replace(album, judged_by=""))
 
@@ -296,7 +308,7 @@ class PhotoDesk:
                 self.albums.change(source, lambda album: album.described(texts))
 
 
-_LOOKING, _WRITING, _DESCRIBING = "Looking at photos", "Preparing photos", "Describing photos"
+LOOKING, WRITING, DESCRIBING = "Looking at photos", "Preparing photos", "Describing photos"
 
 
 def _heard(work: Work, hear: Callable[[Event], None]) -> Work:

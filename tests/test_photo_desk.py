@@ -143,6 +143,35 @@ def test_only_what_has_changed_is_opened_again(desk, source, monkeypatch):
     assert seen == ["carl.png", "bea.jpg", "carl.png"]
 
 
+def test_copies_of_albums_long_not_worked_on_go_and_come_back(desk, source, tmp_path):
+    album = opened(desk, source)
+    other = save_all(tmp_path / "data" / "other", {"zoe.png": detailed((96, 96), seed=9)}).resolve()
+    opened(desk, other)
+    desk.albums.tidy(1)
+    copies = desk.albums.copies(source)
+    assert not any(copies.has(photo.stamp) for photo in album.photos)
+    assert all(desk.albums.copies(other).has(photo.stamp) for photo in desk.albums.open(other).album.photos)
+    desk.go_on(other)
+    desk.go_on(source)
+    assert len(desk.work_on(other)) == 1
+    done(desk.work_on(source)[-1])
+    assert all(copies.has(photo.stamp) for photo in album.photos)
+
+
+@pytest.mark.parametrize(
+    ("what", "texts"), [("names", ["anna", ""]), ("texts", ["a woman", ""]), ("nothing", ["", ""])]
+)
+def test_all_captions_are_taken_anew_and_back(desk, source, what, texts):
+    (source / "bea.jpg").rename(source / "IMG_0001.jpg")
+    (source / "anna.txt").write_text("a woman")
+    album = opened(desk, source).with_captions_from("nothing")
+    album = album.with_captions(album.caption_table.with_word("red"))
+    taken = album.with_captions_from(what)
+    assert [taken.caption(photo) for photo in reversed(taken.photos)] == texts
+    undone = taken.with_captions(taken.captions.undone())
+    assert [undone.caption(photo) for photo in undone.photos] == ["red", "red"]
+
+
 def test_pictures_of_photos_left_out_later_are_put_aside(desk, source):
     opened(desk, source)
     written(desk, source)

@@ -3,7 +3,7 @@
 An album never changes: each decision makes a new one. `albums` keeps them in files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -89,9 +89,12 @@ class Album:
         """The photos that were not left out by hand, as they are beside one another."""
         found: list[Photo] = []
         for photo in self.photos:
-            if not self.left_out.get(photo.path.name):
-                captioned = replace(without_comparison(photo), caption=self.caption(photo) or None)
-                found.append(compared(captioned, found))
+            if self.left_out.get(photo.path.name):
+                continue
+            photo = replace(photo, caption=self.caption(photo) or None)
+            if photo.duplicate_of and self.left_out.get(photo.duplicate_of.name):
+                photo = compared(without_comparison(photo), found)
+            found.append(photo)
         return found
 
     def find(self, name: str) -> Photo:
@@ -198,6 +201,17 @@ class Album:
                 text = texts[photo.path.name]
                 table[photo.path] = combine(table[photo.path], text, self.params.caption_action)
         return self.with_captions(CaptionTable(table, self.caption_table))
+
+    def with_captions_from(self, what: str) -> "Album":
+        """With all captions taken anew: from "names" of files, "texts" beside them, or "nothing"."""
+        sources: dict[str, Callable[[Photo], str]] = {
+            "names": lambda photo: photo.name_words,
+            "texts": lambda photo: photo.caption or "",
+            "nothing": lambda photo: "",
+        }
+        taken = {photo.path: sources[what](photo) for photo in self.photos}
+        table = self.caption_table
+        return self.with_captions(CaptionTable({**table.captions, **taken}, table))
 
     def _first_caption(self, photo: Photo) -> str:
         return photo.name_words if photo.caption is None else photo.caption

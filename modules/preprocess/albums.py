@@ -17,6 +17,8 @@ from modules.preprocess.crop import Size
 from modules.preprocess_params import PreprocessParams
 
 FILE = "album.json"
+COPIES = "copies"
+COPIES_KEPT = 20  # albums; about 200 kB for each photo
 DESTINATION = "preprocess"  # inside the source, as the article has it
 
 _KEY = re.compile(r"[A-Za-z0-9-]{1,60}")
@@ -118,7 +120,13 @@ class Albums:
         """
         if not _KEY.fullmatch(key):
             raise FileFormatError("There is no such album.")
-        return Copies(self.root / key / "copies")
+        return Copies(self.root / key / COPIES)
+
+    def tidy(self, albums: int = COPIES_KEPT) -> None:
+        """Forget the small copies of all but the albums that were worked on last; a look makes them again."""
+        found = [(path.stat().st_mtime_ns, path.parent) for path in self.root.glob(f"*/{FILE}")]
+        for _, folder in sorted(found, reverse=True)[albums:]:
+            Copies(folder / COPIES).forget(())
 
     def _load(self, path: Path, source: Path, size: Size) -> Album:
         width, height = size

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.preprocess.measures import difference
+import numpy as np
+
 from modules.preprocess.photos import Framing, Photo, Verdict
 
 SUGGESTED = {Framing.CLOSE_UP: 12, Framing.HALF: 5, Framing.FULL: 3}
 """Of twenty photos. Source: the article that this program follows."""
 
 SAME_BACKDROP = 14.0  # grey levels, on average over the fields
+NAMED = 4  # photos, in one sentence
 MANY = 0.4  # the share of photos with one background from which on the embedding learns it as well
 
 
@@ -52,8 +54,8 @@ class SetReport:
         if self.same_background:
             count = len(self.same_background)
             lines.append(
-                f"{_photos(count)} before nearly the same background: the embedding would learn it too. "
-                "Take other ones, or crop closer."
+                f"{_photos(count)} before nearly the same background ({_names(self.same_background)}): the embedding "
+                "would learn it too. Take other ones, or crop closer."
             )
         if self.without_caption:
             words = f", and the names of {self.without_words} say nothing" if self.without_words else ""
@@ -90,12 +92,19 @@ def report_on(photos: Sequence[Photo]) -> SetReport:
 
 
 def _largest_group(photos: Sequence[Photo]) -> tuple[Path, ...]:
-    groups = [
-        tuple(other.path for other in photos if difference(photo.backdrop, other.backdrop) < SAME_BACKDROP)
-        for photo in photos
-    ]
-    largest = max(groups, key=len, default=())
-    return largest if len(largest) >= max(3, MANY * len(photos)) else ()
+    """The photos around the one whose background most others share, if those are many."""
+    if not photos:
+        return ()
+    fields = np.array([np.frombuffer(photo.backdrop, np.uint8) for photo in photos], np.int16)
+    near = [np.abs(fields - one).mean(axis=1) < SAME_BACKDROP for one in fields]  # a row at a time: sets may be large
+    largest = max(near, key=lambda row: int(row.sum()))
+    found = tuple(photo.path for photo, is_near in zip(photos, largest, strict=True) if is_near)
+    return found if len(found) >= max(3, MANY * len(photos)) else ()
+
+
+def _names(paths: Sequence[Path]) -> str:
+    shown = ", ".join(path.name for path in paths[:NAMED])
+    return f"{shown} and {len(paths) - NAMED} more" if len(paths) > NAMED else shown
 
 
 def _photos(count: int) -> str:

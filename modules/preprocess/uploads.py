@@ -2,16 +2,18 @@
 
 import hashlib
 import re
+import shutil
 import unicodedata
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from modules.errors import ImageError, ParameterError
+from modules.errors import ImageError, ParameterError, StorageError
 from modules.files import inside, safe_name, storage_error, write_atomically
 
 MAX_BYTES = 200_000_000  # of one photo: the largest that phones and cameras make are below 150 MB
 MAX_FILES = 2_000  # of one folder
+SPARE_BYTES = 500_000_000  # that are to stay free on the disk, whoever sends
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".hif", ".gif", ".bmp", ".tif", ".tiff")
 )
@@ -97,12 +99,13 @@ def receive(folder: Path, name: str, file: IO[bytes]) -> Path:
         raise storage_error(folder, error) from error
     digest = _digest(file)
     stem, suffix = landing.rsplit(".", 1)
-    for number in range(1, len(there) + 3):
+    for number in range(1, len(there) + 2):
         candidate = landing if number == 1 else f"{stem}-{number}.{suffix}"
         other = there.get(candidate.casefold())
         if other is None:
             if len(there) >= MAX_FILES:
                 raise ParameterError("photos", f"There are {MAX_FILES} files already: use another folder.")
+            _keep_room(folder, size)
             path = folder / candidate
             file.seek(0)
             write_atomically(path, lambda target: _copy(file, target), replace=False)
@@ -110,6 +113,16 @@ def receive(folder: Path, name: str, file: IO[bytes]) -> Path:
         if other.is_file() and other.stat().st_size == size and _digest_of(other) == digest:
             return other
     raise AssertionError("one of so many names is free")
+
+
+def _keep_room(folder: Path, size: int) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    if free < size + SPARE_BYTES:
+        raise StorageError(f"Only {free // 10**6} MB are free on the disk: delete something before you send photos.")
 
 
 def _copy(source: IO[bytes], target: IO[bytes]) -> None:

@@ -1,9 +1,5 @@
 """BLIP fetched from a hub that answers on this machine: whole, resumed, refused."""
 
-import hashlib
-import http.server
-import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,69 +8,8 @@ import pytest
 from modules.errors import DownloadError, StorageError
 from modules.events import Event, Progressed, Request
 from modules.preprocess import blip_download
-from modules.preprocess.blip import REPOSITORY
 from modules.preprocess.blip_download import fetch_blip
-
-CONTENT = {
-    "config.json": b'{"model_type": "blip"}',
-    "tokenizer.json": b"{}",
-    "model.safetensors": bytes(range(256)) * 4096,
-    "pytorch_model.bin": b"not needed",
-}
-
-
-class Hub(http.server.ThreadingHTTPServer):
-    """Knows the two requests that are made, and ranges.
-
-    Attributes:
-        asked: path and range of each request.
-        cut: bytes after which a download breaks off; None: never.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.files = dict(CONTENT)
-        self.listed = dict(CONTENT)
-        self.asked: list[tuple[str, str]] = []
-        self.cut: int | None = None
-        self.knows_ranges = True
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Answers(http.server.BaseHTTPRequestHandler):
-    server: Hub  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def do_GET(self) -> None:
-        asked = self.headers.get("Range", "")
-        self.server.asked.append((self.path.rpartition("/")[2], asked))
-        if self.path == f"/api/models/{REPOSITORY}/tree/main":
-            self._send(json.dumps([entry(*item) for item in self.server.listed.items()]).encode())
-            return
-        content = self.server.files.get(self.path.removeprefix(f"/{REPOSITORY}/resolve/main/"))
-        if content is None:
-            self.send_error(404)
-            return
-        begin = int(asked.removeprefix("bytes=").removesuffix("-") or 0) if self.server.knows_ranges else 0
-        self._send(content[begin:], 206 if begin else 200)
-
-    def _send(self, content: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: self.server.cut])
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
-
-
-def entry(name: str, content: bytes) -> dict[str, object]:
-    found: dict[str, object] = {"type": "file", "path": name, "size": len(content)}
-    if name.endswith(".json"):
-        return {**found, "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
-    return {**found, "oid": "0" * 40, "lfs": {"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}}
+from tests.preprocess.hub import CONTENT, Hub
 
 
 @pytest.fixture
@@ -82,12 +17,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = Hub()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
+    server.start()
     yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server.stop()
 
 
 def fetched(hub: Hub, models: Path) -> list[Event]:

@@ -86,6 +86,15 @@ def test_a_full_disk_leaves_nothing_half(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_disk_is_not_filled_to_the_brim(tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": uploads.SPARE_BYTES + 5})()
+    monkeypatch.setattr(uploads.shutil, "disk_usage", lambda folder: usage)
+    assert sent(tmp_path, "a.png", b"fives") == "a.png"
+    with pytest.raises(StorageError, match="Only 500 MB are free"):
+        sent(tmp_path, "b.png", b"sixes!")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
 def test_folders_have_names_of_their_own(tmp_path):
     today = f"photos {date.today().isoformat()}"
     assert new_folder(tmp_path / "missing") == today

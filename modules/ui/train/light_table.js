@@ -93,6 +93,13 @@ const editor = make(
 const search = make("input", { type: "text", "aria-label": "Search for", placeholder: "search" });
 const replacement = make("input", { type: "text", "aria-label": "Replace by", placeholder: "replace by" });
 const word = make("input", { type: "text", "aria-label": "Word", placeholder: "word or phrase" });
+const origin = make(
+  "select",
+  { "aria-label": "Take all captions from" },
+  make("option", { value: "names" }, "file names"),
+  make("option", { value: "texts" }, "texts beside the photos"),
+  make("option", { value: "nothing" }, "nothing: all empty"),
+);
 const undo = button("Undo", () => decide({ undo: true }), { class: "plain" });
 const list = make("ol", { class: "rows", "aria-label": "Captions" });
 const counted = make("summary", {}, "Captions");
@@ -105,6 +112,7 @@ const captions = make(
     { class: "tools" },
     make("span", { class: "group" }, search, replacement, button("Replace in all", () => decide({ replace: search.value, by: replacement.value }), { class: "plain" })),
     make("span", { class: "group" }, word, button("Add to all", () => decide({ add: word.value, at_end: true }), { class: "plain" }), button("Remove from all", () => decide({ remove: word.value }), { class: "plain" })),
+    make("span", { class: "group" }, origin, button("Take all from there", () => decide({ take: origin.value }), { class: "plain" })),
     undo,
   ),
   list,

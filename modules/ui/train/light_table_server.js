@@ -77,6 +77,10 @@ async function send(files) {
     files.sort((a, b) => a.name.endsWith(".txt") - b.name.endsWith(".txt") || a.name.localeCompare(b.name));
     const folder = album.sent || (await ask("sent", JSON.stringify({ wish: wish() }), { "Content-Type": "application/json" })).folder;
     for (const [index, file] of files.entries()) {
+      if (file.size > root.dataset.maxBytes) {
+        refused.push(`“${file.name}” is larger than ${root.dataset.maxBytes / 1e6} MB: it is left out.`);
+        continue;
+      }
       say(`Sending photo ${index + 1} of ${files.length} · ${file.name}`);
       try {
         await ask(`sent/${encodeURIComponent(folder)}?name=${encodeURIComponent(file.name)}`, file, { "Content-Type": "application/octet-stream" });

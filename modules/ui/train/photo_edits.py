@@ -15,7 +15,7 @@ Edit = Callable[[Album], Album]
 
 def read_edit(sent: Any) -> Edit:
     """The edit that a request asks for: one of `crop`, `left_out` and `caption` of a photo, or of all captions
-    `replace`, `add`, `remove` and `undo`.
+    `replace`, `add`, `remove`, `take` and `undo`.
 
     Raises:
         ParameterError: it asks for nothing that is known, or with values that cannot be used. Whether there is such a
@@ -41,6 +41,8 @@ def read_edit(sent: Any) -> Edit:
         case {"remove": str(word)}:
             removed = _text(word)
             return lambda album: album.with_captions(album.caption_table.without_word(removed))
+        case {"take": "names" | "texts" | "nothing" as what}:
+            return lambda album: album.with_captions_from(what)
         case {"undo": True}:
             return lambda album: album.with_captions(album.captions.undone())
         case _:

@@ -1,5 +1,6 @@
 """Step ②: photos made ready. The light table shows and crops them (`light_table.js`), the rest is said by fields."""
 
+import contextlib
 import dataclasses
 import json
 from dataclasses import dataclass, field
@@ -9,49 +10,21 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from modules.errors import ParameterError
+from modules.errors import JobBusy, ParameterError
 from modules.preprocess.albums import DESTINATION
 from modules.preprocess_params import PreprocessParams
-from modules.ui import fragments
 from modules.ui.train import photos_form, photos_view
 from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.photo_edits import told
-from modules.ui.train.photos_form import element_id, make_control
+from modules.ui.train.photos_form import element_id
+from modules.ui.train.photos_layout import PhotosStep
+from modules.ui.train.photos_layout import make_step as make_step
 from modules.ui.train.photos_screen import PhotosScreen, look
-from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, complaint
+from modules.ui.wiring import AS_SENT, QUIET, complaint
 
-SCRIPTS = ("light_table.js", "light_table_crop.js", "light_table_server.js")
+MANY, SOME = 200, 25  # photos; of so many, only every so many-th is told while they are looked at
 WITHOUT_FOLDER = "Drop photos into the box above, or name the folder in which they lie."
-
-
-@dataclass(frozen=True)
-class PhotosStep:
-    """The components that have something to do.
-
-    Attributes:
-        controls: the form, by field name of `PreprocessParams`.
-        source: the folder that is open; what the text box says counts only when it is opened.
-        remembered: the same, in the browser's memory.
-        groups: the folded groups, by the names of `photos_form.group_titles`.
-    """
-
-    controls: dict[str, Any]
-    source: gr.State
-    remembered: gr.BrowserState
-    open: gr.Button
-    table: gr.HTML
-    status: gr.HTML
-    report: gr.HTML
-    ratio: gr.Dropdown
-    groups: dict[str, gr.Accordion]
-    blip: gr.HTML
-    describe: gr.Button
-    fetch: gr.Button
-    write: gr.Button
-    interrupt: gr.Button
-    result: gr.HTML
-    told: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -67,76 +40,6 @@ class Shown:
     values: dict[str, Any] = field(default_factory=dict)
     params: PreprocessParams | None = None
     written: str | None = None
-
-
-def make_step() -> PhotosStep:
-    """Build the step inside the column that is open."""
-    controls: dict[str, Any] = {}
-
-    def control(name: str, **options: Any) -> None:
-        controls[name] = make_control(name, **options)
-
-    source = gr.State("")
-    remembered = gr.BrowserState("", storage_key="photos_source", secret=BROWSER_SECRET)
-    with gr.Row(elem_id="photos_source"):
-        control("source", placeholder="a folder of photos on this machine", scale=1)
-        open_folder = gr.Button("Look at them", elem_id="photos_open", scale=0)
-    status = _html("photos_status")
-    table = gr.HTML(
-        None,
-        html_template='<div class="photos_table"></div>',
-        js_on_load="\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in SCRIPTS),
-        elem_id="photos_table",
-        apply_default_css=False,
-    )
-    groups: dict[str, gr.Accordion] = {}
-    titles = photos_form.group_titles(PreprocessParams(focal_crop=True))
-    with gr.Row(elem_id="photos_bottom"):
-        with gr.Column(elem_id="photos_groups", scale=3, min_width=280):
-            with gr.Accordion(titles["size"], open=False) as groups["size"]:
-                ratio = gr.Dropdown(
-                    [*photos_form.RATIOS, photos_form.FREE],
-                    value=photos_form.ratio_of(512, 512),
-                    label="Ratio",
-                    elem_id="photos_ratio",
-                    info="A model was trained on squares of its size: nearest to that, an embedding learns best.",
-                )
-                control("width")
-                control("height")
-                control("keep_original_size")
-            with gr.Accordion(titles["crop"], open=False) as groups["crop"]:
-                control("focal_crop", value=True, info="Proposes the part with faces and detail; else the middle.")
-                for name in ("face_weight", "entropy_weight", "edges_weight", "focal_debug"):
-                    control(name)
-            with gr.Accordion(titles["tools"], open=False) as groups["tools"]:
-                control("flip")
-                control("split", info="Cuts a photo that is far longer than the size into parts that overlap.")
-                control("split_threshold")
-                control("overlap_ratio")
-                control("auto_sized_crop", info="Chooses the size, on a grid of 64 pixels, that is nearest in ratio.")
-                for name in ("dimension_lower", "dimension_upper", "area_lower", "area_upper"):
-                    control(name)
-                control("objective")
-                control("error_threshold")
-            with gr.Accordion(titles["blip"], open=False) as groups["blip"]:
-                blip = _html("photos_blip")
-                with gr.Row():
-                    fetch = gr.Button(photos_view.fetch_label(None), elem_id="photos_fetch_blip")
-                    describe = gr.Button("Describe all photos now", elem_id="photos_describe", interactive=False)
-                control("blip", info="Describes, when they are written, the pictures whose caption nobody has changed.")
-                control("caption_action")
-        with gr.Column(elem_id="photos_end", scale=4, min_width=280):
-            report = _html("photos_report")
-            control("destination", placeholder="empty: a folder “preprocess” inside the source")
-            told_ = _html("photos_told")
-    with gr.Row(elem_id="photos_write"):
-        result = _html("photos_result")
-        interrupt = gr.Button("Interrupt", elem_id="train_interrupt_preprocessing", interactive=False, scale=0)
-        write = gr.Button("Preprocess", variant="primary", elem_id="train_run_preprocess", scale=0)
-    return PhotosStep(
-        controls, source, remembered, open_folder, table, status, report, ratio, groups, blip, describe, fetch, write,
-        interrupt, result, told_,
-    )  # fmt: skip
 
 
 def wire(step: PhotosStep, context: TrainContext) -> None:
@@ -163,6 +66,7 @@ class _Wiring:
             "interrupt": step.interrupt,
             "ratio": step.ratio,
             **{f"group {name}": group for name, group in step.groups.items()},
+            **{f"part {name}": part for name, part in step.parts.items()},
             **{f"field {name}": control for name, control in step.controls.items()},
         }
         self.state = [step.source, self.shown, context.choice]
@@ -199,6 +103,9 @@ class _Wiring:
     def open_page(self, remembered: Any, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
         """Show what this browser worked on, else what was worked on last."""
         folder = self._find(remembered if isinstance(remembered, str) else "") or self.desk.newest()
+        if folder:
+            with contextlib.suppress(JobBusy):  # the next one who comes looks again
+                self.desk.go_on(folder)
         return self.look(str(folder or ""), shown, choice)
 
     def look(self, source: str, shown: Shown, choice: str, complaints: Markup | None = None) -> dict[Any, Any]:
@@ -231,7 +138,7 @@ class _Wiring:
     def _values(self, screen: PhotosScreen, shown: Shown) -> dict[str, Any]:
         album = screen.kept.album if screen.kept else None
         titles = photos_form.group_titles(album.params) if album else {}
-        table = (screen.key, screen.kept.revision if screen.kept else 0)
+        table = (screen.key, _told_revision(screen))
         is_fetching = screen.download is not None and not screen.download.is_over
         return {
             "opened": str(album.source) if album else "",
@@ -246,6 +153,7 @@ class _Wiring:
             "write": photos_view.write_label(album),
             "interrupt": screen.running is not None,
             **{f"group {name}": title for name, title in titles.items()},
+            **({f"part {name}": getattr(album.params, name) for name in photos_form.PARTS} if album else {}),
         }
 
     def _update(self, name: str, value: Any, screen: PhotosScreen) -> Any:
@@ -258,6 +166,8 @@ class _Wiring:
                 return gr.update(value=value[0], visible=value[1])
             case "group":
                 return gr.update(label=value)
+            case "part":
+                return gr.update(visible=value)
             case _:
                 return value
 
@@ -368,10 +278,14 @@ class _Wiring:
         return photos_form.to_params({**values, "source": str(folder), "destination": destination})
 
 
+def _told_revision(screen: PhotosScreen) -> int:
+    """The revision of an album that is told next: a large one is not sent anew for each photo that is looked at."""
+    if screen.kept is None:
+        return 0
+    revision = screen.kept.revision
+    return revision if len(screen.kept.album.photos) < MANY or not screen.running else revision // SOME
+
+
 def _cleared(shown: Shown) -> Shown:
     """What is shown, without a complaint: something was done that worked."""
     return dataclasses.replace(shown, values={**shown.values, "complaint": False})
-
-
-def _html(elem_id: str) -> gr.HTML:
-    return gr.HTML(fragments.NOTHING, elem_id=elem_id, apply_default_css=False)

@@ -28,6 +28,8 @@ _IDS = {  # A1111's own, where they do not follow the rule
 }
 WIDE = ("source", "destination")
 
+PARTS = ("focal_crop", "split", "auto_sized_crop")  # tools with fields of their own, shown while they are on
+
 RATIOS = {"1:1 square": (1, 1), "4:5 upright": (4, 5), "2:3 upright": (2, 3), "3:2 wide": (3, 2), "16:9 wide": (16, 9)}
 FREE = "as below"
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from modules.events import Event, Failed, Noticed, Progressed, Status
 from modules.jobs import Job, JobState
-from modules.photo_desk import PhotoDesk
+from modules.photo_desk import DESCRIBING, LOOKING, PhotoDesk
 from modules.preprocess.albums import Kept
+
+COUNTED = (LOOKING, DESCRIBING)  # by photos, whose number their events do not say in words
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,13 @@ def gather(job: Job) -> Activity:
     events = job.events_since()[0]
     failed = next((event for event in events if isinstance(event, Failed)), None)
     notices = tuple(event.text for event in events if isinstance(event, Noticed))
-    return Activity(job.title, state, _newest_text(events), progress, notices, failed)
+    return Activity(job.title, state, _newest_text(events, job.title in COUNTED), progress, notices, failed)
 
 
-def _newest_text(events: list[Event]) -> str:
+def _newest_text(events: list[Event], is_counted: bool) -> str:
     for event in reversed(events):
         if isinstance(event, Progressed):
-            return event.text
+            return f"{event.done + 1} of {event.total} · {event.text}" if is_counted else event.text
         if isinstance(event, Status):
             return event.text
     return ""

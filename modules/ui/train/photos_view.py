@@ -66,12 +66,13 @@ def told(screen: PhotosScreen) -> Markup:
 
 
 def write_label(album: Album | None) -> str:
-    """What the button says."""
+    """What the button says: the number of pictures, if each photo gives one."""
     count = len(album.used) if album else 0
-    if not count:
+    if not album or not count:
         return "Preprocess"
-    if album and (album.params.flip or album.params.split or album.params.auto_sized_crop):
-        return f"Preprocess {count} photos"
+    params = album.params
+    if params.flip or params.split or params.auto_sized_crop or params.keep_original_size:
+        return f"Preprocess {count} photo{'s' * (count != 1)}"
     return f"Write {count} picture{'s' * (count != 1)}"
 
 

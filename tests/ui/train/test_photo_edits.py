@@ -54,6 +54,7 @@ def test_a_photo_is_left_out() -> None:
         ({"add": "sks", "at_end": True}, ["anna, sks", "a, red hat, sks"]),
         ({"add": "sks", "at_end": False}, ["sks, anna", "sks, a, red hat"]),
         ({"remove": "red hat"}, ["anna", "a"]),
+        ({"take": "names"}, ["anna", ""]),
         ({"replace": "", "by": "x"}, ["anna", "a, red hat"]),
     ],
 )
@@ -85,6 +86,7 @@ def test_captions_are_edited_and_the_edit_undone(sent: dict[str, Any], expected:
         {"photo": "anna.png", "caption": 3},
         {"photo": "anna.png", "caption": "x" * 200_000},
         {"add": "x", "at_end": None},
+        {"take": "all"},
         {"photo": "../anna.png", "caption": "x"},
         {"photo": "zoe.png", "crop": None},
     ],

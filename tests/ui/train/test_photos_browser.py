@@ -1,8 +1,10 @@
 """Step ② in a real browser: photos dropped, cropped by hand, captioned and written."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pillow_heif
 import pytest
@@ -13,12 +15,16 @@ from modules.flags import Flags
 from modules.images import open_image
 from modules.preprocess.album import Album
 from modules.preprocess.crop import Crop, cut
+from modules.preprocess.photos import Photo, judge
+from tests.conftest import GENEROUS
 from tests.preprocess.drawn import detailed, figure
+from tests.preprocess.hub import CONTENT, Hub
 from tests.ui.conftest import Live
 
 pytestmark = pytest.mark.browser
 
 Serve = Callable[..., Live]
+expect.set_options(timeout=GENEROUS)
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +222,60 @@ def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Se
     expect(page.locator("#photos_blip")).to_contain_text("is not on this machine")
     expect(page.get_by_role("button", name="Fetch BLIP (1 GB)")).to_be_visible()
     expect(page.locator("#photos_describe")).to_be_disabled()
+
+
+def test_a_look_can_be_interrupted_and_survives_a_reload(
+    page: Page, serve: Serve, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Semaphore(1)
+
+    def judged_when_free(*given: Any) -> Photo:
+        free.acquire(timeout=GENEROUS / 1000)
+        return judge(*given)
+
+    monkeypatch.setattr("modules.preprocess.run.judge", judged_when_free)
+    live = serve()
+    open_step(page, live)
+    page.set_input_files(".photos_table input[type=file]", photos[:4])
+    expect(page.locator("#photos_status")).to_contain_text("Looking at photos: 2 of 4 · anna at sea.png")
+    expect(page.locator(".photos_table .tile")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#photos_status")).to_contain_text("Looking at photos: 2 of 4 · anna at sea.png")
+    expect(page.locator(".photos_table .tile")).to_have_count(1)
+    page.click("#train_interrupt_preprocessing")
+    free.release(9)
+    expect(page.locator("#photos_status")).to_contain_text("Looking at photos: interrupted.")
+    expect(page.locator(".photos_table .tile")).to_have_count(2)
+    page.click("#photos_open")
+    expect(page.locator(".photos_table .tile")).to_have_count(4)
+
+
+def test_blip_is_fetched_on_a_click_that_names_its_size(
+    page: Page, serve: Serve, photos: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub = Hub()
+    hub.start()
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    hub.cut = 500_000
+    live = serve()
+    open_step(page, live)
+    send(page, photos[:1])
+    page.get_by_role("button", name="Captions by BLIP: off").click()
+    assert hub.asked == []
+    page.get_by_role("button", name="Fetch BLIP (1 GB)").click()
+    expect(page.locator("#photos_blip")).to_contain_text("cannot be reached from here. What was fetched is kept")
+    hub.cut = None
+    page.get_by_role("button", name="Fetch BLIP (1 GB)").click()
+    expect(page.locator("#photos_blip")).to_contain_text("BLIP is on this machine")
+    expect(page.get_by_role("button", name="Fetch BLIP (1 GB)")).to_be_hidden()
+    assert (live.app.paths.data / "models" / "BLIP" / "model.safetensors").read_bytes() == CONTENT["model.safetensors"]
+    page.click("#photos_describe")  # the files are no model: it says so
+    expect(page.locator("#photos_status")).to_contain_text("BLIP")
+    expect(page.locator("#photos_status .bad")).to_be_visible()
+    hub.stop()
 
 
 def test_an_open_server_looks_below_its_data_folder_only(browser: Browser, serve: Serve, tmp_path: Path) -> None:
