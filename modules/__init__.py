@@ -8,7 +8,7 @@
      training_params  what one training run is made from
      model_state   what is told of the model in use   logs       the log file
      filewords     the words of a picture             preprocess_params   how photos are prepared
-     styles        prompts kept under a name
+     styles        prompts kept under a name          script_params   what a script makes of one form
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely
 2  images          pictures opened, saved, gridded
@@ -22,7 +22,7 @@
 6  jobs  app       one worker thread; the App           guard      who may talk to the server
    library         pictures that were made, and how they are made again
    photo_desk      photos looked at, decided about, written
-   drawing_desk    forms turned into runs: styles, VAEs, upscalers
+   drawing_desk    forms turned into runs: styles, VAEs, upscalers        script_bench   what scripts ask of the App
 7  ui/  api/  cli  front ends: the only gradio
 8  server          page and interface behind one guard
 

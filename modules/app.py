@@ -20,6 +20,7 @@ from modules.errors import JobBusy, ModelMissing, ParameterError, StorageError, 
 from modules.events import Noticed, Progressed, Request, Status, Work
 from modules.files import safe_name, sweep_temporaries
 from modules.flags import Flags
+from modules.generation.scripts.script import Plan, make_plan
 from modules.jobs import Job, JobQueue
 from modules.library import Library
 from modules.logs import close_log, open_log
@@ -34,6 +35,8 @@ from modules.preprocess_params import PreprocessParams
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
 from modules.remake.here import Here
+from modules.script_bench import ScriptBench
+from modules.script_params import ScriptParams
 from modules.settings import Imported, Settings, import_settings, keep_copy, load_settings, save_settings
 from modules.training import plan
 from modules.training.comparison import Comparison
@@ -178,6 +181,25 @@ class App:
         if checkpoint:
             work = self._draw_with(self._find_checkpoint(checkpoint), work, checkpoint_stays)
         return self.jobs.submit(title, work, owner, cuts_in=not checkpoint, kind="txt2img")  # training needs its model
+
+    def run_script(
+        self, params: Txt2ImgParams, script: ScriptParams, owner: str = "", folder: Path | None = None
+    ) -> Job:
+        """Queue many runs made from one form, and the sheet of their pictures.
+
+        Args:
+            script: which script; not “None”.
+            folder: where the files go, instead of the day's folders in `outputs/`.
+
+        Raises:
+            ParameterError: a value of the script or the form that cannot be used.
+            QueueFull: too many jobs wait.
+        """
+        bench = self._bench(folder)
+        plan = make_plan(params, script, bench)
+        title = f"{script.script}: {plan.pictures} × {params.width}×{params.height}"
+        work = self._script(plan, bench)
+        return self.jobs.submit(title, work, owner, cuts_in=not plan.needs_other_checkpoints, kind="txt2img")
 
     def create_embedding(
         self, name: str, init_text: str = "*", vectors_per_token: int = 1, overwrite: bool = False, owner: str = ""
@@ -370,6 +392,14 @@ class App:
         conditioner.embeddings.refresh()
         return conditioner.embeddings.entries(conditioner.model.width, conditioner.model.tokenizer)
 
+    def snapshot_steps(self, prompt: str) -> list[int]:
+        """The steps of the snapshots of the newest training run whose embedding a prompt names."""
+        return list(self._bench().snapshot_steps(prompt))
+
+    def _bench(self, folder: Path | None = None) -> ScriptBench:
+        runs = self.paths.textual_inversion
+        return ScriptBench(self.drawing, runs, lambda: self._conditioner, self._find_checkpoint, self._switch, folder)
+
     # --- the worker's part ------------------------------------------------------------------------------------------
 
     def _txt2img(self, params: Txt2ImgParams, folder: Path | None, settings: Settings | None = None) -> Work:
@@ -394,6 +424,21 @@ class App:
             traceback.clear_frames(error.__traceback__)  # they hold what has to make room
             failure = error
         if before and before.path != checkpoint.path and not stays:
+            yield from self._switch(before)
+        if failure:
+            raise failure
+
+    def _script(self, plan: Plan, bench: ScriptBench) -> Work:
+        """Draw a script, then put the model before back."""
+        yield from self._reload()
+        before = self._loaded()[0].checkpoint
+        failure = None
+        try:
+            yield from plan.work(bench)
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what has to make room
+            failure = error
+        if self._conditioner is None or self._conditioner.model.checkpoint.path != before.path:
             yield from self._switch(before)
         if failure:
             raise failure

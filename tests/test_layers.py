@@ -12,13 +12,13 @@ from modules.paths import PROGRAM
 
 LAYERS = (
     {"errors", "files", "paths", "settings", "params", "training_params", "events", "infotext", "flags", "filewords"}
-    | {"preprocess_params", "model_state", "logs", "styles"},
+    | {"preprocess_params", "model_state", "logs", "styles", "script_params"},
     {"prompts", "tensorfile"},
     {"images", "embeddings", "samplers"},
     {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},
-    {"jobs", "app", "guard", "photo_desk", "library", "drawing_desk"},
+    {"jobs", "app", "guard", "photo_desk", "library", "drawing_desk", "script_bench"},
     {"ui", "api", "cli"},
     {"server"},
 )

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,10 @@ class EmbeddingDatabase:
             self._snapshot = _Snapshot(snapshot)
             return True
 
+    def with_embedding(self, embedding: Embedding) -> "EmbeddingDatabase":
+        """The same folders and one embedding more, which wins over files of its name."""
+        return _WithOneMore(self, embedding)
+
     def for_width(self, width: int) -> dict[str, Embedding]:
         """The embeddings whose vectors fit a model of this width, newest first."""
         found: dict[str, Embedding] = {}
@@ -166,6 +171,26 @@ class EmbeddingDatabase:
         if (width, tokenizer) not in snapshot.views:
             snapshot.views[width, tokenizer] = _view(snapshot.files.values(), width, tokenizer)
         return snapshot.views[width, tokenizer]
+
+
+class _WithOneMore(EmbeddingDatabase):
+    """A database and an embedding from elsewhere; it sees what the database sees."""
+
+    def __init__(self, base: EmbeddingDatabase, embedding: Embedding):
+        super().__init__(base.folders)
+        self._base = base
+        path = embedding.path or Path(embedding.name)
+        self._more = _File(path, sys.maxsize, 0, embedding)
+        self._join()
+
+    def refresh(self) -> bool:
+        changed = self._base.refresh()
+        if changed:
+            self._join()
+        return changed
+
+    def _join(self) -> None:
+        self._snapshot = _Snapshot({self._more.path: self._more, **self._base._snapshot.files})
 
 
 def _candidates(folders: Sequence[Path]) -> Iterator[tuple[Path, os.stat_result]]:

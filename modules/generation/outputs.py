@@ -58,5 +58,13 @@ class OutputFolder:
         sheet = images.grid((images.open_image(path) for path in paths), len(paths), rows)
         return images.save_numbered(sheet, self._now(self.grids), "grid-{:04}.png", infotext)
 
+    def save_sheet(self, image: Image.Image, name: str, infotext: str) -> Path:
+        """Save the sheet of a script as `<name>-<number>.png`.
+
+        Raises:
+            StorageError: disk full, read-only or gone.
+        """
+        return images.save_numbered(image, self._now(self.grids), f"{name}-{{:04}}.png", infotext)
+
     def _now(self, folder: Path) -> Path:
         return folder / time.strftime("%Y-%m-%d") if self.by_day else folder

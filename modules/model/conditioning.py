@@ -76,6 +76,12 @@ class Conditioner:
         other.model = model
         return other
 
+    def with_embeddings(self, embeddings: EmbeddingDatabase) -> "Conditioner":
+        """One for other embeddings, which shares what is remembered: that is told apart by the vectors."""
+        other = copy.copy(self)
+        other.embeddings = embeddings
+        return other
+
     @torch.no_grad()
     def cond(self, prompt: str, steps: int, rules: PromptRules, hires_steps: int | None = None) -> Composed:
         """Encode a prompt.

@@ -11,6 +11,7 @@ from modules import params
 from modules.errors import ParameterError
 from modules.params import SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams
 from modules.samplers import names
+from modules.script_params import ScriptParams
 from modules.ui.sections import SECTIONS
 
 FIELDS = (
@@ -35,6 +36,7 @@ CHOICES = {
     "hr_sampler": [SAME_SAMPLER, *names.sampler_names()],
     "hr_schedule": [SAME_SCHEDULE, *names.schedule_names()],
 }
+SCRIPT_FIELDS = tuple(ScriptParams.__dataclass_fields__)
 SEEDS = ("seed", "subseed")  # typed into text boxes: a number in the browser has no more than 53 bits
 
 _RANDOM_SEED = -1
@@ -51,6 +53,8 @@ _ELEMENTS = {  # ids that A1111's user scripts know and that do not follow the r
 
 def element_id(field: str) -> str:
     """The id of a field's control in the page."""
+    if field in SCRIPT_FIELDS:
+        return "script_list" if field == "script" else f"script_txt2img_{field}"
     return _ELEMENTS.get(field, f"txt2img_{field}")
 
 

@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from modules.app import App
 from modules.jobs import Job
-from modules.ui import folded, form, fragments, reading_panel, style_editor, txt2img
+from modules.script_params import NONE
+from modules.ui import folded, form, fragments, reading_panel, script_part, style_editor, txt2img
 from modules.ui.controls import icon_button
 from modules.ui.train import tab as train
 from modules.ui.txt2img import Txt2ImgTab
@@ -107,6 +108,7 @@ def make_page(app: App) -> gr.Blocks:
         _wire_form(memory, tab)
         _wire_reading(app, memory, tab)
         folded.wire_sections(app, tab.sections, tab.controls, memory.seen, memory.selected)
+        script_part.wire_script_part(app, tab.script, tab.prompt.text)
         style_editor.wire_editor(app, tab.styles, tab.prompt.text, tab.negative.text)
         _wire_jobs(app, watch, memory, tab, frame)
         _wire_checkpoints(app, watch, frame)
@@ -221,13 +223,24 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
     outputs = list(watch.outputs.values())
 
     def generate(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
+        of_script = {name: values.pop(name) for name in tab.script.controls}
         try:
-            app.generate(form.to_params(values, app.settings.form_defaults()), owner)
+            script = script_part.read_script(of_script)
+            params = form.to_params(values, app.settings.form_defaults())
+            if script.script == NONE:
+                app.generate(params, owner)
+            else:
+                app.run_script(params, script, owner)
         except Exception as error:
             return {tab.complaint: complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
-    tab.generate.click(generate, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **AS_SENT)
+    tab.generate.click(
+        generate,
+        inputs_kwargs={**look, **tab.controls, **tab.script.controls},
+        outputs=[*outputs, tab.complaint],
+        **AS_SENT,
+    )
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()

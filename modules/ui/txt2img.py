@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 
 from modules import params
-from modules.ui import folded, form, style_editor
+from modules.ui import folded, form, script_part, style_editor
 from modules.ui.controls import dropdown, icon_button, slider, textbox
 from modules.ui.folded import Folded
+from modules.ui.script_part import ScriptPart
 from modules.ui.style_editor import StyleEditor
 
 PLACEHOLDER = "What do you want to see?  Ctrl+Enter generates, Ctrl+Up and Ctrl+Down change the weight of a word"
@@ -42,6 +43,7 @@ class Txt2ImgTab:
     swap: gr.Button
     styles: StyleEditor
     sections: Folded
+    script: ScriptPart
     dice: gr.Button
     recycle: gr.Button
     gallery: gr.Gallery
@@ -97,6 +99,7 @@ def make_tab() -> Txt2ImgTab:
                 batch_size = slider("batch_size")
             styles = style_editor.make_editor()
             sections = folded.make_sections()
+            script = script_part.make_script_part()
     controls = {
         "prompt": prompt.text,
         "negative_prompt": negative.text,
@@ -124,6 +127,7 @@ def make_tab() -> Txt2ImgTab:
         swap=swap,
         styles=styles,
         sections=sections,
+        script=script,
         dice=dice,
         recycle=recycle,
         gallery=gallery,

@@ -1,0 +1,111 @@
+"""The workbench of scripts: what they ask of the App. It checks each run beforehand, and draws it with the model, the
+VAE and the snapshot that it names."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modules.drawing_desk import DrawingDesk
+from modules.errors import ModelMissing, ParameterError
+from modules.events import Status, Work
+from modules.generation.scripts.cells import Cell
+from modules.model.checkpoint import Checkpoint
+from modules.training.run_folder import Run, find_runs
+
+if TYPE_CHECKING:  # these bring torch
+    from modules.generation.outputs import OutputFolder
+    from modules.model.conditioning import Conditioner
+
+
+class ScriptBench:
+    """See `modules.generation.scripts.cells.Workbench`.
+
+    Args:
+        desk: draws.
+        runs: folder of training runs.
+        conditioner: gives the one of the model in use, None while there is none.
+        find: the checkpoint behind a title, or a ParameterError.
+        switch: puts another checkpoint into use.
+        folder: where everything goes, instead of the day's folders.
+    """
+
+    def __init__(
+        self,
+        desk: DrawingDesk,
+        runs: Path,
+        conditioner: "Callable[[], Conditioner | None]",
+        find: Callable[[str], Checkpoint],
+        switch: Callable[[Checkpoint], Work],
+        folder: Path | None = None,
+    ):
+        self._desk = desk
+        self._runs = runs
+        self._conditioner = conditioner
+        self._find = find
+        self._switch = switch
+        self._folder = folder
+
+    def check(self, cell: Cell) -> Cell:
+        """The run with its styles in the prompts.
+
+        Raises:
+            ParameterError: something that it names does not exist.
+        """
+        if cell.checkpoint:
+            self._find(cell.checkpoint)
+        if cell.embedding_step is not None:
+            self._snapshot(cell)
+        return replace(cell, params=self._desk.checked(cell.params))
+
+    def snapshot_steps(self, prompt: str) -> Sequence[int]:
+        """The steps of the snapshots of the newest run whose embedding the prompt names; none: empty."""
+        run = self._named_run(prompt)
+        return list(run.folder.snapshots()) if run else []
+
+    def draw(self, cell: Cell, outputs: "OutputFolder") -> Work:
+        """One run, with another model or a snapshot if it says so."""
+        if cell.checkpoint:
+            wanted, now = self._find(cell.checkpoint), self._conditioner()
+            if now is None or now.model.checkpoint.path != wanted.path:
+                del now  # or the old model could not go
+                yield from self._switch(wanted)
+        conditioner = self._conditioner()
+        if conditioner is None:
+            raise ModelMissing("No model is loaded: choose one at the top.")
+        if cell.embedding_step is not None:
+            from modules.embeddings.reading import read_embedding
+
+            name, path = self._snapshot(cell)
+            yield Status(f"reading {path.name}")
+            embedding = read_embedding(path)
+            assert embedding is not None, "a snapshot is no picture"
+            database = conditioner.embeddings.with_embedding(replace(embedding, name=name))
+            conditioner = conditioner.with_embeddings(database)
+        yield from self._desk.draw(conditioner, cell.params, outputs)
+
+    def outputs(self) -> "OutputFolder":
+        """Where pictures and sheets go."""
+        return self._desk.outputs(self._folder)
+
+    def _snapshot(self, cell: Cell) -> tuple[str, Path]:
+        """Name and file of the embedding that a run is to be drawn with."""
+        run = self._named_run(f"{cell.params.prompt} {cell.params.negative_prompt}")
+        path = run.folder.snapshots().get(cell.embedding_step or 0) if run else None
+        if run is None or path is None:
+            raise ParameterError(
+                "x_values",
+                f"The prompt “{cell.params.prompt:.60}” names no embedding with a snapshot of step "
+                f"{cell.embedding_step}.",
+            )
+        return run.folder.name, path
+
+    def _named_run(self, prompt: str) -> Run | None:
+        """The newest run with snapshots; of several names in the prompt the longest."""
+        named = [run for run in find_runs(self._runs) if _stands_in(run.folder.name, prompt) and run.folder.snapshots()]
+        return max(named, key=lambda run: len(run.folder.name), default=None)  # the first of equals is the newest
+
+
+def _stands_in(name: str, prompt: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", prompt, re.IGNORECASE) is not None

@@ -1,0 +1,91 @@
+"""Scripts in the App: the model, the VAE and the snapshot that each run names, and the model before put back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from modules import images
+from modules.app import App
+from modules.embeddings.embedding import Embedding
+from modules.embeddings.writing import save_embedding
+from modules.errors import ParameterError
+from modules.events import Failed, GridDone, ImageDone
+from modules.flags import Flags
+from modules.infotext import parse_infotext
+from modules.jobs import Job, JobState
+from modules.params import Txt2ImgParams
+from modules.script_params import XYZ, ScriptParams
+from modules.settings import Settings
+from modules.training.run_folder import RunFolder
+from tests import tiny
+
+FORM = Txt2ImgParams(prompt="a benny-t1 cat", width=64, height=64, steps=1, sampler="Euler", seed=3)
+
+
+@pytest.fixture
+def app(tmp_path):
+    models = tmp_path / "models" / "Stable-diffusion"
+    models.mkdir(parents=True)
+    for seed, name in ((1, "one"), (2, "two")):
+        tiny.checkpoint(models / f"{name}.safetensors", "sd1", seed=seed)
+    flags = Flags(data_dir=tmp_path, use_cpu=True, no_half=True)
+    app = App(flags.paths(), Settings(checkpoint="one.safetensors"), flags)
+    ended(app.start())
+    yield app
+    app.stop()
+
+
+def ended(job: Job) -> list:
+    number = 0
+    while not job.is_over:
+        _, number = job.events_since(number)
+        job.wait(number, timeout=1.0)
+    events = job.events_since()[0]
+    assert job.state is JobState.FINISHED, [event.text for event in events if isinstance(event, Failed)]
+    return events
+
+
+def trained(root: Path, name: str, steps: tuple[int, ...], width: int) -> RunFolder:
+    folder = RunFolder(root / "2026-01-02" / name, name)
+    about = {"name": name, "step": steps[-1], "ending": "finished", "steps": steps[-1], "checkpoint": "", "started": 1}
+    folder.describe(about)
+    for step in steps:
+        vectors = torch.randn(1, width, generator=torch.Generator().manual_seed(step))
+        save_embedding(Embedding(f"{name}-{step}", vectors, step), folder.snapshot(step))
+    return folder
+
+
+def of(events: list, kind: type) -> list:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_a_plot_over_checkpoints_puts_the_first_one_back(app):
+    script = ScriptParams(script=XYZ, x_type="Checkpoint name", x_values="two, one")
+    done = of(ended(app.run_script(FORM, script)), ImageDone)
+    assert [parse_infotext(picture.infotext)["Model"] for picture in done] == ["two", "one"]
+    assert done[0].path.read_bytes() != done[1].path.read_bytes()
+    only_two = ScriptParams(script=XYZ, x_type="Checkpoint name", x_values="two")
+    assert len(of(ended(app.run_script(FORM, only_two)), GridDone)) == 1
+    assert app.model_state.checkpoint.startswith("one.safetensors")
+    with pytest.raises(ParameterError):
+        app.run_script(FORM, ScriptParams(script=XYZ, x_type="Checkpoint name", x_values="three"))
+
+
+def test_a_plot_over_the_steps_of_an_embedding_draws_its_snapshots(app):
+    width = tiny.KINDS["sd1"].text_encoder["hidden_size"]
+    trained(app.paths.textual_inversion, "benny-t1", (10, 20), width)
+    assert app.snapshot_steps("a Benny-T1 cat") == [10, 20]
+    assert app.snapshot_steps("a benny-t10 cat") == []
+    events = ended(app.run_script(FORM, ScriptParams(script=XYZ, x_type="Embedding step")))
+    done = of(events, ImageDone)
+    pictures = {picture.path.read_bytes() for picture in done}
+    assert len(pictures) == 2
+    hashes = [parse_infotext(picture.infotext)["TI hashes"] for picture in done]
+    assert hashes[0].startswith("benny-t1: ")
+    assert hashes[0] != hashes[1]
+    sheet = images.open_image(of(events, GridDone)[0].path)
+    assert sheet.width == 128
+    assert sheet.height > 64  # the labels stand above the pictures
+    plain = of(ended(app.generate(FORM)), ImageDone)[0]
+    assert "TI hashes" not in plain.infotext  # nothing was put into the folder of embeddings
