@@ -123,8 +123,9 @@ def read_script(values: Mapping[str, Any]) -> ScriptParams:
     Raises:
         ParameterError: a value that cannot be used.
     """
-    whole = {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in
-             values.items()}  # fmt: skip
+    whole: dict[str, Any] = {}
+    for name, value in values.items():
+        whole[name] = int(value) if isinstance(value, float) and value.is_integer() else value
     return ScriptParams(**whole)
 
 

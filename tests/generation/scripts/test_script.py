@@ -1,6 +1,7 @@
 """Scripts as plans: which runs, in which order, under which labels; and how they are drawn as one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -105,7 +106,7 @@ def test_a_plot_draws_every_combination_and_a_sheet(bench):
 
 
 def test_three_axes_make_a_table_for_each_value_of_the_third(bench):
-    script = {"x_type": "Steps", "x_values": "1,2", "z_type": "CFG Scale", "z_values": "3, 4.5"}
+    script: dict[str, Any] = {"x_type": "Steps", "x_values": "1,2", "z_type": "CFG Scale", "z_values": "3, 4.5"}
     plan = plan_of(bench, script=XYZ, include_sub_grids=True, **script)
     assert plan.table is not None
     assert plan.table.titles == ("CFG Scale: 3", "CFG Scale: 4.5")

@@ -17,6 +17,10 @@ def files(tmp_path):
     return paths
 
 
+def darkest(image: Image.Image) -> int:
+    return next(level for level, count in enumerate(image.convert("L").histogram()) if count)
+
+
 def labels(*texts: str) -> tuple[Label, ...]:
     return tuple(Label.of(text) for text in texts)
 
@@ -37,8 +41,8 @@ def test_labels_take_room_of_their_own(files):
     for place, colour in enumerate(COLOURS):
         row, column = divmod(place, 2)
         assert sheet.getpixel((left + column * 68 + 1, above + row * 52 + 1)) == colour
-    assert sheet.crop((left, 0, sheet.width, above)).getextrema()[0][0] < 128  # something dark is written there
-    assert sheet.crop((0, above, left, sheet.height)).getextrema()[0][0] < 128
+    assert darkest(sheet.crop((left, 0, sheet.width, above))) < 128  # something is written there
+    assert darkest(sheet.crop((0, above, left, sheet.height))) < 128
     bare = draw_sheet(files, labels("Steps: 5", "Steps: 10"), labels("Euler", "Heun"), "Size", legend=False)
     assert bare is not None
     assert bare.size == (128, 96)
@@ -69,13 +73,13 @@ def test_long_labels_are_wrapped_and_cut(files):
 
 
 def test_what_is_left_out_is_pale(files):
-    def darkest(pale: bool) -> int:
+    def ink(pale: bool) -> int:
         label = Label(("snow",), (pale,))
         sheet = draw_sheet({0: files[0]}, (label,), labels(""))
         assert sheet is not None
-        return sheet.crop((0, 0, sheet.width, sheet.height - 48)).convert("L").getextrema()[0]  # type: ignore[return-value]
+        return darkest(sheet.crop((0, 0, sheet.width, sheet.height - 48)))
 
-    assert darkest(False) < 64 < 128 < darkest(True)
+    assert ink(False) < 64 < 128 < ink(True)
 
 
 def test_sheets_are_stacked():
