@@ -1,7 +1,10 @@
+import pytest
 import torch
 
 from tools.demo_model.networks import LATENT_SIZE, POSITIONS
-from tools.demo_model.train_unet import Networks, alphas_cumprod, min_snr_loss
+from tools.demo_model.train_unet import TIMESTEPS, Networks, Steps, alphas_cumprod, min_snr_loss
+from tools.demo_model.words import Words
+from tools.demo_model.world import imagine
 
 WORDS = 20
 
@@ -39,3 +42,11 @@ def test_a_few_steps_lower_the_loss() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_timesteps_stay_in_range_when_a_random_number_is_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearly_one = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
+    monkeypatch.setattr(torch, "rand", lambda count, generator: nearly_one.expand(count))
+    steps = Steps(torch.zeros(1, 4, LATENT_SIZE, LATENT_SIZE), [imagine(0, 0)], Words(), 16, range(1))
+    timesteps = steps[0][2]
+    assert timesteps.max() == TIMESTEPS - 1

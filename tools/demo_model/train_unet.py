@@ -78,7 +78,8 @@ class Steps(Dataset[Batch]):
         noise = torch.randn(latents.shape, generator=generator)
         count = len(latents)  # stratified: each batch covers all timesteps evenly
         timesteps = (torch.arange(count) + torch.rand(count, generator=generator)) * (TIMESTEPS / count)
-        timesteps = timesteps.long()[torch.randperm(count, generator=generator)]
+        timesteps = timesteps.long().clamp(max=TIMESTEPS - 1)  # the last of a rand near 1 is rounded up
+        timesteps = timesteps[torch.randperm(count, generator=generator)]
         return latents, noise, timesteps, self.words.encode(texts, rng)
 
 
