@@ -22,7 +22,8 @@ class Recommendation:
     Attributes:
         step: of the snapshot.
         reason: one or two sentences.
-        confidence: 0 … 1: the share of resampled noises by which no other snapshot is worth much more.
+        confidence: 0 … 1: the share of resampled noises by which no other snapshot is worth much more; 0: nothing
+            was learned, so that there is nothing to recommend.
     """
 
     step: int
@@ -73,6 +74,8 @@ def recommend(
         some_obediences = [sum(one.obedience_each[i] for i in obeyed) / noises for one in snapshots]
         resampled.append(_worths(some_losses, some_obediences))
     chosen = _earliest_good(worths, resampled)
+    if not any(worths):
+        return Recommendation(snapshots[0].step, _reason(snapshots, 0, worths, is_held_out), 0.0)
     confidence = sum(max(some) - some[chosen] <= MUCH for some in resampled) / len(resampled)
     return Recommendation(snapshots[chosen].step, _reason(snapshots, chosen, worths, is_held_out), confidence)
 

@@ -67,6 +67,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
             "started": time.time(),
             "photos": state.photos,
             "held_out": state.held_out,
+            "init_text": embedding.init_text or "",
             "params": dataclasses.asdict(params),
             "data_folder": str(paths.data),
         }

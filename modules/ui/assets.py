@@ -4,8 +4,11 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-STYLE_SHEETS = (_HERE / "style.css", _HERE / "train" / "train.css", _HERE / "train" / "photos.css")
-SCRIPTS = (_HERE / "page.js", _HERE / "train" / "train.js")
+STYLE_SHEETS = (
+    _HERE / "style.css",
+    *(_HERE / "train" / name for name in ("train.css", "photos.css", "compare.css")),
+)
+SCRIPTS = (_HERE / "page.js", _HERE / "train" / "train.js", _HERE / "train" / "compare.js")
 
 
 def style() -> str:

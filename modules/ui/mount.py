@@ -16,7 +16,9 @@ MAX_UPLOAD = "50mb"
 def add_page(server: FastAPI, app: App) -> None:
     """Let a server answer with the page at every address that no route before it takes."""
     add_photo_routes(server, app)
-    gr.set_static_paths([app.paths.outputs])  # served from where they lie: copies in a cache would double the disk
+    gr.set_static_paths(
+        [app.paths.outputs, app.paths.textual_inversion]
+    )  # served from where they lie: copies in a cache would double the disk
     gr.mount_gradio_app(
         server,
         make_page(app),

@@ -14,11 +14,13 @@ class Choice:
         embedding: name of the embedding that is made.
         photos: folder of the prepared photos, as it would be typed.
         run: folder of the run that is looked at, below the data folder; empty: the newest one of the embedding.
+        step: of the snapshot of that run that is to be used; empty: the recommended one.
     """
 
     embedding: str = ""
     photos: str = ""
     run: str = ""
+    step: str = ""
 
     def changed(self, **values: str) -> "Choice":
         """A copy in which some values are others."""
