@@ -42,7 +42,7 @@ def compare(model: SDModel, embeddings: EmbeddingDatabase, path: Path, compariso
     for number in range(comparison.count):
         place, position = divmod(number, len(comparison.columns))
         row, column = comparison.rows[place], comparison.columns[position]
-        cell = sheet.cell(place, position)
+        cell, asked = sheet.cell(place, position), []
         if not cell.exists():
             params = comparison.look.params(comparison.prompt(row, column), column.seed)
             snapshot = None if row.step is None else snapshots[row.step]
@@ -51,9 +51,9 @@ def compare(model: SDModel, embeddings: EmbeddingDatabase, path: Path, compariso
                 if picture:
                     picture.path.unlink(missing_ok=True)
                 return
-            yield CellDrawn(place, position, cell)
-        request = yield Progressed(number + 1, comparison.count, f"{row.label}, seed {column.seed}")
-        if request is Request.INTERRUPT:
+            asked.append((yield CellDrawn(place, position, cell)))
+        asked.append((yield Progressed(number + 1, comparison.count, f"{row.label}, seed {column.seed}")))
+        if Request.INTERRUPT in asked:
             return
 
 

@@ -73,9 +73,9 @@ def measure_snapshots(model: SDModel, embeddings: EmbeddingDatabase, path: Path,
             return
         known[step] = measured
         bench.file.write(bench.conditions, (one for one in known.values() if one.step in snapshots))
-        yield SnapshotMeasured(step, measured.held_out, measured.obedience)
-        request = yield Progressed(number + 1, len(left), f"step {step}")
-        if request is Request.INTERRUPT:
+        asked = [(yield SnapshotMeasured(step, measured.held_out, measured.obedience))]
+        asked.append((yield Progressed(number + 1, len(left), f"step {step}")))
+        if Request.INTERRUPT in asked:
             return
 
 

@@ -67,9 +67,10 @@ def test_the_loss_is_the_one_of_the_log(model, paths, run):
     assert [(step, round(one.held_out or 0, 7)) for step, one in found.items()] == logged
 
 
-def test_interrupted_it_goes_on(model, paths, run):
+@pytest.mark.parametrize("kind", [Progressed, SnapshotMeasured])
+def test_interrupted_it_goes_on(model, paths, run, kind):
     def stop(event):
-        return Request.INTERRUPT if isinstance(event, Progressed) else None
+        return Request.INTERRUPT if isinstance(event, kind) else None
 
     assert len(of(measured(model, paths, run, stop), SnapshotMeasured)) == 1
     assert list(read_measurements(run.path, NAME)) == [0]

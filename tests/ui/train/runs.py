@@ -19,6 +19,7 @@ NAME = "realbenny-t2"
 CONDITIONS = Conditions("tiny", "man", ("a.png", "b.png"), True)
 LOSSES = (0.118, 0.101, 0.094, 0.0871, 0.0839, 0.0833, 0.0852, 0.0881)
 OBEDIENCES = (1.0, 0.97, 0.95, 0.92, 0.86, 0.71, 0.42, 0.2)
+GUARD = 600.0  # seconds: tabs take their time to open on a busy machine
 STEPS = tuple(range(0, 800, 100))
 
 
@@ -59,6 +60,12 @@ def measurement(place: int) -> Measurement:
 class WithRuns(StandIn):
     """A stand-in whose pace holds for measuring and drawing too."""
 
+    def _pace(self) -> None:
+        if self.pace is None:
+            assert self.steps.acquire(timeout=GUARD), "nobody let it go on"
+        else:
+            super()._pace()
+
     def _measure(self, folder: Path, word: str) -> Work:
         run = open_run(folder).folder
         known = list(MeasurementFile(run).read().values())
@@ -67,8 +74,9 @@ class WithRuns(StandIn):
             self._pace()
             known.append(measurement(place))
             MeasurementFile(run).write(CONDITIONS, known)
-            yield SnapshotMeasured(STEPS[place], known[-1].held_out, known[-1].obedience)
-            if (yield Progressed(place + 1, len(STEPS), "")) is Request.INTERRUPT:
+            asked = [(yield SnapshotMeasured(STEPS[place], known[-1].held_out, known[-1].obedience))]
+            asked.append((yield Progressed(place + 1, len(STEPS), "")))
+            if Request.INTERRUPT in asked:
                 return
 
     def _compare(self, folder: Path, comparison: Comparison) -> Work:
