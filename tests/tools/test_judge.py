@@ -1,5 +1,7 @@
 """The judge that scores demo models: small enough to be stored, right about real pictures, not fooled by fog."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -50,3 +52,11 @@ def test_colours_under_a_filter_are_not_asked_for():
 
     assert judge.label(filtered, "garment_colour") is None
     assert judge.label(filtered, "style") == filtered.style
+
+
+def test_a_garment_outside_the_frame_is_not_asked_for():
+    _, portraits = judge.load_examples()
+    person = next(portrait for portrait in portraits if portrait.is_person and portrait.filter == "none")
+
+    assert judge.label(replace(person, framing="close-up"), "garment_colour") is None
+    assert judge.label(replace(person, framing="portrait"), "garment_colour") == person.garment_colour

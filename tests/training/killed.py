@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 from unittest import mock
 
 import torch
@@ -114,7 +115,7 @@ def _die_at(place: str) -> None:
     def die(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def open_and_die(path: object, mode: str) -> object:
+    def open_and_die(path: Path, mode: str) -> IO[Any]:
         file = open(path, mode)  # noqa: SIM115 -- it is never closed: that is the point
         if place == "half written":
             file.write(b"\0" * 100)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import torch
@@ -78,25 +79,27 @@ def test_opacity_weighs_the_loss(model, tmp_path, alpha):
     if alpha == "even":
         assert example.weight is None  # A1111 divides zero by zero here
         return
+    assert example.weight is not None
     assert example.weight.shape == (1, 8, 8)
     assert torch.equal(example.weight[0, 0], torch.tensor([2.0] * 4 + [0.0] * 4))
     other = Example(example.photo, example.mean)
     assert stack([other], torch.Generator())[1] is None
     weights = stack([example, other], torch.Generator())[1]
+    assert weights is not None
     assert weights.mean() == 1
     assert weights.shape == (2, 1, 8, 8)
 
 
 def test_few_photos_are_all_learned_from():
     names = [f"{n}.png" for n in range(20)]
-    params = small("x", held_out=2)
+    params = small(Path("x"), held_out=2)
     assert set_aside(names[:7], params) == []
     aside = set_aside(names, params)
     assert len(set(aside)) == 2
     assert set(aside) <= set(names)
     assert aside == set_aside(names, params)
-    assert len(set_aside(names[:8], small("x", held_out=20))) == 2
-    assert set_aside(names, small("x", held_out=0)) == []
+    assert len(set_aside(names[:8], small(Path("x"), held_out=20))) == 2
+    assert set_aside(names, small(Path("x"), held_out=0)) == []
 
 
 def epoch(order: BatchOrder, source: random.Random) -> list[list[int]]:

@@ -45,6 +45,7 @@ def test_what_a_dead_process_left_is_taken_over(tmp_path):
         "[]",
         '{"process": null, "created": 1, "machine": "x"}',
     ],
+    ids=["younger process", "another machine", "half", "list", "null"],  # the texts differ from process to process
 )
 def test_what_says_nothing_holds_nobody_back(tmp_path, text):
     (tmp_path / NAME).write_text(text)

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from modules.embeddings.reading import read_embedding
 from modules.errors import DatasetError, ParameterError, StorageError, TrainingDiverged
 from modules.events import (
     Ending,
     Estimated,
     HealthChecked,
     HeldOut,
+    ImageDone,
     Noticed,
     Previewed,
     Request,
@@ -25,7 +25,7 @@ from modules.events import (
 from modules.training.run_folder import RunFolder, find_runs
 from modules.training.textual_inversion import Outcome, TextualInversion
 from tests.forbidden_ops import forbidden_ops
-from tests.training.tiny_run import NAME, Pulled, make_embedding, make_photos, pull, pull_resumed, small
+from tests.training.tiny_run import NAME, Pulled, embedding_of, make_embedding, make_photos, pull, pull_resumed, small
 
 
 def test_a_run_from_start_to_end(model, paths, photos):
@@ -46,13 +46,13 @@ def test_a_run_from_start_to_end(model, paths, photos):
 
     folder = RunFolder(started.folder, NAME)
     assert list(folder.snapshots()) == list(folder.samples()) == [0, 2, 4]
-    last = read_embedding(folder.snapshot(4))
-    installed = read_embedding(paths.embeddings / f"{NAME}.safetensors")
+    last = embedding_of(folder.snapshot(4))
+    installed = embedding_of(paths.embeddings / f"{NAME}.safetensors")
     assert torch.equal(installed.vectors, last.vectors)
     assert (last.step, last.name, installed.name) == (4, f"{NAME}-4", NAME)
     assert (last.checkpoint_name, last.checkpoint_hash, last.init_text) == ("tiny-sd15", "ab" * 5, "face")
-    assert torch.equal(read_embedding(folder.snapshot(0)).vectors, run.before)
-    assert read_embedding(folder.card(4)).step == 4
+    assert torch.equal(embedding_of(folder.snapshot(0)).vectors, run.before)
+    assert embedding_of(folder.card(4)).step == 4
     rows = folder.loss_log.rows()
     assert [row[:3] for row in rows] == [(1, 0, 0), (2, 0, 1), (3, 0, 2), (4, 0, 3)]
     assert [row[3] for row in rows] == pytest.approx([event.loss for event in run.of(Trained)], abs=1e-7)
@@ -76,8 +76,9 @@ def test_samples_are_what_txt2img_draws(model, paths, photos, tmp_path):
     run = pull(model, paths, params)
     sample = run.of(Previewed)[-1]
     outputs = OutputFolder(tmp_path / "again", tmp_path / "grids")
-    again = list(txt2img(Conditioner(model, database(paths)), preview_params(params, ""), outputs))
-    assert open_image(again[-1].path).tobytes() == open_image(sample.path).tobytes()
+    again = list(txt2img(Conditioner(model, database(paths)), preview_params(params, ""), outputs))[-1]
+    assert isinstance(again, ImageDone)
+    assert open_image(again.path).tobytes() == open_image(sample.path).tobytes()
     assert sample.infotext.splitlines()[0] == f"a {NAME} (wave:1.2)"
     first = run.of(Previewed)[0]
     assert open_image(first.path).tobytes() != open_image(sample.path).tobytes()
@@ -111,7 +112,7 @@ def test_stopped_keeps_and_resumed_ends_the_same(model, paths, photos):
     ended = part.of(TrainingEnded)[0]
     assert (ended.kind, ended.step) == (Ending.STOPPED, 3)
     assert ended.sentence.startswith("Training interrupted at 3 steps. Embedding saved to ")
-    assert read_embedding(paths.embeddings / f"{NAME}.safetensors").step == 3
+    assert embedding_of(paths.embeddings / f"{NAME}.safetensors").step == 3
     run = find_runs(paths.textual_inversion)[0]
     assert (run.ending, run.step, run.is_unfinished) == (Ending.STOPPED, 3, True)
 
@@ -122,7 +123,7 @@ def test_stopped_keeps_and_resumed_ends_the_same(model, paths, photos):
     assert rest.folder.loss_log.path.read_bytes() == whole.folder.loss_log.path.read_bytes()
     assert rest.folder.held_out_log.path.read_bytes() == whole.folder.held_out_log.path.read_bytes()
     for step, path in whole.folder.snapshots().items():
-        assert torch.equal(read_embedding(path).vectors, read_embedding(rest.folder.snapshots()[step]).vectors)
+        assert torch.equal(embedding_of(path).vectors, embedding_of(rest.folder.snapshots()[step]).vectors)
 
 
 def test_a_pause_writes_the_state_down(model, paths, photos):
@@ -149,7 +150,7 @@ def test_stop_while_a_sample_is_drawn(model, paths, photos):
     assert not run.of(Previewed)
     assert not run.of(Trained)
     assert run.of(TrainingEnded)[0].kind is Ending.STOPPED
-    assert read_embedding(paths.embeddings / f"{NAME}.safetensors").step == 0
+    assert embedding_of(paths.embeddings / f"{NAME}.safetensors").step == 0
 
 
 def test_interrupted_before_the_start_leaves_no_trace(model, paths, photos):
@@ -201,13 +202,12 @@ def test_a_step_that_diverges_is_taken_back(model, paths, photos, fail_at):
 def test_three_times_at_most(model, paths, photos, fail_at):
     fail_at(4, 6, 8, 10)
     run = pull(model, paths, small(photos, steps=50), error=TrainingDiverged)
-    ended = run.events[-1]
-    assert isinstance(ended, TrainingEnded)
+    ended = run.ended
     assert (ended.kind, ended.step) == (Ending.DIVERGED, 2)
     assert len([event for event in run.of(Noticed) if "diverged" in event.text]) == 3
     assert run.of(Trained)[-1].learning_rate == 0.005 / 8
-    assert read_embedding(ended.path).step == 2
-    assert torch.equal(read_embedding(paths.embeddings / f"{NAME}.safetensors").vectors, run.before)
+    assert embedding_of(ended.path).step == 2
+    assert torch.equal(embedding_of(paths.embeddings / f"{NAME}.safetensors").vectors, run.before)
     for path in run.folder.path.rglob("*.safetensors"):
         from modules.tensorfile import open_tensors
 
@@ -220,7 +220,7 @@ def test_a_rate_that_explodes_is_told(model, paths, photos):
     run = pull(model, paths, small(photos, learning_rate="1e6"), error=TrainingDiverged)
     assert run.of(TrainingEnded)[0].kind is Ending.DIVERGED
     assert run.of(TrainingEnded)[0].step == 0
-    assert torch.isfinite(read_embedding(run.of(TrainingEnded)[0].path).vectors).all()
+    assert torch.isfinite(embedding_of(run.of(TrainingEnded)[0].path).vectors).all()
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -246,11 +246,11 @@ def test_failed_is_told_and_kept(model, paths, photos, monkeypatch, error, words
     with monkeypatch.context() as patch:
         patch.setattr(TextualInversion, "step", step)
         run = pull(model, paths, small(photos, steps=6), error=type(error))
-    ended = run.events[-1]
+    ended = run.ended
     assert (ended.kind, ended.step, ended.log) == (Ending.FAILED, 3, paths.log_file)
     assert words in ended.sentence
-    assert read_embedding(ended.path).step == 3
-    assert torch.equal(read_embedding(paths.embeddings / f"{NAME}.safetensors").vectors, run.before)
+    assert embedding_of(ended.path).step == 3
+    assert torch.equal(embedding_of(paths.embeddings / f"{NAME}.safetensors").vectors, run.before)
     assert find_runs(paths.textual_inversion)[0].is_unfinished
     assert len(pull_resumed(model, paths, run.folder.path).of(Trained)) == 3
 
@@ -264,7 +264,7 @@ def test_a_full_disk_at_the_end_of_a_failure(model, paths, photos, monkeypatch):
             monkeypatch.setattr("modules.training.loop.save_state", full)
 
     run = pull(model, paths, small(photos), ask=fill, error=StorageError)
-    ended = run.events[-1]
+    ended = run.ended
     assert (ended.kind, ended.path) == (Ending.FAILED, None)
     assert "Disk full" in ended.sentence
     assert "intact" in ended.sentence
@@ -288,14 +288,14 @@ def test_a_full_disk_at_the_end_of_a_failure(model, paths, photos, monkeypatch):
 )
 def test_refused_before_anything_is_done(model, paths, photos, values, field):
     run = pull(model, paths, small(photos, **values), error=ParameterError)
-    assert run.error.field == field
+    assert run.refused == field
     assert not run.events
     assert not paths.textual_inversion.exists()
 
 
 def test_trained_beyond_max_steps(model, paths, photos):
     make_embedding(paths, step=4)
-    assert pull(model, paths, small(photos), error=ParameterError).error.field == "steps"
+    assert pull(model, paths, small(photos), error=ParameterError).refused == "steps"
 
 
 def test_training_goes_on_from_the_embeddings_step(model, paths, photos):
@@ -367,7 +367,7 @@ def test_another_checkpoint_cannot_go_on(model, paths, photos):
 
     part = pull(model, paths, small(photos), close_after=1)
     other = dataclasses.replace(model, checkpoint=dataclasses.replace(model.checkpoint, sha256="cd" * 32))
-    assert pull_resumed(other, paths, part.folder.path, error=ParameterError).error.field == "checkpoint"
+    assert pull_resumed(other, paths, part.folder.path, error=ParameterError).refused == "checkpoint"
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

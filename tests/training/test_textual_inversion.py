@@ -105,7 +105,12 @@ def test_weights_of_the_loss(model):
 @pytest.mark.parametrize(("mode", "clip"), [("value", 1e-4), ("norm", 1e-3)])
 def test_clipping(model, mode, clip, monkeypatch):
     inversion, moved = learner(model), []
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: moved.append(inversion.vectors.grad.clone()))
+
+    def step(_: torch.optim.AdamW) -> None:
+        assert inversion.vectors.grad is not None
+        moved.append(inversion.vectors.grad.clone())
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
     _, gradient = inversion.gradient([batch()])
     inversion.step([batch()], 0.005, mode, clip)
     if mode == "value":

@@ -14,6 +14,7 @@ from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_safetensors
+from modules.errors import ParameterError
 from modules.events import Event, Request, Trained, TrainingEnded, TrainingStarted, Work
 from modules.model.checkpoint import Checkpoint
 from modules.model.device import DevicePolicy
@@ -73,6 +74,14 @@ def small(photos: Path, **values: object) -> TrainParams:
     return TrainParams(**{**few, **values})  # type: ignore[arg-type]
 
 
+def embedding_of(path: Path | None) -> Embedding:
+    """What the file holds, which must be an embedding."""
+    assert path is not None
+    embedding = read_embedding(path)
+    assert embedding is not None
+    return embedding
+
+
 def database(paths: Paths) -> EmbeddingDatabase:
     found = EmbeddingDatabase([paths.embeddings])
     found.refresh()
@@ -101,9 +110,20 @@ class Pulled:
     @property
     def after(self) -> Tensor:
         """The vectors of the last snapshot."""
-        embedding = read_embedding(self.of(TrainingEnded)[0].path)
-        assert embedding
-        return embedding.vectors
+        return embedding_of(self.of(TrainingEnded)[0].path).vectors
+
+    @property
+    def ended(self) -> TrainingEnded:
+        """The last event."""
+        last = self.events[-1]
+        assert isinstance(last, TrainingEnded)
+        return last
+
+    @property
+    def refused(self) -> str:
+        """The field that the error names."""
+        assert isinstance(self.error, ParameterError)
+        return str(self.error.field)
 
 
 Asking = Callable[[Event], Request | None]

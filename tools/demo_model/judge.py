@@ -111,9 +111,11 @@ def load_judge(path: Path = JUDGE) -> Judge:
 
 
 def label(portrait: Portrait, name: str) -> str | None:
-    """The class of an attribute, or None where a filter hides it."""
+    """The class of an attribute, or None where a filter hides it or the frame cuts it off."""
     if portrait.filter != "none" and name in COLOURED and getattr(portrait, name) not in world.SCENES:
         return None
+    if name == "garment_colour" and portrait.is_person and portrait.framing == "close-up":
+        return None  # at most a few pixels of it are left: on real pictures the judge was right in one of three
     value = getattr(portrait, name)
     return "person" if name == "subject" and portrait.is_person else value
 
