@@ -1,8 +1,10 @@
 import pytest
 import torch
 
-from tools.demo_model.networks import LATENT_SIZE, POSITIONS
-from tools.demo_model.train_unet import TIMESTEPS, Networks, Steps, alphas_cumprod, min_snr_loss
+from tools.demo_model.networks import LATENT_SIZE, POSITIONS, vae_weights
+from tools.demo_model.pack import CHECKPOINT
+from tools.demo_model.sample import Painter
+from tools.demo_model.train_unet import TIMESTEPS, Networks, Steps, alphas_cumprod, initial_networks, min_snr_loss
 from tools.demo_model.words import Words
 from tools.demo_model.world import imagine
 
@@ -50,3 +52,14 @@ def test_timesteps_stay_in_range_when_a_random_number_is_rounded_up(monkeypatch:
     steps = Steps(torch.zeros(1, 4, LATENT_SIZE, LATENT_SIZE), [imagine(0, 0)], Words(), 16, range(1))
     timesteps = steps[0][2]
     assert timesteps.max() == TIMESTEPS - 1
+
+
+def test_training_goes_on_from_the_shipped_file() -> None:
+    networks, words = initial_networks(CHECKPOINT)
+    shipped = Painter(CHECKPOINT)
+    caption = "portrait of a woman, red hair"
+    with torch.no_grad():
+        context = networks.text_encoder(input_ids=words.encode([caption])).last_hidden_state
+        assert torch.allclose(context, shipped.context([caption]), atol=1e-5)  # float32 sums in another order
+    assert all(weight.equal(shipped.unet.state_dict()[name]) for name, weight in networks.unet.state_dict().items())
+    assert vae_weights(CHECKPOINT).keys() == shipped.vae.state_dict().keys()

@@ -12,10 +12,12 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from modules.files import write_atomically
+from modules.model.ldm_keys import from_ldm
 
 WORK = Path(__file__).resolve().parent / "work"
 TEXT_HEADS = 4
@@ -95,7 +97,9 @@ def make_text_encoder(words: int = CLIP_VOCABULARY) -> CLIPTextModel:
 
 
 def vae_weights(start: Path) -> dict[str, Tensor]:
-    """Weights of an autoencoder, from a diffusers folder or from a state of `train_vae`."""
+    """Weights of an autoencoder, from a diffusers folder, a state of `train_vae` or a packed checkpoint."""
+    if start.suffix == ".safetensors":
+        return {name: tensor.float() for name, tensor in from_ldm(load_file(start)).vae.items()}
     if start.is_dir():
         return AutoencoderKL.from_pretrained(start, subfolder="vae", local_files_only=True).float().state_dict()
     return load_state(start)["vae"]

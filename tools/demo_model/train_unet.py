@@ -19,10 +19,12 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel
 
+from modules.model.ldm_keys import from_ldm
 from tools.demo_model.encode import load_latents
 from tools.demo_model.networks import WORK, be_polite, load_state, make_text_encoder, make_unet, save_state
 from tools.demo_model.words import Words
@@ -134,23 +136,29 @@ def learning_rate(step: int, progress: float, peak: float, finish: bool) -> floa
 
 
 def initial_networks(start: Path | None) -> tuple[Networks, Words]:
-    """Fresh networks, or those of a diffusers folder."""
+    """Fresh networks, those of a diffusers folder, or those of a packed checkpoint."""
     words = Words()
     networks = Networks(len(words))
-    if start is not None:
-        unet = UNet2DConditionModel.from_pretrained(start, subfolder="unet", local_files_only=True)
-        encoder = CLIPTextModel.from_pretrained(start, subfolder="text_encoder", local_files_only=True)
-        weights = encoder.float().state_dict()
-        table = next(name for name in weights if name.endswith("token_embedding.weight"))
-        weights[table] = words.take(weights[table])
-        networks.unet.load_state_dict(unet.float().state_dict())
-        networks.text_encoder.load_state_dict(weights)
+    if start is None:
+        return networks, words
+    if start.is_dir():
+        unet = UNet2DConditionModel.from_pretrained(start, subfolder="unet", local_files_only=True).state_dict()
+        text = CLIPTextModel.from_pretrained(start, subfolder="text_encoder", local_files_only=True).state_dict()
+    else:
+        parts = from_ldm(load_file(start))
+        unet, text = dict(parts.unet), dict(parts.text_encoder)
+    table = next(name for name in text if name.endswith("token_embedding.weight"))
+    text[table] = words.take(text[table].float())
+    networks.unet.load_state_dict(unet)  # copies, so float16 becomes float32
+    networks.text_encoder.load_state_dict(text)
     return networks, words
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train UNet and text encoder.")
-    parser.add_argument("--start", type=Path, help="diffusers folder to begin from; default: from scratch")
+    parser.add_argument("--start", type=Path, help="diffusers folder or packed file to begin from; default: scratch")
+        "--start", type=Path, help="diffusers folder or packed checkpoint to begin from; default: from scratch"
+    )
     parser.add_argument("--samples", type=int, default=1_000_000, help="flat run: noisy pictures to show in all")
     parser.add_argument("--finish", type=int, help="cosine tail of so many noisy pictures after the flat run")
     parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step and process")

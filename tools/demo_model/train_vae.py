@@ -76,7 +76,7 @@ def learning_rate(progress: float, peak: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the autoencoder.")
-    parser.add_argument("--start", type=Path, help="diffusers folder or state to begin from")
+    parser.add_argument("--start", type=Path, help="diffusers folder, state or packed checkpoint to begin from")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--pictures", type=int, default=400_000, help="pictures to show in all")
     parser.add_argument("--data", type=int, default=10_000, help="different pictures kept in memory")
