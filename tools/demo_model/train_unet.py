@@ -157,8 +157,6 @@ def initial_networks(start: Path | None) -> tuple[Networks, Words]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train UNet and text encoder.")
     parser.add_argument("--start", type=Path, help="diffusers folder or packed file to begin from; default: scratch")
-        "--start", type=Path, help="diffusers folder or packed checkpoint to begin from; default: from scratch"
-    )
     parser.add_argument("--samples", type=int, default=1_000_000, help="flat run: noisy pictures to show in all")
     parser.add_argument("--finish", type=int, help="cosine tail of so many noisy pictures after the flat run")
     parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step and process")
