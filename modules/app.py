@@ -39,6 +39,7 @@ from modules.script_bench import ScriptBench
 from modules.script_params import ScriptParams
 from modules.settings import Imported, Settings, import_settings, keep_copy, load_settings, save_settings
 from modules.training import plan
+from modules.training.best import best_snapshot
 from modules.training.comparison import Comparison
 from modules.training.run_folder import Run, open_run, unfinished_runs
 from modules.training_params import TrainParams
@@ -265,6 +266,29 @@ class App:
         """The training run that is under way or waits, whoever started it."""
         return next((job for job in self.jobs.jobs() if job.kind == "train" and not job.is_over), None)
 
+    def keep_best(self, folder: Path, owner: str = "") -> Job:
+        """Queue the end of an interrupted run: its best snapshot is put into use, see `training.best`.
+
+        Raises:
+            FileFormatError: it is no run.
+            ParameterError: nothing trained was saved.
+            JobBusy: the queue is full.
+        """
+        run = open_run(folder)
+        step = best_snapshot(run.folder)
+        if step is None:
+            raise ParameterError("step", "No snapshot was saved yet, so there is nothing to keep: resume, or discard.")
+        return self.jobs.submit(f"Keeping {run.folder.name}", self._keep(run, step), owner, cuts_in=True)
+
+    def discard_run(self, folder: Path) -> None:
+        """Give up an interrupted run: it cannot be resumed any more; its snapshots, samples and logs stay.
+
+        Raises:
+            FileFormatError: it is no run.
+            StorageError: nothing could be written.
+        """
+        open_run(folder).folder.discard()
+
     def measure(self, folder: Path, word: str = "", owner: str = "") -> Job:
         """Queue the measuring of a run's snapshots, see `training.measure`. It cuts in on training, and gives way too.
 
@@ -400,6 +424,15 @@ class App:
         runs = self.paths.textual_inversion
         return ScriptBench(self.drawing, runs, lambda: self._conditioner, self._find_checkpoint, self._switch, folder)
 
+    def embedding_names(self) -> list[str]:
+        """The names that answer with the model in use, by alphabet; looked up afresh."""
+        conditioner = self._conditioner
+        if conditioner is None:
+            return []
+        conditioner.embeddings.refresh()
+        model = conditioner.model
+        return sorted(conditioner.embeddings.vocabulary(model.width, model.tokenizer).embeddings, key=str.casefold)
+
     # --- the worker's part ------------------------------------------------------------------------------------------
 
     def _txt2img(self, params: Txt2ImgParams, folder: Path | None, settings: Settings | None = None) -> Work:
@@ -521,6 +554,10 @@ class App:
 
         yield from self._reload()
         yield from use_snapshot(self._loaded()[1], self.paths.embeddings, folder, step, name, overwrite)
+
+    def _keep(self, run: Run, step: int) -> Work:
+        yield from self._use(run.folder.path, step, run.folder.name, True)
+        run.folder.discard()
 
     def _undo_use(self, folder: Path) -> Work:
         from modules.training.use import undo_use

@@ -18,6 +18,7 @@ from modules.script_params import NONE
 from modules.ui import folded, form, fragments, reading_panel, script_part, style_editor, txt2img
 from modules.ui.controls import icon_button
 from modules.ui.train import tab as train
+from modules.ui.train.train_layout import make_banner
 from modules.ui.txt2img import Txt2ImgTab
 from modules.ui.watch import BUSY, Seen, Watch
 from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, complaint
@@ -82,6 +83,7 @@ def make_page(app: App) -> gr.Blocks:
             recommended=gr.Textbox(visible="hidden"),
         )
         frame = _make_frame()
+        banner = make_banner()
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
                 tab = txt2img.make_tab()
@@ -112,7 +114,7 @@ def make_page(app: App) -> gr.Blocks:
         style_editor.wire_editor(app, tab.styles, tab.prompt.text, tab.negative.text)
         _wire_jobs(app, watch, memory, tab, frame)
         _wire_checkpoints(app, watch, frame)
-        context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended)
+        context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended, banner)
         train.wire_tab(train_tab, context)
     return page
 

@@ -35,6 +35,7 @@ class PageContext:
         tabs: to open another tab: return `gr.Tabs(selected="txt2img")`.
         txt2img: the form whose fields other tabs may fill.
         model: changes when another model is in use; a text that means nothing to a tab.
+        banner: above all tabs; for runs that were cut short.
     """
 
     app: App
@@ -43,6 +44,7 @@ class PageContext:
     tabs: gr.Tabs
     txt2img: "Txt2ImgTab"
     model: gr.Textbox
+    banner: gr.HTML
 
 
 def complaint(error: Exception, element_id: Callable[[str], str] = form.element_id) -> Markup:

@@ -20,7 +20,10 @@ A1111_IDS = (
     "txt2img_cfg_scale txt2img_seed txt2img_random_seed txt2img_reuse_seed txt2img_gallery html_info_txt2img "
     "html_log_txt2img txt2img_hr txt2img_subseed txt2img_subseed_strength txt2img_random_subseed txt2img_styles "
     "txt2img_hr_upscaler txt2img_hr_scale txt2img_denoising_strength txt2img_hr_resize_x setting_sd_vae "
-    "setting_CLIP_stop_at_last_layers"
+    "setting_CLIP_stop_at_last_layers train_new_embedding_name train_initialization_text train_nvpt "
+    "train_overwrite_old_embedding train_create_embedding train_embedding train_embedding_learn_rate train_steps "
+    "train_dataset_directory train_template_file train_preview_from_txt2img train_train_embedding "
+    "train_interrupt_training ti_output ti_gallery ti_progress ti_error"
 ).split()
 
 

@@ -34,8 +34,8 @@ class Choice:
 def read_choice(text: Any) -> Choice:
     """A choice as the page, or a browser's memory, sends it; whatever cannot be used is left out."""
     try:
-        values = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        values = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
         return Choice()
     if not isinstance(values, dict):
         return Choice()

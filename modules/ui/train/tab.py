@@ -46,8 +46,8 @@ class TrainTab:
 def make_tab() -> TrainTab:
     """Build the tab inside the Tabs that are open."""
     with gr.Tab(LABEL, id="train", elem_id="tab_train") as tab:
-        remembered = gr.BrowserState("", storage_key="train_choice", secret=BROWSER_SECRET)
-        choice = gr.Textbox(visible="hidden", elem_id="train_choice")
+        remembered = gr.BrowserState("", storage_key="train_choice", secret=BROWSER_SECRET, render=False)
+        choice = gr.Textbox(visible="hidden", elem_id="train_choice", render=False)
         timer = gr.Timer(LOOK_EVERY, active=False)
         with gr.Row(elem_id="train_top"):
             gr.HTML(_steps_row(), elem_id="train_steps_row", apply_default_css=False)
@@ -61,6 +61,9 @@ def make_tab() -> TrainTab:
 
 def wire_tab(tab: TrainTab, page: PageContext) -> None:
     """Connect the tab and its steps."""
+    # a tab is built when it is opened first: what has to be there when the page opens stands outside of it
+    tab.remembered.render()
+    tab.choice.render()
     context = TrainContext(page, tab.choice, tab.timer, tab.tab)
     page.page.load(lambda text: read_choice(text).write(), tab.remembered, tab.choice, **QUIET)
     tab.choice.change(None, tab.choice, tab.remembered, js="text => text", **QUIET)
@@ -89,10 +92,9 @@ def _tick_while_open(event: gr.SelectData) -> Any:
 
 def _steps_row() -> Markup:
     """The doors to all steps. The page's script marks the open one, and opens another without asking the server."""
-    doors = [
-        Markup(
-            '<li><button type="button" data-open-step="{}"><span aria-hidden="true">{}</span> {}</button></li>'
-        ).format(name, sign, label)
-        for name, sign, label, _ in STEPS
-    ]
+    door = Markup(
+        '<li><button type="button" data-open-step="{}"><span aria-hidden="true">{}</span> '
+        '<span class="label">{}</span></button></li>'
+    )
+    doors = [door.format(name, sign, label) for name, sign, label, _ in STEPS]
     return Markup('<nav aria-label="Steps of training"><ol>{}</ol></nav>').format(Markup("").join(doors))

@@ -38,6 +38,11 @@
     const door = event.target.closest?.("[data-open-step]");
     if (door) {
       open(door.dataset.openStep);
+      const train = document.getElementById("tab_train-button");
+      if (train && !door.closest("#tab_train")) {
+        train.click();
+        keep("tab", train.id);
+      }
       if (!door.closest("#train_steps_row")) document.getElementById("train_top")?.scrollIntoView();
     }
     const tab = event.isTrusted && event.target.closest?.("#tabs > .tab-wrapper [role=tab]");

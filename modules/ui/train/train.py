@@ -1,25 +1,351 @@
-"""Step ③: the run."""
+"""Step ③: the run. Before it a form with presets that say why; while it runs, and after, what everybody sees of it.
 
-from dataclasses import dataclass
+Nothing here trains: a click submits a job and returns, and each tick sends what has changed. `run_screen` says what
+there is to see, `run_view` how it looks, `train_form` which fields there are, `train_layout` where they stand.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import gradio as gr
 
-from modules.ui import fragments
+from modules.app import App
+from modules.errors import ParameterError
+from modules.jobs import Job
+from modules.training.plan import own_templates
+from modules.training.prompts import find_templates
+from modules.ui import fragments, wiring
+from modules.ui.train import run_view, train_form, unfinished
+from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
+from modules.ui.train.header import count_photos
+from modules.ui.train.run_screen import look, newest_training
+from modules.ui.train.train_layout import TrainStep, cards, make_step
+from modules.ui.wiring import AS_SENT, QUIET
 
-TEXT = "Here the embedding learns from the photos."
+__all__ = ["make_step", "wire"]
+
+_REMEMBER = "(window.rememberedTraining = {...form, ...window.rememberedTraining, %s})"
+_FORGET = "() => { window.rememberedTraining = {}; }"
+# sent at each look: a click and a tick may cross, and what is there must be what is needed
+_TOGGLES = ("before", "running", "pause", "stop", "sample", "resume", "again")
 
 
 @dataclass(frozen=True)
-class TrainStep:
-    """The components that have something to do."""
+class Mine:
+    """What was clicked in one tab. Only clicks write it, so that no tick forgets what a click has just said.
+
+    Attributes:
+        put_away: id of the ended run that makes room for the form.
+        estimating: id of the job that measures trial steps.
+        measured: what it measures, see `train_form.cost_of`.
+        refused: field whose value was refused, and its own help text.
+    """
+
+    put_away: str = ""
+    estimating: str = ""
+    measured: tuple[str, ...] = ()
+    refused: tuple[str, str] = ("", "")
 
 
-def make_step() -> TrainStep:
-    """Build the step inside the column that is open."""
-    gr.HTML(fragments.paragraphs([TEXT]), apply_default_css=False)
-    return TrainStep()
+@dataclass(frozen=True)
+class Form:
+    """What the estimate depends on, as the form stands; only a change of the form writes it."""
+
+    cost: tuple[str, ...] = ()
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one tab shows: values of its outputs, by name."""
+
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 def wire(step: TrainStep, context: TrainContext) -> None:
     """Connect the controls."""
+    _Wiring(step, context).wire()
+    unfinished.wire(context)
+
+
+class _Wiring:
+    def __init__(self, step: TrainStep, context: TrainContext):
+        self.step, self.context, self.app = step, context, context.app
+        self.shown, self.mine, self.form = gr.State(Shown()), gr.State(Mine()), gr.State(Form())
+        names = "model estimated ending strip curves status live_text log settings"
+        self.looking = {name: getattr(step, name) for name in (*_TOGGLES, *names.split())}
+        self.advised_for = gr.State(())  # written with each advice: what is typed meanwhile must not be overwritten
+        self.inputs = [self.shown, self.mine, self.form]
+        self.outputs = [*self.looking.values(), self.shown]
+        self.advised = list(train_form.advised(20, "face", (512, 512))[0])
+
+    def wire(self) -> None:
+        step, context, form = self.step, self.context, self.step.controls
+        step.remembered.render()  # outside of the tab, which is built when it is opened first
+        step.preset.render()
+        owner, choice = context.page.owner, context.choice
+        advised = [form[name] for name in self.advised]
+        context.page.page.load(
+            self.open_page,
+            [step.remembered, step.preset, choice, *self.inputs],
+            [*self.outputs, *form.values(), step.cards, self.advised_for],
+            **QUIET,
+        )
+        gr.on([context.timer.tick, context.tab.select], self.look, self.inputs, self.outputs, **QUIET)
+        gr.on(
+            [choice.change, context.tab.select, step.refresh.click, context.page.model.change],
+            self.follow_choice,
+            [choice, step.preset, step.remembered, self.advised_for],
+            [form["embedding"], form["data_root"], *advised, self.advised_for],
+            **QUIET,
+        )
+        form["embedding"].input(self.choose_embedding, [choice, form["embedding"]], choice, **AS_SENT)
+        folder = form["data_root"]
+        gr.on([folder.blur, folder.submit], self.choose_photos, [choice, folder], choice, **AS_SENT)
+        step.cards.select(None, None, None, js=_FORGET, **QUIET)
+        step.cards.select(
+            self.choose_preset,
+            [choice, step.remembered],
+            [step.cards, step.preset, step.remembered, *advised, self.advised_for],
+            **QUIET,
+        )
+        for name, control in form.items():
+            # a Gradio text box tells of `input` only for keys that write a letter, not for Delete or paste
+            event = control.blur if isinstance(control, gr.Textbox) else control.input
+            js = f"(form, value) => {_REMEMBER % f'{name}: value'}"
+            event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
+        gr.on(
+            [control.change for control in form.values()],
+            self.follow_form,
+            inputs_kwargs=dict(form),
+            outputs=[self.form, *step.groups.values()],
+            trigger_mode="always_last",
+            **AS_SENT,
+        )
+        txt2img = {f"txt2img_{name}": context.page.txt2img.controls[name] for name in train_form.FROM_TXT2IMG.values()}
+        keywords = {
+            "owner": owner, "choice_": choice, "shown_": self.shown, "mine_": self.mine, "form_": self.form,
+            "from_txt2img_": step.from_txt2img,
+        }  # fmt: skip
+        inputs = {**keywords, **txt2img, **form}
+        answers = [*self.outputs, self.mine, step.complaint, *form.values(), *step.groups.values(), choice]
+        step.start.click(self.start, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
+        step.estimate.click(self.estimate, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
+        for button, action in ((step.pause, self.pause), (step.stop, self.stop), (step.sample, self.sample)):
+            button.click(action, self.inputs, self.outputs, **QUIET)
+        step.resume.click(self.resume, [owner, *self.inputs], [*self.outputs, step.complaint], **QUIET)
+        step.again.click(self.again, self.inputs, [*self.outputs, self.mine, step.complaint], **QUIET)
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    def look(self, shown: Shown, mine: Mine, form: Form) -> dict[Any, Any]:
+        """Updates for what changed since this tab last looked."""
+        values = self._values(mine, form)
+        changed = {name: value for name, value in values.items() if name in _TOGGLES or shown.values.get(name) != value}
+        updates = {self.looking[name]: _update(name, value) for name, value in changed.items()}
+        return {**updates, self.shown: Shown({**shown.values, **values})}
+
+    def _values(self, mine: Mine, form: Form) -> dict[str, Any]:
+        app, data = self.app, self.app.paths.data
+        job = newest_training(app)
+        visible = job is not None and (not job.is_over or job.id != mine.put_away)
+        estimating = app.jobs.find(mine.estimating) if mine.estimating else None
+        values: dict[str, Any] = {
+            "before": not visible,
+            "running": visible,
+            "model": run_view.model_line(app.model_state),
+            "estimated": run_view.estimate_line(estimating, form.steps, mine.measured == form.cost),
+        }
+        if job is None or not visible:
+            return values
+        screen = look(job)
+        may_resume = screen.is_over and any(run.folder.path == screen.folder for run in app.unfinished_runs())
+        goes_on = not screen.is_over and not screen.is_stopping
+        return values | {
+            "ending": run_view.ending(screen, data),
+            "strip": run_view.strip(screen),
+            "curves": run_view.curves(screen),
+            "status": run_view.status(screen),
+            "pause": ("Resume" if screen.is_paused else "Pause", not screen.is_over, goes_on and screen.has_begun),
+            "stop": ("Stop and keep", not screen.is_over, goes_on),
+            "sample": ("Take a sample now", not screen.is_over, goes_on and screen.has_begun and not screen.is_paused),
+            "resume": ("Go on with this run", may_resume, True),
+            "again": ("Set up another run", screen.is_over, True),
+            "live_text": run_view.live_text(screen, data),
+            "log": run_view.log(screen.log),
+            "settings": run_view.settings(screen.folder),
+        }
+
+    # --- the form ---------------------------------------------------------------------------------------------------
+
+    def open_page(self, remembered: Any, preset: Any, choice: Any, *state: Any) -> dict[Any, Any]:
+        """The form as this browser left it, and the run that is under way."""
+        updates = self.look(*state)
+        kept = train_form.remembered_values(remembered)
+        updates |= {self.step.controls[name]: gr.update(value=value) for name, value in kept.items()}
+        updates |= self.follow_choice(choice, preset, remembered, ())
+        return {**updates, self.step.cards: cards(preset if preset in train_form.CARDS else "face")}
+
+    def follow_choice(self, choice: Any, preset: Any, remembered: Any, advised_for: Any) -> dict[Any, Any]:
+        """Embedding, photos and templates as they are now; what a preset sizes to the photos, unless it was changed."""
+        form, chosen = self.step.controls, read_choice(choice)
+        names = self.app.embedding_names()
+        now = chosen.embedding or _untrained(self.app)
+        templates = list(find_templates(own_templates(self.app.paths)))
+        updates: dict[Any, Any] = {
+            form["embedding"]: gr.update(choices=names, value=now if now in names else None),
+            form["template"]: gr.update(choices=templates),
+        }
+        situation = self._situation(preset, choice)
+        if situation != advised_for:
+            values, reasons = train_form.advised(*situation)
+            kept = train_form.remembered_values(remembered)
+            for name, value in values.items():
+                updates[form[name]] = gr.update(value=kept.get(name, value), info=reasons[name])
+            updates[form["template"]]["choices"] = templates
+            updates[self.advised_for] = situation
+        if chosen.photos:
+            updates[form["data_root"]] = chosen.photos
+        return updates
+
+    def choose_embedding(self, choice: Any, name: Any) -> str:
+        """Another embedding, for all steps."""
+        return read_choice(choice).changed(embedding=str(name or ""), run="", step="").write()
+
+    def choose_photos(self, choice: Any, folder: Any) -> str:
+        """Another folder, for all steps."""
+        return read_choice(choice).changed(photos=str(folder or "").strip()).write()
+
+    def choose_preset(self, choice: Any, remembered: Any, event: gr.SelectData) -> dict[Any, Any]:
+        """All that the preset sets, also what was changed by hand."""
+        preset = str(event.value)
+        kept = {name: value for name, value in dict(remembered or {}).items() if name not in self.advised}
+        situation = self._situation(preset, choice)
+        values, reasons = train_form.advised(*situation)
+        updates: dict[Any, Any] = {
+            self.step.controls[name]: gr.update(value=value, info=reasons[name]) for name, value in values.items()
+        }
+        updates |= {self.step.cards: cards(preset), self.step.preset: preset, self.advised_for: situation}
+        return {**updates, self.step.remembered: kept}
+
+    def follow_form(self, **values: Any) -> dict[Any, Any]:
+        """Titles say what is set inside; an estimate counts for what was measured."""
+        titles = train_form.group_titles(values)
+        steps = values["steps"]
+        whole = int(steps) if isinstance(steps, (int, float)) and steps == steps // 1 else 0
+        updates = {self.step.groups[name]: gr.update(label=title) for name, title in titles.items()}
+        return {**updates, self.form: Form(train_form.cost_of(values), whole)}
+
+    def _situation(self, preset: Any, choice: Any) -> tuple[int, str, tuple[int, int]]:
+        """What advice depends on."""
+        return count_photos(read_choice(choice).photos), str(preset), self.app.model_state.native_size
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def start(self, **given: Any) -> dict[Any, Any]:
+        """Train, or say why not beside the field."""
+        return self._submit(self.app.train, **given)
+
+    def estimate(self, **given: Any) -> dict[Any, Any]:
+        """Measure two trial steps, or say why not beside the field."""
+        return self._submit(self.app.estimate_training, **given)
+
+    def _submit(
+        self,
+        submit: Any,
+        owner: str,
+        choice_: Any,
+        shown_: Shown,
+        mine_: Mine,
+        form_: Form,
+        from_txt2img_: Any,
+        **values: Any,
+    ) -> dict[Any, Any]:
+        controls, updates = self.step.controls, self._unrefuse(mine_)
+        given = {name: values[name] for name in train_form.FIELDS}
+        if from_txt2img_ is True:
+            given |= {to: values[f"txt2img_{name}"] for to, name in train_form.FROM_TXT2IMG.items()}
+        try:
+            params = train_form.to_params(given)
+            job: Job = submit(params, owner)
+        except Exception as error:
+            mine = replace(mine_, refused=("", ""))
+            if isinstance(error, ParameterError) and error.field in controls:
+                updates |= self._refuse(error)
+                mine = replace(mine_, refused=(error.field, str(controls[error.field].info or "")))
+            return {**updates, self.step.complaint: wiring.complaint(error, train_form.element_id), self.mine: mine}
+        chosen = read_choice(choice_).changed(embedding=params.embedding, photos=params.data_root)
+        estimates = job.kind == "estimate"
+        mine = Mine("", job.id if estimates else mine_.estimating, mine_.measured)
+        if estimates:
+            mine = replace(mine, measured=train_form.cost_of(given))
+        else:
+            chosen = chosen.changed(run="", step="")
+        updates |= self.look(shown_, mine, form_) | {self.mine: mine, self.context.choice: chosen.write()}
+        return updates | {self.step.complaint: fragments.NOTHING}
+
+    def _refuse(self, error: ParameterError) -> dict[Any, Any]:
+        """The reason stands where the help of the field stood, and its folded part opens."""
+        opened = {
+            self.step.groups[name]: gr.update(open=True)
+            for name, fields in train_form.GROUPS.items()
+            if error.field in fields
+        }
+        return {**opened, self.step.controls[error.field]: gr.update(info=str(error), elem_classes=["refused"])}
+
+    def _unrefuse(self, mine: Mine) -> dict[Any, Any]:
+        name, help_text = mine.refused
+        return {self.step.controls[name]: gr.update(info=help_text or None, elem_classes=[])} if name else {}
+
+    def pause(self, *state: Any) -> dict[Any, Any]:
+        """Let the run stand still, or go on."""
+        if job := self.app.training():
+            job.resume() if job.is_paused else job.pause()
+        return self.look(*state)
+
+    def stop(self, *state: Any) -> dict[Any, Any]:
+        """End the run after the step that it does; everything is kept."""
+        if job := self.app.training():
+            job.interrupt()
+        return self.look(*state)
+
+    def sample(self, *state: Any) -> dict[Any, Any]:
+        """Have a sample drawn after the step that it does."""
+        if job := self.app.training():
+            job.sample()
+        return self.look(*state)
+
+    def resume(self, owner: str, *state: Any) -> dict[Any, Any]:
+        """Go on with the run that has just ended early."""
+        job, said = newest_training(self.app), fragments.NOTHING
+        folder = look(job).folder if job else None
+        try:
+            if folder:
+                self.app.resume_training(folder, owner)
+        except Exception as error:
+            said = wiring.complaint(error, train_form.element_id)
+        return {**self.look(*state), self.step.complaint: said}
+
+    def again(self, shown: Shown, mine: Mine, form: Form) -> dict[Any, Any]:
+        """Put the ended run away and show the form."""
+        job = newest_training(self.app)
+        mine = replace(mine, put_away=job.id if job else "")
+        return {**self.look(shown, mine, form), self.mine: mine, self.step.complaint: fragments.NOTHING}
+
+
+def _update(name: str, value: Any) -> Any:
+    match name:
+        case "before" | "running":
+            return gr.update(visible=value)
+        case "pause" | "stop" | "sample" | "resume" | "again":
+            label, visible, interactive = value
+            return gr.update(value=label, visible=visible, interactive=interactive)
+        case _:
+            return value
+
+
+def _untrained(app: App) -> str:
+    """The embedding that somebody who has chosen none most likely wants: the newest one that has learned nothing."""
+    names = [entry.name for entry in app.embedding_entries() if entry.embedding and not entry.embedding.step]
+    return names[0] if names else ""

@@ -81,7 +81,7 @@ def make_step() -> UseStep:
                     use = gr.Button("Use this", variant="primary", elem_id="use_use")
                     undo = gr.Button("Undo", elem_id="use_undo", interactive=False)
                 result = _html("use_result")
-            prompts = gr.HTML("", elem_id="use_prompts", apply_default_css=False, js_on_load=PROMPT_ON_CLICK)
+            prompts = gr.HTML("", elem_id="use_ready", apply_default_css=False, js_on_load=PROMPT_ON_CLICK)
         with gr.Row(elem_id="use_strength_form"):
             prompt = gr.Textbox(label="How strong is it?", elem_id=element_id("prompts"), max_lines=1, scale=3)
             seeds = gr.Textbox("1", label="Seed", elem_id=element_id("seeds"), max_lines=1, scale=0, min_width=96)

@@ -1,0 +1,97 @@
+"""The banner of runs that were cut short: resume, keep the best snapshot, or discard. It stands above all tabs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from markupsafe import Markup
+
+from modules.app import App
+from modules.events import EmbeddingSaved, Failed
+from modules.ui import fragments, wiring
+from modules.ui.train import run_view
+from modules.ui.train.context import TrainContext
+from modules.ui.train.run_screen import resumable
+from modules.ui.wiring import QUIET
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What one tab did with such a run. Only clicks write it.
+
+    Attributes:
+        job: id of the job that keeps a snapshot.
+        said: what there is to say at once.
+    """
+
+    job: str = ""
+    said: Markup = fragments.NOTHING
+
+
+def wire(context: TrainContext) -> None:
+    """Show the banner, and do what its buttons say."""
+    app, banner = context.app, context.page.banner
+    shown, acted = gr.State(""), gr.State(Acted())
+
+    def look(shown: str, acted: Acted) -> tuple[Any, Any]:
+        now = content(app, acted)
+        return (gr.skip(), gr.skip()) if now == shown else (now, str(now))
+
+    def act(owner: str, event: gr.SelectData) -> tuple[Any, Any, Any]:
+        action, path = event.value if isinstance(event.value, list) and len(event.value) == 2 else ("", "")
+        try:
+            done = Acted(do(app, str(action), str(path), owner))
+        except Exception as error:
+            done = Acted(said=wiring.complaint(error))
+        now = content(app, done)
+        return now, str(now), done
+
+    events = [context.timer.tick, context.tab.select, context.page.page.load, context.page.model.change]
+    gr.on(events, look, [shown, acted], [banner, shown], **QUIET)
+    banner.select(act, context.page.owner, [banner, shown, acted], **QUIET)
+
+
+def content(app: App, acted: Acted) -> Markup:
+    """The runs that can be gone on with, and what became of the last click."""
+    return _told(app, acted) + run_view.banner(resumable(app), app.model_state.checkpoint, app.paths.data)
+
+
+def do(app: App, action: str, shown_path: str, owner: str = "") -> str:
+    """“resume”, “keep” or “discard” a run, named as the page names it. Whatever else is asked does nothing.
+
+    Returns:
+        id of the job that keeps a snapshot, or nothing.
+
+    Raises:
+        WebuiError: it cannot be done.
+    """
+    folder = _find(app, shown_path)
+    if folder is None:
+        return ""
+    match action:
+        case "resume":
+            app.resume_training(folder, owner)
+        case "keep":
+            return app.keep_best(folder, owner).id
+        case "discard":
+            app.discard_run(folder)
+    return ""
+
+
+def _find(app: App, shown_path: str) -> Path | None:
+    runs = app.unfinished_runs()
+    return next((r.folder.path for r in runs if run_view.shown_path(r.folder.path, app.paths.data) == shown_path), None)
+
+
+def _told(app: App, acted: Acted) -> Markup:
+    job = app.jobs.find(acted.job) if acted.job else None
+    if job is None:
+        return acted.said
+    if not job.is_over:
+        return Markup('<p class="quiet" role="status">{}…</p>').format(job.title)
+    events = job.events_since()[0]
+    failed = [event.text for event in events if isinstance(event, Failed)]
+    if failed:
+        return Markup('<p class="notice bad" role="alert">{}</p>').format(failed[-1])
+    return fragments.paragraphs([event.text for event in events if isinstance(event, EmbeddingSaved)])

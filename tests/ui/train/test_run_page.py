@@ -1,0 +1,324 @@
+"""What step ③ shows and does, without a browser."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+
+from modules.errors import ParameterError
+from modules.events import Estimated
+from modules.training.best import best_snapshot
+from modules.training.run_folder import RunFolder
+from modules.training_params import PRESETS, TrainParams, default
+from modules.ui.train import run_view, train_form, unfinished
+from modules.ui.train.chart import HEIGHT, WIDTH, Curve, axis, chart
+from modules.ui.train.run_screen import TrainingScreen, how_it_ended, look, newest_training, resumable, thinned
+from modules.ui.train.unfinished import Acted
+from tests.ui.corpus import HOSTILE
+from tests.ui.train.runs import wait_until
+from tests.ui.train.training_run import WithTraining, failures, params, save_state, settle
+
+NAMES = [field.name for field in dataclasses.fields(TrainParams)]
+
+
+@pytest.fixture
+def app(tmp_path: Path):
+    app = WithTraining(tmp_path / "data")
+    yield app
+    app.steps.release(10_000)
+    app.stop()
+
+
+def gated(app: WithTraining, steps: int = 40):
+    app.pace = None
+    return app.train(params(app, steps))
+
+
+def shown(app: WithTraining) -> TrainingScreen:
+    job = newest_training(app)
+    assert job
+    return look(job)
+
+
+# --- the form -------------------------------------------------------------------------------------------------------
+
+
+def test_every_field_has_its_control_and_scripts_know_their_ids() -> None:
+    assert sorted(train_form.FIELDS) == sorted(NAMES)
+    ids = {name: train_form.element_id(name) for name in NAMES}
+    assert len(set(ids.values())) == len(ids)
+    known = (
+        "train_embedding train_embedding_learn_rate train_batch_size train_gradient_step train_dataset_directory "
+        "train_log_directory train_template_file train_training_width train_training_height train_varsize train_steps "
+        "train_create_image_every train_save_embedding_every use_weight train_save_image_with_stored_embedding "
+        "train_shuffle_tags train_tag_drop_out train_latent_sampling_method"
+    ).split()
+    assert set(known) <= set(ids.values())
+
+
+def test_what_is_shown_comes_back() -> None:
+    sent: dict[str, Any] = {name: default(name) for name in NAMES} | {"steps": 900.0, "seed": "12345678901234567890"}
+    sent |= {"embedding": None, "preview_seed": "-1"}
+    with pytest.raises(ParameterError, match="Seed"):
+        train_form.to_params(sent)  # beyond 63 bits
+    assert train_form.to_params(sent | {"seed": "9007199254740993"}).seed == 2**53 + 1  # a float would lose the 1
+    assert train_form.to_params(sent | {"seed": "-1"}) == TrainParams(steps=900)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("steps", None), ("steps", 1.5), ("batch_size", 0), ("seed", "x"), ("width", 500), ("clip_grad_mode", "?")],
+)
+def test_what_cannot_be_used_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ParameterError) as caught:
+        train_form.to_params({field: value})
+    assert caught.value.field == field
+
+
+def test_presets_set_the_same_fields_and_say_why() -> None:
+    fields = [list(train_form.advised(20, preset, (512, 512))[0]) for preset in PRESETS]
+    assert all(names == fields[0] for names in fields)
+    values, reasons = train_form.advised(12, "face", (128, 128))
+    assert (values["steps"], values["width"], values["held_out"]) == (900, 128, 2)
+    assert "12 photos" in reasons["steps"]
+    assert train_form.advised(4, "face", (512, 512))[0]["held_out"] == 0
+    assert train_form.advised(0, "nonsense", (0, 0)) == train_form.advised(20, "face", (512, 512))
+
+
+def test_a_browser_may_remember_nonsense() -> None:
+    kept = {"steps": 700, "batch_size": -3, "nonsense": 1, "embedding": "x", "data_root": "/etc", "seed": 5}
+    assert train_form.remembered_values(kept) == {"steps": 700, "seed": "5"}
+    assert train_form.remembered_values("nonsense") == {}
+
+
+def test_titles_say_what_is_set_inside() -> None:
+    titles = train_form.group_titles({"width": 128, "height": 192, "gradient_step": 4, "shuffle_tags": True})
+    assert titles["photos"] == "Photos: 128×192, 2 set aside"
+    assert titles["batch"] == "Batch: 1 × 4, shuffled tags"
+    assert train_form.group_titles({"create_image_every": 0})["samples"] == "Samples: none, copies every 100 steps"
+    assert train_form.group_titles({"width": None, "steps": "x"}) == train_form.group_titles({})
+
+
+# --- curves ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_curve_is_drawn_to_scale() -> None:
+    html = chart("Loss", [Curve("a", "held", [(0, 1.0), (50, 3.0), (100, 2.0)])], 0, 200)
+    assert f'points="0.0,{HEIGHT}.00 {WIDTH / 4:.1f},0.00 {WIDTH / 2:.1f},{HEIGHT / 2:.2f}"' in html
+    assert ">3</span>" in html
+    assert ">1</span>" in html
+
+
+def test_curves_without_a_common_scale_fill_the_height_each() -> None:
+    curves = [Curve("a", "norm", [(0, 1.0), (1, 2.0)]), Curve("b", "rate", [(0, 0.1), (1, 0.2)])]
+    assert chart("x", curves, 0, 1, shared_scale=False).count(f'points="0.0,{HEIGHT}.00 {WIDTH}.0,0.00"') == 2
+
+
+def test_a_chart_of_nothing_and_of_one_point() -> None:
+    assert "nothing measured yet" in chart("Loss", [Curve("a", "held", [])], 0, 1)
+    html = chart("Loss", [Curve("a", "held", [(0, 1.0)])], 0, 0)
+    assert f'points="0.0,{HEIGHT / 2:.2f} 6.0,{HEIGHT / 2:.2f}"' in html
+    assert axis(0, 1).count("<span>") == 2
+
+
+def test_names_in_a_chart_are_text() -> None:
+    for text in HOSTILE:
+        assert Markup.escape(text) in chart(text, [Curve(text, "held", [(0, 1.0)])], 0, 1)
+
+
+def test_thinned_rows_keep_both_ends() -> None:
+    assert thinned([1, 2, 3], 5) == [1, 2, 3]
+    rows = thinned(list(range(1000)), 5)
+    assert (rows[0], rows[-1], len(rows)) == (0, 999, 5)
+
+
+# --- a run ----------------------------------------------------------------------------------------------------------
+
+
+def test_while_it_runs(app: WithTraining) -> None:
+    job = gated(app)
+    app.steps.release(20)
+    settle(job, 20)
+    wait_until(lambda: len(shown(app).samples) == 2)
+    screen = shown(app)
+    status = run_view.status(screen)
+    assert "step 20 / 40" in status
+    assert "2.0 s/it" in status
+    assert "40 s left" in status
+    assert "best so far: step 20 (held-out 0.2000)" in status
+    strip = run_view.strip(screen)
+    assert strip.index("step 20") < strip.index("step 10"), "the newest is written first: its end is in sight"
+    assert strip.count('class="free"') == 3
+    text = run_view.live_text(screen, app.paths.data)
+    assert "<dd>textual_inversion/" in text, "no path of the machine"
+    assert str(app.paths.data) not in text
+    assert any("10 photos" in line and "2 photos are set aside" in line for line in screen.log)
+    assert not run_view.ending(screen, app.paths.data)
+    assert "smoothed loss" in run_view.curves(screen)
+
+
+def test_pause_and_stop_are_said_at_once_and_done_after_the_step(app: WithTraining) -> None:
+    job = gated(app)
+    app.steps.release(1)
+    settle(job, 1)
+    job.pause()
+    assert "pausing…" in run_view.status(shown(app))
+    app.steps.release(1)
+    wait_until(lambda: shown(app).status.startswith("paused"))
+    assert "step 2 / 40 · paused, everything is saved" in run_view.status(shown(app))
+    job.resume()
+    app.steps.release(1)
+    settle(job, 3)
+    assert "paused" not in run_view.status(shown(app))
+    job.interrupt()
+    assert "stopping after this step…" in run_view.status(shown(app))
+    app.steps.release(1)
+    wait_until(lambda: job.is_over)
+    assert "Stopped by you." in run_view.ending(shown(app), app.paths.data)
+    assert shown(app).ended.step == 4  # type: ignore[union-attr]
+
+
+def test_finished(app: WithTraining) -> None:
+    job = app.train(params(app, 10))
+    wait_until(lambda: job.is_over)
+    ending = run_view.ending(shown(app), app.paths.data)
+    assert "<b>Finished.</b> Training finished at 10 steps. Embedding saved to embeddings/realbenny-t2" in ending
+    assert 'data-open-step="compare"' in ending
+
+
+@pytest.mark.parametrize("title", ["Failed", "Diverged"])
+def test_bad_ends_are_told_apart_and_say_where_the_log_is(app: WithTraining, title: str) -> None:
+    app.ends_with = failures()[title]
+    job = app.train(params(app, 10))
+    wait_until(lambda: job.is_over)
+    ending = run_view.ending(shown(app), app.paths.data)
+    assert f"<b>{title}.</b>" in ending
+    assert str(app.ends_with) in ending
+    assert (app.paths.log_file.relative_to(app.paths.data).as_posix() in ending) == (title == "Failed")
+    assert 'class="ending bad"' in ending
+
+
+def test_a_run_that_never_began(app: WithTraining) -> None:
+    app.pace = None
+    app.estimate_training(params(app))
+    job = app.train(params(app))
+    assert "waiting for its turn" in run_view.status(look(job))
+    job.interrupt()
+    assert how_it_ended(look(job)) == "cancelled"
+    assert "Cancelled before it began" in run_view.ending(look(job), app.paths.data)
+    assert newest_training(app) is None
+
+
+def test_estimates_hold_for_what_was_measured(app: WithTraining) -> None:
+    told = Estimated(0.7, 840, 3_400_000_000, 8_000_000_000)
+    assert "about <b>14 min, 3.4 GB of 8.0</b>" in run_view.estimate(told)
+    assert "about <b>28 min" in run_view.estimate(told, 2400)
+    assert "Not measured yet" in run_view.estimate_line(None, 100, True)
+    job = app.estimate_training(params(app))
+    wait_until(lambda: job.is_over)
+    assert "about <b>42 s" in run_view.estimate_line(job, 60, True)
+    assert "measure again" in run_view.estimate_line(job, 100, False)
+
+
+# --- what was cut short ---------------------------------------------------------------------------------------------
+
+
+def cut_off(app: WithTraining, name: str = "realbenny-t2", ending: str = "") -> RunFolder:
+    """A run as a process leaves it that was killed after 30 steps."""
+    folder = RunFolder(app.paths.textual_inversion / "2026-01-02" / name, name)
+    folder.path.mkdir(parents=True)
+    folder.describe({"ending": ending, "step": 30, "steps": 40, "checkpoint": "demo-portraits", "started": 1.0})
+    save_state(folder, 30)
+    for step, loss in ((10, 0.3), (20, 0.1), (30, 0.2)):
+        folder.snapshot(step).parent.mkdir(exist_ok=True)
+        folder.snapshot(step).write_bytes(b"")
+        folder.held_out_log.append(step, loss)
+    return folder
+
+
+def shown_name(app: WithTraining, folder: RunFolder) -> str:
+    return run_view.shown_path(folder.path, app.paths.data)
+
+
+def test_the_banner_offers_three_ways(app: WithTraining) -> None:
+    cut_off(app)
+    html = unfinished.content(app, Acted())
+    assert "was cut off at step 30 of 40" in html
+    assert [name for name in ("resume", "keep", "discard") if f'data-run-action="{name}"' in html] == [
+        "resume",
+        "keep",
+        "discard",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"), [("stopped", "was stopped"), ("failed", "failed"), ("diverged", "diverged")]
+)
+def test_the_banner_says_how_it_ended(app: WithTraining, ending: str, words: str) -> None:
+    cut_off(app, ending=ending)
+    assert f"{words} at step 30" in unfinished.content(app, Acted())
+
+
+def test_resume(app: WithTraining) -> None:
+    folder = cut_off(app)
+    app.pace = None
+    unfinished.do(app, "resume", shown_name(app, folder))
+    job = app.training()
+    assert job
+    assert not unfinished.content(app, Acted())
+    app.steps.release(10)
+    wait_until(lambda: job.is_over)
+    assert shown(app).ended.step == 40  # type: ignore[union-attr]
+    assert not resumable(app)
+
+
+def test_keep_the_best(app: WithTraining) -> None:
+    folder = cut_off(app)
+    assert best_snapshot(folder) == 20
+    app.pace = None
+    id = unfinished.do(app, "keep", shown_name(app, folder))
+    assert "Keeping realbenny-t2…" in unfinished.content(app, Acted(id))
+    assert "data-run-action" not in unfinished.content(app, Acted(id)), "no second click while it is being kept"
+    app.steps.release(1)
+    wait_until(lambda: app.jobs.find(id).is_over)  # type: ignore[union-attr]
+    assert "is now the snapshot of step 20" in unfinished.content(app, Acted(id))
+    assert folder.about()["ending"] == "discarded"
+    assert folder.snapshot(20).exists()
+
+
+def test_nothing_to_keep(app: WithTraining) -> None:
+    folder = cut_off(app)
+    for step in (10, 20, 30):
+        folder.snapshot(step).unlink()
+    with pytest.raises(ParameterError, match="nothing to keep"):
+        unfinished.do(app, "keep", shown_name(app, folder))
+
+
+def test_without_measurements_the_newest_is_kept(app: WithTraining) -> None:
+    folder = cut_off(app)
+    folder.held_out_log.path.unlink()
+    assert best_snapshot(folder) == 30
+
+
+def test_discard_keeps_snapshots(app: WithTraining) -> None:
+    folder = cut_off(app)
+    unfinished.do(app, "discard", shown_name(app, folder))
+    assert not resumable(app)
+    assert folder.snapshot(30).exists()
+    assert not any(folder.states.glob("*"))
+
+
+@pytest.mark.parametrize("asked", [("resume", "textual_inversion/../../etc"), ("", ""), ("delete", "x")])
+def test_whatever_else_a_page_asks_does_nothing(app: WithTraining, asked: tuple[str, str]) -> None:
+    cut_off(app)
+    assert unfinished.do(app, *asked) == ""
+    assert app.training() is None
+    assert len(resumable(app)) == 1
+
+
+def test_markup_in_a_name_stays_text(app: WithTraining) -> None:
+    cut_off(app, "<b>x<b>")
+    html = unfinished.content(app, Acted())
+    assert "<b>x" not in html
