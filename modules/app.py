@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modules import images
 from modules.drawing_desk import DrawingDesk
 from modules.errors import JobBusy, ModelMissing, ParameterError, StorageError, WebuiError
 from modules.events import Noticed, Progressed, Request, Status, Work
@@ -27,7 +28,7 @@ from modules.logs import close_log, open_log
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
 from modules.model.hashes import HashCache
 from modules.model_state import ModelState, ModelStatus
-from modules.params import Txt2ImgParams
+from modules.params import HIRES_FIELDS, Txt2ImgParams
 from modules.paths import Paths
 from modules.photo_desk import PhotoDesk
 from modules.preprocess.run import Choice, preprocess, survey
@@ -45,6 +46,8 @@ from modules.training.run_folder import Run, open_run, unfinished_runs
 from modules.training_params import TrainParams
 
 if TYPE_CHECKING:  # these bring torch
+    from PIL import Image
+
     from modules.embeddings.database import EmbeddingDatabase, Entry
     from modules.embeddings.embedding import Embedding
     from modules.model.conditioning import Conditioner
@@ -182,6 +185,31 @@ class App:
         if checkpoint:
             work = self._draw_with(self._find_checkpoint(checkpoint), work, checkpoint_stays)
         return self.jobs.submit(title, work, owner, cuts_in=not checkpoint, kind="txt2img")  # training needs its model
+
+    def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "") -> Job:
+        """Queue the second pass of a hires fix over a picture that was made here.
+
+        Prompt, seed, sampler and everything else are as the picture says; the hires fix is as the form says.
+
+        Args:
+            picture: its parameters are read from the file.
+
+        Raises:
+            ImageError: it cannot be opened.
+            ParameterError: it has no parameters, or no size that can be enlarged.
+            QueueFull: too many jobs wait.
+        """
+        made = self.library.remake(images.read_infotext(picture))
+        if not made.has_parameters:
+            raise ParameterError("enable_hr", f"“{picture.name}” carries no parameters: it cannot be drawn on.")
+        opened = images.open_image(picture)
+        new_form = {"old_hires_size": False, "firstphase_width": 0, "firstphase_height": 0}
+        second = {name: getattr(form, name) for name in HIRES_FIELDS} | new_form
+        size = {"width": opened.width, "height": opened.height}
+        wanted = {**made.values, **second, **size, "enable_hr": True, "preview_every": form.preview_every}
+        params = self.drawing.checked(Txt2ImgParams(**wanted))
+        title = f"Hires. fix of {opened.width}×{opened.height}"
+        return self.jobs.submit(title, self._enlarge(params, opened), owner, cuts_in=True, kind="txt2img")
 
     def run_script(
         self, params: Txt2ImgParams, script: ScriptParams, owner: str = "", folder: Path | None = None
@@ -441,6 +469,12 @@ class App:
             raise ModelMissing(self.model_state.sentence)
         yield from self.drawing.draw(self._conditioner, params, self.drawing.outputs(folder, settings))
         self._report_embeddings()
+
+    def _enlarge(self, params: Txt2ImgParams, picture: "Image.Image") -> Work:
+        yield from self._reload()
+        if self._conditioner is None:
+            raise ModelMissing(self.model_state.sentence)
+        yield from self.drawing.draw(self._conditioner, params, self.drawing.outputs(), picture)
 
     def _draw_with(self, checkpoint: Checkpoint, work: Work, stays: bool) -> Work:
         """Do the work with another model in use, then put the one before back."""

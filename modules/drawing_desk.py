@@ -18,6 +18,8 @@ from modules.settings import Settings
 from modules.styles import StyleFile
 
 if TYPE_CHECKING:  # these bring torch
+    from PIL import Image
+
     from modules.generation.outputs import OutputFolder
     from modules.model.conditioning import Conditioner
     from modules.model.model import SDModel
@@ -91,8 +93,18 @@ class DrawingDesk:
             save_before_hires=settings.save_before_hires,
         )
 
-    def draw(self, conditioner: "Conditioner", params: Txt2ImgParams, outputs: "OutputFolder") -> Work:
-        """A txt2img run with the VAE and the upscaler that `params`, once checked, names."""
+    def draw(
+        self,
+        conditioner: "Conditioner",
+        params: Txt2ImgParams,
+        outputs: "OutputFolder",
+        picture: "Image.Image | None" = None,
+    ) -> Work:
+        """A txt2img run with the VAE and the upscaler that `params`, once checked, names.
+
+        Args:
+            picture: see `txt2img`.
+        """
         from modules.generation.txt2img import txt2img
 
         upscaler = choose_upscaler(params.hr_upscaler, self._paths.model_folders) if params.enable_hr else None
@@ -102,7 +114,7 @@ class DrawingDesk:
         else:
             yield Status(f"loading {vae.name}")
             conditioner = conditioner.with_model(self._model_with(vae, conditioner.model))
-        yield from txt2img(conditioner, params, outputs, upscaler)
+        yield from txt2img(conditioner, params, outputs, upscaler, picture)
 
     def _model_with(self, vae: VaeFile, model: "SDModel") -> "SDModel":
         """The model with this VAE, which stays loaded until another one is asked for."""

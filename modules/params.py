@@ -13,6 +13,10 @@ from modules.errors import ParameterError
 EMPHASIS_CHOICES = ("Original", "No norm", "Ignore", "None")
 NOISE_SOURCES = ("CPU", "GPU", "NV")
 SAME_SAMPLER, SAME_SCHEDULE = "Use same sampler", "Use same scheduler"  # in the second pass of a hires fix
+HIRES_FIELDS = (  # that say how a second pass is done
+    "hr_upscaler", "hr_second_pass_steps", "denoising_strength", "hr_scale", "hr_resize_x", "hr_resize_y", "hr_sampler",
+    "hr_schedule", "hr_prompt", "hr_negative_prompt", "extra_noise",
+)  # fmt: skip
 _LARGEST_SEED = 2**63 - 1
 
 

@@ -11,11 +11,14 @@ from modules.model.model import SDModel
 
 
 def enlarge_latents(latents: Tensor, upscaler: Upscaler, size: HiresSize) -> Tensor:
-    """Latents [B, 4, h, w] enlarged without a look at pixels."""
+    """Latents [B, 4, h, w] enlarged without a look at pixels.
+
+    On the CPU, which has every mode and gives every machine the same; latents are small.
+    """
     mode, antialias = LATENT_MODES[upscaler.name]
     width, height = size.cover
-    enlarged = torch.nn.functional.interpolate(latents, (height // 8, width // 8), mode=mode, antialias=antialias)
-    return _cropped(enlarged, size)
+    enlarged = torch.nn.functional.interpolate(latents.cpu(), (height // 8, width // 8), mode=mode, antialias=antialias)
+    return _cropped(enlarged, size).to(latents.device)
 
 
 def enlarge_pictures(pictures: list[Image.Image], upscaler: Upscaler, size: HiresSize, model: SDModel) -> Tensor:

@@ -13,6 +13,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from modules.app import App
+from modules.errors import WebuiError
 from modules.jobs import Job
 from modules.script_params import NONE
 from modules.ui import folded, form, fragments, reading_panel, script_part, style_editor, txt2img
@@ -100,6 +101,7 @@ def make_page(app: App) -> gr.Blocks:
             "log": tab.log,
             "infotext": tab.infotext,
             "generate": tab.generate,
+            "enlarge": tab.enlarge,
             "interrupt": tab.interrupt,
             "skip": tab.skip,
             "recommended": memory.recommended,
@@ -243,6 +245,17 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         outputs=[*outputs, tab.complaint],
         **AS_SENT,
     )
+
+    def enlarge(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
+        try:
+            if selected >= len(seen.pictures):
+                raise WebuiError("There is no picture to enlarge: generate one first.")
+            app.enlarge(seen.pictures[selected].path, form.to_params(values, app.settings.form_defaults()), owner)
+        except Exception as error:
+            return {tab.complaint: complaint(error)}
+        return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
+
+    tab.enlarge.click(enlarge, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **AS_SENT)
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()

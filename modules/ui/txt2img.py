@@ -49,6 +49,7 @@ class Txt2ImgTab:
     gallery: gr.Gallery
     stage: gr.HTML
     log: gr.HTML
+    enlarge: gr.Button
     infotext: gr.HTML
 
 
@@ -80,6 +81,8 @@ def make_tab() -> Txt2ImgTab:
                 )
                 stage = _html("txt2img_stage")
             log = _html("html_log_txt2img")
+            with gr.Row(elem_id="txt2img_picture_doors"):
+                enlarge = gr.Button("Hires. fix this picture", elem_id="txt2img_upscale", interactive=False)
             infotext = _html("html_info_txt2img")
         with gr.Column(elem_id="txt2img_fields"):
             with gr.Row():
@@ -133,6 +136,7 @@ def make_tab() -> Txt2ImgTab:
         gallery=gallery,
         stage=stage,
         log=log,
+        enlarge=enlarge,
         infotext=infotext,
     )
 

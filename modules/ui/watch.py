@@ -80,6 +80,7 @@ class Watch:
             "log": fragments.log(screen, shown, self.app.paths.data, run is not None and run.id == interrupting),
             "infotext": fragments.infotext(shown),
             "generate": screen.is_ready,
+            "enlarge": shown is not None and shown.seed is not None and screen.is_ready,
             "interrupt": is_running,
             "skip": is_running,
             "checkpoint": (screen.model.checkpoint, screen.model.status, screen.model.sentence),
@@ -91,7 +92,7 @@ class Watch:
         match name:
             case "gallery":
                 return gr.update(value=list(value), selected_index=selected if value else None)
-            case "generate" | "interrupt" | "skip":
+            case "generate" | "enlarge" | "interrupt" | "skip":
                 return gr.update(interactive=value)
             case "checkpoint":
                 title, status, _ = value

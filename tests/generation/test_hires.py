@@ -12,6 +12,7 @@ from modules.generation import hires
 from modules.generation.hires import enlarge_picture
 from modules.generation.outputs import OutputFolder
 from modules.generation.stages import HiresSize
+from modules.generation.txt2img import txt2img
 from modules.generation.upscalers import LATENT_MODES, PIXEL_MODES, Upscaler, choose_upscaler, find_upscalers
 from modules.infotext import parse_infotext
 from modules.params import Txt2ImgParams
@@ -215,6 +216,20 @@ def test_unknown_upscalers_are_refused(run):
     with pytest.raises(ParameterError) as caught:
         run(**HIRES, hr_upscaler="Magic")
     assert caught.value.field == "hr_upscaler"
+
+
+@pytest.mark.parametrize("upscaler", ["Latent", "Lanczos"])
+def test_a_picture_may_stand_for_the_first_pass(run, conditioner, outputs, upscaler):
+    (first,) = run(**HIRES | {"enable_hr": False}).pictures
+    params = Txt2ImgParams(**{**HIRES, "width": 64, "height": 64, "sampler": "Euler", "hr_upscaler": upscaler})
+    events = list(txt2img(conditioner, params, outputs, picture=images.open_image(first.path)))
+    assert [(e.stage, e.stages, e.step) for e in events if isinstance(e, Sampled)] == [(1, 1, n) for n in (1, 2, 3)]
+    (second,) = [event for event in events if isinstance(event, ImageDone)]
+    assert images.open_image(second.path).size == (128, 128)
+    (whole,) = run(**HIRES, hr_upscaler=upscaler).pictures
+    assert second.infotext == whole.infotext
+    if upscaler == "Lanczos":  # a latent one goes through the VAE once more, whose random weights return no picture
+        assert abs(pixels(second) - pixels(whole)).mean() < 1  # of 255: both decode, enlarge and encode
 
 
 # --- interrupts -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from modules.generation.txt2img import txt2img
 from modules.infotext import parse_infotext
 from modules.model.model import SDModel
 from modules.params import Txt2ImgParams
+from modules.samplers import names
 from modules.settings import Settings
 from tests.forbidden_ops import forbidden_ops
 
@@ -224,6 +225,16 @@ def test_nothing_runs_that_other_machines_lack(run):
     with forbidden_ops():
         pulled = run(prompt="a (cat:1.2) AND [b|c]", negative_prompt="dog", sampler="Euler a", batch_size=2)
     assert len(pulled.pictures) == 2
+
+
+@pytest.mark.parametrize("sampler", names.sampler_names())
+def test_every_sampler_runs_on_every_machine(run, sampler):
+    """No double precision on the device, nothing of CUDA: also with all that can be asked besides."""
+    noise = {"randn_source": "NV", "subseed_strength": 0.3, "ensd": 31337, "tiling": True, "eta_ddim": 0.5}
+    second = {"enable_hr": True, "hr_scale": 1.5, "hr_upscaler": "Latent (bicubic antialiased)"}
+    with forbidden_ops():
+        (done,) = run(prompt="a cat", sampler=sampler, steps=2, **noise, **second).pictures
+    assert images.open_image(done.path).size == (96, 96)
 
 
 # --- interrupt and skip -----------------------------------------------------------------------------------------------
