@@ -428,13 +428,15 @@ class App:
         """What a picture can be remade with now."""
         state, checkpoints, conditioner = self.model_state, self.checkpoints(), self._conditioner
         in_use = [c for c in checkpoints if c.title == state.checkpoint and state.status is ModelStatus.READY]
+        in_use = next(iter(in_use), None)
         embeddings = {}
         if conditioner:
             model = conditioner.model
             conditioner.embeddings.refresh()
             vocabulary = conditioner.embeddings.vocabulary(model.width, model.tokenizer)
             embeddings = {name: embedding.short_hash or "" for name, embedding in vocabulary.embeddings.items()}
-        return Here(next(iter(in_use), None), checkpoints, self.tokenizer, self.embedding_index(), embeddings)
+        stock = self.drawing.stock(in_use)
+        return Here(in_use, checkpoints, self.tokenizer, self.embedding_index(), embeddings, *stock)
 
     def embedding_entries(self) -> "list[Entry]":
         """Every file in the folder of embeddings, newest first, with what it can do for the model in use."""

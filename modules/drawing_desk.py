@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modules.errors import WebuiError
 from modules.events import Status, Work
 from modules.generation import stages
 from modules.generation.upscalers import choose_upscaler, find_upscalers
+from modules.model.checkpoint import Checkpoint
 from modules.model.hashes import HashCache
 from modules.model.vae import AUTOMATIC, BUILT_IN, VaeFile, choose_vae, find_vaes
 from modules.params import Txt2ImgParams
@@ -58,6 +60,19 @@ class DrawingDesk:
     def vae_files(self) -> list[VaeFile]:
         """Every VAE in a file of its own, looked up afresh."""
         return find_vaes([folder / "VAE" for folder in self._paths.model_folders], self._paths.checkpoint_folders)
+
+    def stock(self, checkpoint: Checkpoint | None) -> tuple[dict[str, str], str, list[str], dict[str, tuple[str, str]]]:
+        """What a picture can be remade with: known hashes of VAEs by name, the VAE that “Automatic” takes for this
+        checkpoint, upscalers, and the prompts of styles by name."""
+        vaes = self.vae_files()
+        automatic = choose_vae(AUTOMATIC, vaes, checkpoint)
+        hashes = {vae.name: self._hashes.known([vae.path]) or "" for vae in vaes}
+        try:
+            styles = {style.name: (style.prompt, style.negative_prompt) for style in self.styles.styles()}
+        except WebuiError as error:  # whoever opens the list of styles is told
+            _log.warning("Styles are left out of the comparison: %s", error)
+            styles = {}
+        return hashes, automatic.name if automatic else "", self.upscalers(), styles
 
     def checked(self, params: Txt2ImgParams, settings: Settings | None = None) -> Txt2ImgParams:
         """The parameters with their styles written into the prompts.

@@ -19,6 +19,8 @@ from modules.params import Control, Txt2ImgParams
 
 OTHER = "Other"
 LIMITS = "Limits of this server"
+SAMPLERS = "Sampler parameters"
+GUIDANCE = "Negative prompt"
 
 
 def _setting(key: str, default: Any, control: Control, section: str = OTHER) -> Any:
@@ -50,6 +52,33 @@ class Settings:
     pad_conds: bool = _form_default("pad_cond_uncond", "pad_conds", "Prompts")
     old_timelines: bool = _form_default("use_old_scheduling", "old_timelines", "Prompts")
     a1111_exact: bool = _form_default("prompt_rules_a1111_exact", "a1111_exact", "Prompts")
+    pad_conds_v0: bool = _form_default("pad_cond_uncond_v0", "pad_conds_v0", "Prompts")
+    vae: str = _form_default("sd_vae", "vae", "Model")
+    tiling: bool = _form_default("tiling", "tiling", "Model")
+    randn_source: str = _form_default("randn_source", "randn_source", "Random numbers")
+    ensd: int = _form_default("eta_noise_seed_delta", "ensd", "Random numbers")
+    eta_ancestral: float = _form_default("eta_ancestral", "eta_ancestral", SAMPLERS)
+    eta_ddim: float = _form_default("eta_ddim", "eta_ddim", SAMPLERS)
+    s_churn: float = _form_default("s_churn", "s_churn", SAMPLERS)
+    s_tmin: float = _form_default("s_tmin", "s_tmin", SAMPLERS)
+    s_tmax: float = _form_default("s_tmax", "s_tmax", SAMPLERS)
+    s_noise: float = _form_default("s_noise", "s_noise", SAMPLERS)
+    sigma_min: float = _form_default("sigma_min", "sigma_min", SAMPLERS)
+    sigma_max: float = _form_default("sigma_max", "sigma_max", SAMPLERS)
+    rho: float = _form_default("rho", "rho", SAMPLERS)
+    discard_penultimate: bool = _form_default("always_discard_next_to_last_sigma", "discard_penultimate", SAMPLERS)
+    sgm_noise_multiplier: bool = _form_default("sgm_noise_multiplier", "sgm_noise_multiplier", SAMPLERS)
+    downcast_alphas: bool = _form_default("use_downcasted_alpha_bar", "downcast_alphas", SAMPLERS)
+    beta_alpha: float = _form_default("beta_dist_alpha", "beta_alpha", SAMPLERS)
+    beta_beta: float = _form_default("beta_dist_beta", "beta_beta", SAMPLERS)
+    unipc_variant: str = _form_default("uni_pc_variant", "unipc_variant", SAMPLERS)
+    unipc_skip_type: str = _form_default("uni_pc_skip_type", "unipc_skip_type", SAMPLERS)
+    unipc_order: int = _form_default("uni_pc_order", "unipc_order", SAMPLERS)
+    unipc_lower_order_final: bool = _form_default("uni_pc_lower_order_final", "unipc_lower_order_final", SAMPLERS)
+    s_min_uncond: float = _form_default("s_min_uncond", "s_min_uncond", GUIDANCE)
+    s_min_uncond_all: bool = _form_default("s_min_uncond_all", "s_min_uncond_all", GUIDANCE)
+    skip_early_cond: float = _form_default("skip_early_cond", "skip_early_cond", GUIDANCE)
+    extra_noise: float = _form_default("img2img_extra_noise", "extra_noise", "Hires. fix")
     save_grid: bool = _setting(
         "grid_save", True, Control("Save an overview (grid) of runs with several pictures"), "Saving pictures"
     )

@@ -1,5 +1,8 @@
+import time
+
 import pytest
 
+from modules.app import ModelStatus
 from modules.errors import SettingsError, StorageError
 from modules.history.index import Query
 from modules.jobs import JobQueue, JobState
@@ -12,6 +15,10 @@ from tests.ui.stand_in import StandIn
 def app(tmp_path):
     app = StandIn(tmp_path / "data")
     app.start()
+    for _ in range(600):  # a guard against hanging: it takes milliseconds
+        if app.model_state.status is ModelStatus.READY:
+            break
+        time.sleep(0.05)
     yield app
     app.stop()
 

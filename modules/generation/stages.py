@@ -7,11 +7,12 @@ from pathlib import Path
 from modules.errors import ParameterError
 from modules.generation.upscalers import Upscaler, choose_upscaler
 from modules.infotext import automatic_first_pass
-from modules.params import SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams
+from modules.params import SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams, control
 from modules.samplers import names
 from modules.samplers.names import Sampler
 
-SMALLEST, LARGEST = 64, 8192  # pixels of a side: four times the largest first pass
+LARGEST_FIRST = int(control("width").maximum or 0)  # pixels of a side
+SMALLEST, LARGEST = 64, 4 * LARGEST_FIRST
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,19 @@ class HiresSize:
         """The sizes that a form asks for, in its new or its old way.
 
         Raises:
-            ParameterError: a second pass that is too small or too large.
+            ParameterError: a pass that is too small or too large.
         """
         first, wanted = (params.width, params.height), (params.hr_resize_x, params.hr_resize_y)
         if is_old_form(params):
             wanted = first
             given = (params.firstphase_width, params.firstphase_height)
             first = given if all(given) else automatic_first_pass(*first)
+            if max(first) > LARGEST_FIRST:
+                raise ParameterError(
+                    "firstphase_width",
+                    f"The first pass would be {first[0]}×{first[1]}, with a side over {LARGEST_FIRST}: give it a width "
+                    "and a height, or choose a final size of a more usual shape.",
+                )
         size = cls._new_form(first, wanted, params.hr_scale)
         for side in (*size.cover, *size.target):
             if not SMALLEST <= side <= LARGEST:

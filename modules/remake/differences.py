@@ -136,30 +136,16 @@ def _has_hash(checkpoint: Checkpoint, wanted: str) -> bool:
 
 
 def _vae(case: _Case) -> Iterator[Difference]:
-    name, wanted = str(case.said.get("VAE", "")), str(case.said.get("VAE hash", "")).lower()
+    name, wanted = str(case.said.get("VAE", "")), str(case.said.get("VAE hash", "")).lower()[:10]
     if name in ("", "None", "Automatic") and not wanted:
         return
     called = f"“{name}”" if name else f"[{wanted}]"
-    if name in case.here.vaes and (
-        not wanted or not case.here.vaes[name] or case.here.vaes[name].startswith(wanted[:10])
-    ):
-        return
-    same = [found for found, digits in case.here.vaes.items() if wanted and digits and digits.startswith(wanted[:10])]
-    if same:
-        yield Difference(
-            "VAE",
-            f"Its VAE {called} is called “{same[0]}” here.",
-            (Way(f"Use {same[0]}", fields={"vae": same[0]}),),
-        )
-    elif name in case.here.vaes:
-        yield Difference(
-            "VAE", f"A VAE called {called} is here, but another one: colours and small details may differ."
-        )
-    else:
-        yield Difference(
-            "VAE",
-            f"Its VAE {called} is not here: colours and small details may differ. Put the file into models/VAE.",
-        )
+    taken, digits = case.values["vae"], case.here.vaes.get(case.values["vae"], "")
+    if taken not in case.here.vaes:
+        text = f"Its VAE {called} is not here: colours and small details may differ. Put the file into models/VAE."
+        yield Difference("VAE", text)
+    elif wanted and digits and not digits.startswith(wanted):
+        yield Difference("VAE", f"Another VAE is called {called} here: colours and small details may differ.")
 
 
 def _embeddings(case: _Case) -> Iterator[Difference]:

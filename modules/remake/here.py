@@ -18,6 +18,7 @@ class Here:
         tokenizer, index: of the model in use; the index holds the names that act.
         embeddings: 12 digits of the hash of each embedding that acts, by name.
         vaes: 10 digits of the hash of each VAE file by name; empty digits where they are not known.
+        automatic_vae: name of the file that “Automatic” takes for the model in use; empty: the VAE inside it.
         upscalers: names for the second pass; empty where they are not known.
         styles: prompt and negative prompt of each style, by name.
     """
@@ -28,5 +29,6 @@ class Here:
     index: EmbeddingIndex
     embeddings: Mapping[str, str] = field(default_factory=dict)
     vaes: Mapping[str, str] = field(default_factory=dict)
+    automatic_vae: str = ""
     upscalers: Sequence[str] = ()
     styles: Mapping[str, tuple[str, str]] = field(default_factory=dict)

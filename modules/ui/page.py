@@ -15,9 +15,22 @@ from markupsafe import Markup
 from modules.app import App
 from modules.errors import WebuiError
 from modules.jobs import Job
+from modules.remake.fields import read_overrides
 from modules.script_params import NONE
-from modules.ui import folded, form, fragments, reading_panel, script_part, style_editor, txt2img
+from modules.ui import (
+    folded,
+    form,
+    fragments,
+    png_info,
+    reading_panel,
+    script_part,
+    settings,
+    style_editor,
+    txt2img,
+)
 from modules.ui.controls import icon_button
+from modules.ui.history import tab as history
+from modules.ui.refill import Refill
 from modules.ui.train import tab as train
 from modules.ui.train.train_layout import make_banner
 from modules.ui.txt2img import Txt2ImgTab
@@ -89,6 +102,9 @@ def make_page(app: App) -> gr.Blocks:
             with gr.Tab("txt2img", id="txt2img", elem_id="tab_txt2img"):
                 tab = txt2img.make_tab()
             train_tab = train.make_tab()
+            png_info_tab = png_info.make_tab()
+            history_tab = history.make_tab(app)
+            settings_tab = settings.make_tab(app)
         timer = gr.Timer(BUSY)
         outputs = {
             "device": frame.device,
@@ -118,6 +134,11 @@ def make_page(app: App) -> gr.Blocks:
         _wire_checkpoints(app, watch, frame)
         context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended, banner)
         train.wire_tab(train_tab, context)
+        refill = Refill(context, memory.form)
+        refill.wire()
+        png_info.wire_tab(png_info_tab, refill)
+        history.wire_tab(history_tab, refill)
+        settings.wire_tab(settings_tab, refill)
     return page
 
 
@@ -226,11 +247,11 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
     look = {"owner": memory.owner, "seen": memory.seen, "selected": memory.selected}
     outputs = list(watch.outputs.values())
 
-    def generate(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
+    def generate(owner: str, seen: Seen, selected: int, overrides: Any, **values: Any) -> dict[Any, Any]:
         of_script = {name: values.pop(name) for name in tab.script.controls}
         try:
             script = script_part.read_script(of_script)
-            params = form.to_params(values, app.settings.form_defaults())
+            params = form.to_params(values, app.settings.form_defaults() | read_overrides(overrides or []))
             if script.script == NONE:
                 app.generate(params, owner)
             else:
@@ -239,12 +260,8 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
             return {tab.complaint: complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
-    tab.generate.click(
-        generate,
-        inputs_kwargs={**look, **tab.controls, **tab.script.controls},
-        outputs=[*outputs, tab.complaint],
-        **AS_SENT,
-    )
+    inputs = {**look, "overrides": tab.refill.overrides, **tab.controls, **tab.script.controls}
+    tab.generate.click(generate, inputs_kwargs=inputs, outputs=[*outputs, tab.complaint], **AS_SENT)
 
     def enlarge(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
         try:

@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 
 from modules import params
-from modules.ui import folded, form, script_part, style_editor
+from modules.ui import folded, form, refill_box, script_part, style_editor
 from modules.ui.controls import dropdown, icon_button, slider, textbox
 from modules.ui.folded import Folded
+from modules.ui.refill_box import RefillBox
 from modules.ui.script_part import ScriptPart
 from modules.ui.style_editor import StyleEditor
 
@@ -46,6 +47,7 @@ class Txt2ImgTab:
     script: ScriptPart
     dice: gr.Button
     recycle: gr.Button
+    refill: RefillBox
     gallery: gr.Gallery
     stage: gr.HTML
     log: gr.HTML
@@ -63,6 +65,7 @@ def make_tab() -> Txt2ImgTab:
             negative = _prompt_box("negative_prompt", "txt2img_negative_token_counter", NEGATIVE_PLACEHOLDER)
         with gr.Column(elem_id="txt2img_actions"):
             generate = gr.Button("Generate", variant="primary", elem_id="txt2img_generate", interactive=False)
+            paste = icon_button("paste", "paste", refill_box.PASTE)
             interrupt = gr.Button("Interrupt", elem_id="txt2img_interrupt", interactive=False)
             skip = gr.Button("Skip", elem_id="txt2img_skip", interactive=False)
             complaint = _html("txt2img_complaint")
@@ -85,6 +88,7 @@ def make_tab() -> Txt2ImgTab:
                 enlarge = gr.Button("Hires. fix this picture", elem_id="txt2img_upscale", interactive=False)
             infotext = _html("html_info_txt2img")
         with gr.Column(elem_id="txt2img_fields"):
+            refill = refill_box.make_box(paste)
             with gr.Row():
                 sampler = dropdown("sampler")
                 schedule = dropdown("schedule")
@@ -133,6 +137,7 @@ def make_tab() -> Txt2ImgTab:
         script=script,
         dice=dice,
         recycle=recycle,
+        refill=refill,
         gallery=gallery,
         stage=stage,
         log=log,

@@ -131,10 +131,26 @@ def test_tags_in_the_prompt_are_named():
     assert "old" in found["Hypernetwork"]
 
 
-def test_a_vae_under_another_name():
-    found = read(f"VAE hash: 1234567890, VAE: soft.pt, {TODAY}", vaes={"mine.pt": "1234567890"})
-    assert [way.fields for way in ways(found)] == [{"vae": "mine.pt"}]
-    assert read(f"VAE hash: 1234567890, VAE: soft.pt, {TODAY}", vaes={"soft.pt": "1234567890"}).differences == ()
+@pytest.mark.parametrize(
+    ("vaes", "taken", "told"),
+    [
+        ({"soft.pt": "1234567890ab"}, "soft.pt", ""),
+        ({"soft.pt": ""}, "soft.pt", ""),  # its hash is not known yet
+        ({"mine.pt": "1234567890ab", "soft.pt": "ff"}, "mine.pt", ""),  # the same contents under another name
+        ({"soft.pt": "ffffffffff"}, "soft.pt", "Another VAE"),
+        ({}, "Automatic", "is not here"),
+    ],
+)
+def test_the_vae_is_found_by_contents_then_by_name(vaes, taken, told):
+    found = read(f"VAE hash: 1234567890, VAE: soft.pt, {TODAY}", vaes=vaes)
+    assert found.values["vae"] == taken
+    assert [told in difference.text for difference in found.differences] == ([True] if told else [])
+
+
+def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
+    assert read(OURS).values["vae"] == "Automatic"
+    assert read(OURS, automatic_vae="cosy.vae.pt").values["vae"] == "None"
+    assert read(TODAY, automatic_vae="cosy.vae.pt").values["vae"] == "Automatic"
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def written(params: Txt2ImgParams) -> str:
 @example({"enable_hr": True, "sampler": "LMS", "hr_sampler": "DPM++ 2M", "hr_schedule": "Karras"})
 @example({"enable_hr": True, "sampler": "DPM++ 2M", "hr_sampler": "LMS", "hr_schedule": "Use same scheduler"})
 @example({"enable_hr": True, "sampler": "DPM++ 2M", "schedule": "Karras", "hr_schedule": "Automatic"})
+@example({"enable_hr": True, "firstphase_width": 64, "width": 1032, "height": 64})  # no run may have it
 @example({"seed": 0, "subseed": 2**63 - 1, "subseed_strength": 0.01})
 def test_what_is_written_comes_back(values: dict[str, Any]) -> None:
     try:

@@ -76,6 +76,9 @@ def test_no_tab_is_a_dead_end(config: dict[str, Any]) -> None:
     assert [item["props"]["label"] for item in config["components"] if item["type"] == "tabitem"] == [
         "txt2img",
         "Train",
+        "PNG Info",
+        "History",
+        "Settings",
     ]
 
 
