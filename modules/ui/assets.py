@@ -6,10 +6,15 @@ _HERE = Path(__file__).parent
 
 STYLE_SHEETS = (
     _HERE / "style.css",
+    _HERE / "embeddings.css",
     *(_HERE / "train" / name for name in ("train.css", "photos.css", "compare.css")),
     _HERE / "library.css",
 )
-SCRIPTS = (_HERE / "page.js", _HERE / "train" / "train.js", _HERE / "train" / "compare.js", _HERE / "library.js")
+SCRIPTS = (
+    *(_HERE / name for name in ("page.js", "embeddings.js")),
+    *(_HERE / "train" / name for name in ("train.js", "compare.js")),
+    _HERE / "library.js",
+)
 
 
 def style() -> str:

@@ -18,6 +18,7 @@ from modules.jobs import Job
 from modules.remake.fields import read_overrides
 from modules.script_params import NONE
 from modules.ui import (
+    embeddings_panel,
     folded,
     form,
     fragments,
@@ -133,6 +134,7 @@ def make_page(app: App) -> gr.Blocks:
         _wire_jobs(app, watch, memory, tab, frame)
         _wire_checkpoints(app, watch, frame)
         context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended, banner)
+        embeddings_panel.wire_panel(tab.embeddings, context)
         train.wire_tab(train_tab, context)
         refill = Refill(context, memory.form)
         refill.wire()

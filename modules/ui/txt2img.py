@@ -6,8 +6,9 @@ from typing import Any
 import gradio as gr
 
 from modules import params
-from modules.ui import folded, form, refill_box, script_part, style_editor
+from modules.ui import embeddings_panel, folded, form, refill_box, script_part, style_editor
 from modules.ui.controls import dropdown, icon_button, slider, textbox
+from modules.ui.embeddings_panel import Panel
 from modules.ui.folded import Folded
 from modules.ui.refill_box import RefillBox
 from modules.ui.script_part import ScriptPart
@@ -42,6 +43,7 @@ class Txt2ImgTab:
     skip: gr.Button
     complaint: gr.HTML
     swap: gr.Button
+    embeddings: Panel
     styles: StyleEditor
     sections: Folded
     script: ScriptPart
@@ -104,6 +106,7 @@ def make_tab() -> Txt2ImgTab:
                 recycle = icon_button("reuse", "txt2img_reuse_seed", "Use the seed of the picture that is shown")
                 batch_count = slider("batch_count")
                 batch_size = slider("batch_size")
+            embeddings = embeddings_panel.make_panel()
             styles = style_editor.make_editor()
             sections = folded.make_sections()
             script = script_part.make_script_part()
@@ -132,6 +135,7 @@ def make_tab() -> Txt2ImgTab:
         skip=skip,
         complaint=complaint,
         swap=swap,
+        embeddings=embeddings,
         styles=styles,
         sections=sections,
         script=script,
