@@ -6,6 +6,7 @@ read the same ones.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -317,7 +318,9 @@ def as_data(event: Event) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Dataclasses and tuples inside of events as JSON has them."""
+    """Dataclasses, tuples and numbers inside of events as JSON has them, which knows neither NaN nor infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,8 +1,6 @@
 """A job from the outside: its events as JSON lines for programs, its sentences for people, and Ctrl-C."""
 
-import dataclasses
 import json
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -17,12 +15,12 @@ from modules.events import (
     Noticed,
     TrainingEnded,
     TrainingStarted,
+    as_data,
 )
 from modules.jobs import Job, JobState
 
 EXIT_CODES = {JobState.FINISHED: 0, JobState.FAILED: 1, JobState.INTERRUPTED: 130, JobState.CANCELLED: 130}
 REFUSED = 2
-_INTERNAL = ("preview",)  # of events: bytes for the page's eyes
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -55,25 +53,9 @@ def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> 
             signal.signal(name, handler)
 
 
-def as_data(event: Event) -> dict[str, Any]:
-    """`ImageDone(path=…)` as `{"event": "image_done", "path": …}`."""
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(event).__name__).lower()
-    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event) if f.name not in _INTERNAL}
-    return {"event": name, **{key: _plain(value) for key, value in fields.items()}}
-
-
 def tell(data: dict[str, Any]) -> None:
-    """One line of JSON on standard output."""
-    print(json.dumps(data, ensure_ascii=False, default=str), flush=True)
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses inside of events as JSON has them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return value
+    """One line of JSON on standard output, in ASCII: no terminal and no half of a character ends a run."""
+    print(json.dumps(data, default=str), flush=True)
 
 
 def _sentence(event: Event) -> str:

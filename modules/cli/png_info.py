@@ -12,7 +12,9 @@ from modules.infotext import parse_infotext
 def run(arguments: Sequence[str]) -> int:
     """Print them. Returns the exit code."""
     parser = Parser("png-info", "Print the parameters that a picture carries, as JSON.")
-    parser.add_argument("file", type=Path)
-    infotext = images.read_infotext(parser.parse_args(arguments).file)
-    tell({"infotext": infotext, "parameters": parse_infotext(infotext) if infotext else {}})
+    parser.add_argument("file", type=Path, help="PNG, JPEG, WebP, AVIF or GIF")
+    file: Path = parser.parse_args(arguments).file.expanduser()
+    infotext = images.read_infotext(file)
+    parameters = parse_infotext(infotext) if infotext else {}
+    tell({"infotext": infotext, "parameters": parameters, "items": images.read_items(file)})
     return 0

@@ -1,7 +1,10 @@
 """The commands without a page: what they print, what they write, how they end."""
 
+import dataclasses
 import json
+import math
 import os
+import re
 import signal
 import time
 
@@ -9,11 +12,13 @@ import pytest
 from PIL import Image
 
 from modules import cli, images
-from modules.cli.following import follow
-from modules.events import ImageDone, Sampled
+from modules.cli.following import follow, tell
+from modules.events import ImageDone, Sampled, Trained, as_data
 from modules.flags import COMMANDS
 from modules.infotext import parse_infotext
 from modules.jobs import JobQueue
+from modules.params import Txt2ImgParams
+from modules.script_params import ScriptParams
 from tests import tiny
 
 
@@ -49,6 +54,10 @@ def test_a_picture_is_drawn_as_the_model_recommends_and_told_line_by_line(tmp_pa
         (["--width", "70"], "Width 70"),
         (["--emphasis", "Loud"], "--emphasis"),
         (["--stepps", "3"], "--stepps"),
+        (["--sampler", "Foo"], "no sampler 'Foo'"),
+        (["--script", "Foo"], "--script"),
+        (["-o", "cat.png"], "--output is a folder"),
+        (["--prompts-from", "no such file.txt"], "no such file.txt"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(arguments, named, capsys):
@@ -56,6 +65,64 @@ def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(arguments, name
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert named in printed.err
+
+
+def test_a_picture_is_drawn_like_another_and_what_differs_is_told(tmp_path, checkpoint, capsys):
+    picture, output = tmp_path / "picture.png", tmp_path / "out"
+    infotext = "a ((cat))\nSteps: 2, Sampler: Euler a, CFG scale: 5, Seed: 11, Size: 72x64, Model hash: 0123456789"
+    images.save_png(Image.new("RGB", (8, 8)), picture, infotext)
+    server = ["--data-dir", str(tmp_path / "data"), "--ckpt", str(checkpoint), "--use-cpu", "all"]
+    assert cli.main(["txt2img", "--like", str(picture), "--cfg-scale", "4", "-o", str(output), *server]) == 0
+    told = lines(capsys)
+    assert "Model" in [line["subject"] for line in told if line["event"] == "difference"]
+    written = parse_infotext(images.read_infotext(next(output.iterdir())))
+    expected = {"Prompt": "a ((cat))", "Seed": "11", "Steps": "2", "Sampler": "Euler a", "Size-1": "72"}
+    assert {key: written[key] for key in expected} == expected
+    assert written["CFG scale"] == "4", "what is given wins"
+
+
+def test_a_script_draws_its_sheet(tmp_path, checkpoint, capsys):
+    server = ["--data-dir", str(tmp_path / "data"), "--ckpt", str(checkpoint), "--use-cpu", "all"]
+    axis = ["--script", "X/Y/Z plot", "--x-type", "Steps", "--x-values", "1,2"]
+    assert cli.main(["txt2img", "--prompt", "a cat", *axis, "-o", str(tmp_path / "out"), *server]) == 0
+    told = lines(capsys)
+    assert sum(line["event"] == "image_done" for line in told) == 2
+    (sheet,) = [line["path"] for line in told if line["event"] == "grid_done"]
+    assert "X Type: Steps" in images.read_infotext(sheet)
+
+
+def test_the_lines_of_a_file_are_drawn_one_after_the_other(tmp_path, checkpoint, capsys):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text('a cat\n--prompt "a dog" --seed 5\n')
+    server = ["--data-dir", str(tmp_path / "data"), "--ckpt", str(checkpoint), "--use-cpu", "all"]
+    assert cli.main(["txt2img", "--steps", "1", "--prompts-from", str(prompts), *server]) == 0
+    done = [line["infotext"] for line in lines(capsys) if line["event"] == "image_done"]
+    assert [text.splitlines()[0] for text in done] == ["a cat", "a dog"]
+    assert "Seed: 5" in done[1]
+
+
+def test_every_parameter_of_a_run_and_of_a_script_has_a_flag(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["txt2img", "--help"])
+    explained = capsys.readouterr().out
+    fields = {field.name for kind in (Txt2ImgParams, ScriptParams) for field in dataclasses.fields(kind)}
+    flags = {"--" + name.replace("_", "-") for name in fields - {"preview_every"}}
+    assert {flag for flag in flags if not re.search(rf"{flag}\b", explained)} == set()
+
+
+def test_a_line_is_json_whatever_it_tells(capsys):
+    """No NaN, which JSON does not know, and no half of a character, which UTF-8 does not."""
+    tell(as_data(Trained(1, 2, math.nan, math.inf, 0.005, 1.0, 0.1)))
+    tell({"event": "x", "text": "\ud800"})
+    first, second = capsys.readouterr().out.splitlines()
+    assert json.loads(first, parse_constant=lambda word: pytest.fail(word))["loss"] is None
+    assert json.loads(second)["text"] == "\ud800"
+
+
+def test_a_picture_without_parameters_is_no_example(tmp_path, capsys):
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    assert cli.main(["txt2img", "--like", str(tmp_path / "plain.png")]) == 1
+    assert "carries no parameters" in capsys.readouterr().err
 
 
 def test_a_model_that_cannot_be_used_ends_with_one(tmp_path, capsys):
@@ -99,7 +166,7 @@ def test_png_info_prints_text_and_parameters(tmp_path, capsys):
 def test_png_info_of_a_picture_without_parameters_is_empty(tmp_path, capsys):
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     assert cli.main(["png-info", str(tmp_path / "plain.png")]) == 0
-    assert lines(capsys) == [{"infotext": "", "parameters": {}}]
+    assert lines(capsys) == [{"infotext": "", "parameters": {}, "items": {}}]
 
 
 @pytest.mark.parametrize("name", ["text.png", "missing.png"])
