@@ -15,10 +15,22 @@ from modules.errors import ParameterError
 from modules.params import Control, check_all, parameter
 
 LATENT_SAMPLING = ("once", "deterministic", "random")
+TIMESTEP_SAMPLING = ("random", "even", "middle", "noisy")
+LOSS_WEIGHTING = ("none", "min-SNR")
+RATE_DECAY = ("none", "cosine")
 GRADIENT_CLIPPING = ("disabled", "value", "norm")
 FORMATS = ("safetensors", "pt")
 FEWEST_FOR_HELD_OUT = 8  # with fewer photos, each one is needed for learning
 PRESETS = ("face", "object", "style", "as in A1111")
+PLAIN_ALGORITHM: Mapping[str, Any] = {  # textual inversion as its paper has it, and A1111
+    "relative_rate": False,
+    "rate_decay": "none",
+    "timestep_sampling": "random",
+    "loss_weighting": "none",
+    "small_first": 0.0,
+    "averaging": 0.0,
+    "keep_length": 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -35,9 +47,50 @@ class TrainParams:
 
     embedding: str = parameter("", "Embedding")
     learning_rate: str = parameter(
-        "0.005:300, 0.002:900, 0.0005",
+        "0.005",
         "Embedding Learning rate",
         info="A rate, or rate:until_step, …: “0.005:100, 1e-3:1000, 1e-5”.",
+    )
+    relative_rate: bool = parameter(
+        True,
+        "Rate in proportion to the model's words",
+        info="The same rate then means the same for models whose words are vectors of another length than SD 1's.",
+    )
+    rate_decay: str = parameter(
+        "cosine", "Decay of the rate", choices=RATE_DECAY, info="cosine: falls smoothly from the rate above to nothing."
+    )
+    timestep_sampling: str = parameter(
+        "even", "Choose timesteps", choices=TIMESTEP_SAMPLING, info="even: spread over all noise levels, less by luck."
+    )
+    loss_weighting: str = parameter(
+        "none",
+        "Weight of the loss",
+        choices=LOSS_WEIGHTING,
+        info="min-SNR: timesteps with little noise count less.",
+    )
+    small_first: float = parameter(
+        0.0,
+        "Begin with small pictures",
+        minimum=0,
+        maximum=0.9,
+        step=0.05,
+        info="Share of the steps that learn from photos of half the size, which takes a quarter of the time.",
+    )
+    averaging: float = parameter(
+        0.9,
+        "Average the vectors",
+        minimum=0,
+        maximum=0.999,
+        step=0.001,
+        info="Snapshots hold a running mean over about 1 / (1 - value) steps; 0: the vectors as they are.",
+    )
+    keep_length: float = parameter(
+        0.1,
+        "Keep the vectors as long as words",
+        minimum=0,
+        maximum=1,
+        step=0.05,
+        info="How far each step goes back to the length that they began with. Longer ones drown the rest of a prompt.",
     )
     clip_grad_mode: str = parameter("disabled", "Gradient Clipping", choices=GRADIENT_CLIPPING)
     clip_grad_value: str = parameter("0.1", "Gradient clip value", info="Same form as the learning rate.")
@@ -129,11 +182,13 @@ class TrainParams:
 def from_mapping(values: Mapping[str, Any]) -> TrainParams:
     """The parameters stored in a mapping by field name; other keys are left alone.
 
+    Runs that say nothing about the algorithm are older than its fields, and were plain.
+
     Raises:
         ParameterError: a value outside its range.
     """
     known = {field.name for field in dataclasses.fields(TrainParams)}
-    return TrainParams(**{name: value for name, value in values.items() if name in known})
+    return TrainParams(**{**PLAIN_ALGORITHM, **{name: value for name, value in values.items() if name in known}})
 
 
 def control(name: str) -> Control:
@@ -171,17 +226,18 @@ def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] 
         return _as_in_a1111()
     width, height = native_size
     steps = min(max(75 * photo_count, 500), 3000)
-    first, second = steps // 50 * 10, steps * 3 // 50 * 10
     every = max(25, round(steps / 15 / 25) * 25)
     rate = "0.004" if preset == "style" else "0.005"
     template = {"face": "subject_filewords.txt", "object": "subject.txt", "style": "style_filewords.txt"}[preset]
     held_out = 2 if photo_count >= FEWEST_FOR_HELD_OUT else 0
     chosen: dict[str, tuple[Any, str]] = {
         "steps": (steps, f"About 75 steps for each of {photo_count} photos, at least 500 and at most 3000."),
-        "learning_rate": (
-            f"{rate}:{first}, 0.002:{second}, 0.0005",
-            "Large steps find the place, smaller ones settle there: late snapshots differ less.",
-        ),
+        "learning_rate": (rate, "As far a step as guides for SD 1 name; it falls from there."),
+        "relative_rate": (True, "Models whose words are longer vectors need longer steps, and get them."),
+        "rate_decay": ("cosine", "Large steps find the place, smaller ones settle there: late snapshots differ less."),
+        "timestep_sampling": ("even", "Every stretch of steps sees all noise levels, so that luck decides less."),
+        "averaging": (0.9, "The mean of the last steps lies nearer to the goal than each of them."),
+        "keep_length": (0.1, "Vectors much longer than words drown the rest of a prompt."),
         "template": (template, _TEMPLATE_REASONS[preset]),
         "width": (width, "The width that this model was made for."),
         "height": (height, "The height that this model was made for."),
@@ -235,6 +291,7 @@ def _as_in_a1111() -> Advice:
     fields = {
         "steps": 100_000,
         "learning_rate": "0.005",
+        **PLAIN_ALGORITHM,
         "template": "style_filewords.txt",
         "width": 512,
         "height": 512,

@@ -6,7 +6,7 @@ import pytest
 
 from modules.errors import ParameterError
 from modules.training.learning_rate import parse_rates
-from modules.training_params import PRESETS, TrainParams, advise, control, default, from_mapping
+from modules.training_params import PLAIN_ALGORITHM, PRESETS, TrainParams, advise, control, default, from_mapping
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,12 @@ def test_every_field_has_a_control_and_a_default_that_it_allows():
 def test_stored_values_come_back_and_others_are_left_alone():
     params = TrainParams(embedding="me", steps=77)
     assert from_mapping({**dataclasses.asdict(params), "unknown": 1}) == params
+
+
+def test_runs_from_before_the_algorithm_had_fields_go_on_as_they_were():
+    old = {name: value for name, value in dataclasses.asdict(TrainParams()).items() if name not in PLAIN_ALGORITHM}
+    plain = advise(20, "as in A1111").values
+    assert all(getattr(from_mapping(old), name) == plain[name] for name in PLAIN_ALGORITHM)
 
 
 def test_the_digest_tells_settings_apart():

@@ -1,5 +1,6 @@
 """Photos as latents, encoded once, and the order in which batches of them are learned from."""
 
+import dataclasses
 import hashlib
 import random
 from collections.abc import Generator, Mapping, Sequence
@@ -26,12 +27,14 @@ class Example:
         mean: [4, h, w], scaled as the UNet has latents.
         deviation: [4, h, w] of each fresh sample; None: `mean` is what is learned from, always.
         weight: [1, h, w] of the loss, 1 on average; None: 1 everywhere.
+        small: the same of half the size, for the first steps; None: not wanted.
     """
 
     photo: Photo
     mean: Tensor
     deviation: Tensor | None = None
     weight: Tensor | None = None
+    small: "Example | None" = None
 
     def latents(self, generator: torch.Generator) -> Tensor:
         """[4, h, w] for one use."""
@@ -61,8 +64,12 @@ def encode(
         except (ImageError, DatasetError) as error:
             refused[photo.name] = str(error)
         else:
-            moments = model.encode(images.to_tensor(picture)[None])[0].cpu()
-            examples.append(_example(photo, moments, mask, model.architecture.scaling_factor, params))
+            example = _encoded(model, photo, picture, mask, params)
+            if params.small_first:
+                half = [max(64, side // 16 * 8) for side in picture.size]
+                small = picture.resize(half, Image.Resampling.LANCZOS)
+                example = dataclasses.replace(example, small=_encoded(model, photo, small, mask, params))
+            examples.append(example)
         yield Status(f"encoding photo {number + 1} of {len(photos)}")
     return examples, refused
 
@@ -145,9 +152,11 @@ def refusals(refused: Mapping[str, str]) -> str:
     return f"{photos} not used: {listed}{more}."
 
 
-def _example(
-    photo: Photo, moments: Tensor, mask: Image.Image | None, scaling_factor: float, params: TrainParams
+def _encoded(
+    model: SDModel, photo: Photo, picture: Image.Image, mask: Image.Image | None, params: TrainParams
 ) -> Example:
+    moments = model.encode(images.to_tensor(picture)[None])[0].cpu()
+    scaling_factor = model.architecture.scaling_factor
     mean, log_variance = moments.chunk(2)
     mean = mean * scaling_factor
     deviation = (log_variance.clamp(-30, 20) / 2).exp() * scaling_factor  # the range that the VAE was trained with

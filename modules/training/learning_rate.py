@@ -42,6 +42,11 @@ class RateSchedule:
         return all(math.isfinite(rate) and rate > 0 for rate, _ in self.intervals)
 
 
+def cosine(step: int, first_step: int, last_step: int) -> float:
+    """What is left of a rate that falls along half a cosine, from 1 before the first step to nothing."""
+    return (1 + math.cos(math.pi * (step - first_step) / (last_step - first_step))) / 2
+
+
 def parse_rates(text: str, max_steps: int, first_step: int = 0, field: str = "learning_rate") -> RateSchedule:
     """Read the notation of A1111.
 

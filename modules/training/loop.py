@@ -45,12 +45,14 @@ from modules.training import estimate, plan
 from modules.training.dataset import BatchOrder, Example, stack
 from modules.training.health import CHECKED_AFTER, check_health
 from modules.training.held_out import FixedLoss
+from modules.training.learning_rate import cosine
 from modules.training.photos import changes
 from modules.training.preview import draw_preview, preview_params
 from modules.training.prompts import PromptMaker
 from modules.training.run_folder import RunFolder
 from modules.training.state import TrainingState, save_state
-from modules.training.textual_inversion import Batch, Outcome, TextualInversion
+from modules.training.textual_inversion import Batch, Outcome, TextualInversion, rate_unit
+from modules.training.timesteps import draw_timesteps, min_snr_weights
 
 MOST_STEPS_BACK = 3
 CURVE_POINTS = 500  # of a whole run, as many as a chart can show
@@ -104,6 +106,7 @@ class TrainingLoop:
         self.source.setstate(state.source)
         self.order = self._new_order()
         self.order.queue = state.queue
+        self.rate_unit = rate_unit(model, state.origin.init_text) if params.relative_rate else 1.0
         self.inversion = self._learner(state)
         self.begun_with = state.optimiser.vectors
         self.good = state
@@ -193,11 +196,13 @@ class TrainingLoop:
         started = time.perf_counter()
         rate = self.rates.rate(self.step)
         assert rate is not None, "the schedule reaches to the last step"
+        if self.params.rate_decay == "cosine":
+            rate *= cosine(self.step, self.good.first_step, self.last_step)
         rate *= self.rate_factor
         clip = (self.clipping.rate(self.step) if self.clipping else None) or float("inf")
         self._put_vae_away()
-        batches = [self._batch(indices) for indices in self.order.draw(self.source)]
-        outcome = self.inversion.step(batches, rate, self.params.clip_grad_mode, clip)
+        batches = self._batches(self.order.draw(self.source))
+        outcome = self.inversion.step(batches, rate * self.rate_unit, self.params.clip_grad_mode, clip)
         if outcome.overflow:
             return
         if not outcome.done:
@@ -228,13 +233,29 @@ class TrainingLoop:
             yield from self._tell(check_health(self.step, self.gradient_norms, self.begun_with, now))
         yield from self._look_around()
 
-    def _batch(self, indices: Sequence[int]) -> Batch:
+    def _batches(self, drawn: Sequence[Sequence[int]]) -> list[Batch]:
+        """The batches of one optimiser step."""
+        sizes = [len(indices) for indices in drawn]
+        places = [self.step * sum(sizes) + sum(sizes[:number]) for number in range(len(sizes))]
+        return [self._batch(indices, place) for indices, place in zip(drawn, places, strict=True)]
+
+    def _batch(self, indices: Sequence[int], place: int) -> Batch:
         examples = [self.examples[index] for index in indices]
+        if self._learns_small():
+            examples = [example.small or example for example in examples]
         latents, weights = stack(examples, self.generator)
         noise = torch.randn(latents.shape, generator=self.generator)
-        timesteps = torch.randint(len(self.model.alphas_cumprod), (len(examples),), generator=self.generator)
+        sampling, total = self.params.timestep_sampling, len(self.model.alphas_cumprod)
+        timesteps = draw_timesteps(sampling, len(examples), place, self.params.seed, self.generator, total)
         prompts = [self.prompts.draw(example.photo.caption, self.source) for example in examples]
+        if self.params.loss_weighting == "min-SNR":
+            shares = min_snr_weights(timesteps, self.model.alphas_cumprod, self.model.denoiser.predicts_v)
+            weights = shares if weights is None else shares * weights
         return Batch(latents, noise, timesteps, prompts, weights)
+
+    def _learns_small(self) -> bool:
+        first, last = self.good.first_step, self.last_step
+        return self.step - first < self.params.small_first * (last - first)
 
     def _step_back(self, outcome: Outcome, rate: float) -> Work:
         """Go back to the last good state with half the rate, or give up. Random numbers go on: others may do better."""
@@ -282,7 +303,8 @@ class TrainingLoop:
         measured = {int(row[0]) for row in self.folder.held_out_log.rows()} if params.held_out_every else set()
         if self._is_due(params.held_out_every) and self.step not in measured and not self.stopping:
             self._put_vae_away()
-            loss = yield from self._relay(self.fixed_loss.measure(self.inversion))
+            with self.inversion.as_learned():
+                loss = yield from self._relay(self.fixed_loss.measure(self.inversion))
             if loss is not None:
                 self.folder.held_out_log.append(self.step, f"{loss:.7f}")
                 yield from self._tell(HeldOut(self.step, loss))
@@ -331,7 +353,7 @@ class TrainingLoop:
         yield from self._tell(Status("measuring two trial steps"))
         self._put_vae_away()
         trial, generator, source = self._learner(self.good), self.generator.get_state(), self.source.getstate()
-        batches = [self._batch(indices) for indices in self._new_order().draw(self.source)]
+        batches = self._batches(self._new_order().draw(self.source))
         self.generator.set_state(generator)
         self.source.setstate(source)
         cost = estimate.measure(lambda: trial.step(batches, 1e-3), self.model.device)
@@ -375,13 +397,16 @@ class TrainingLoop:
     def _learner(self, state: TrainingState) -> TextualInversion:
         rules = PromptRules(clip_skip=self.params.clip_skip)
         conditioner = Conditioner(self.model, self.embeddings)
-        return TextualInversion(conditioner, self.params.embedding, state.optimiser, rules)
+        params = self.params
+        return TextualInversion(
+            conditioner, params.embedding, state.optimiser, rules, params.averaging, params.keep_length
+        )
 
     def _embedding(self, name: str) -> Embedding:
         origin = self.good.origin
         return Embedding(
             name,
-            self.inversion.state.vectors,
+            self.inversion.learned,
             self.step,
             origin.checkpoint_hash,
             origin.checkpoint_name,

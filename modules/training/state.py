@@ -98,6 +98,8 @@ def save_state(state: TrainingState, folder: Path) -> Path:
         "variance": optimiser.variance,
         "generator": state.generator,
     }
+    optional = {"average": optimiser.average, "lengths": optimiser.lengths}
+    tensors |= {name: tensor for name, tensor in optional.items() if tensor is not None}
     numbers = {
         "params": asdict(state.params),
         "step": state.step,
@@ -149,7 +151,7 @@ def read_state(path: Path) -> TrainingState:
     """
     file = open_tensors(path)
     tensors, text = file.tensors(), file.metadata.get("state", "")
-    if set(tensors) != {"vectors", "mean", "variance", "generator"}:
+    if set(tensors) - {"average", "lengths"} != {"vectors", "mean", "variance", "generator"}:
         raise FileFormatError(f"“{path.name}” is not the state of a training run.")
     if file.metadata.get("sha256") != _digest(tensors, text):
         raise FileFormatError(f"“{path.name}” is damaged: its digest is another one.")
@@ -162,6 +164,7 @@ def read_state(path: Path) -> TrainingState:
         numbers["updates"],
         numbers["loss_scale"],
         numbers["scale_age"],
+        *(tensors[name].clone() if name in tensors else None for name in ("average", "lengths")),
     )
     return TrainingState(
         params=from_mapping(numbers["params"]),

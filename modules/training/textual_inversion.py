@@ -3,7 +3,8 @@
 Source: Gal et al. 2022, arXiv:2208.01618; the loss of velocity models: Salimans and Ho 2022, arXiv:2202.00512.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor
 
 from modules.model.conditioning import Conditioner, PromptRules
+from modules.model.model import SDModel
 
 RUNAWAY = 1000  # times the length of a word's vector: no embedding that means anything is near it
+SIZE_OF_SD1 = 0.0139  # a number of a word's vector in SD 1, root mean square; rates in A1111's guides are meant for it
 _FIRST_SCALE = 2.0**16
 _STEPS_BEFORE_GROWTH = 500
 
@@ -62,6 +65,8 @@ class OptimiserState:
         updates: how often AdamW has moved the vectors.
         loss_scale, scale_age: the factor that keeps half-precision gradients from vanishing, and its steps without
             overflow.
+        average: running mean of the vectors; None without averaging.
+        lengths: [vectors, 1], those that the vectors are held to; None: nothing holds them.
     """
 
     vectors: Tensor
@@ -70,12 +75,30 @@ class OptimiserState:
     updates: int = 0
     loss_scale: float = _FIRST_SCALE
     scale_age: int = 0
+    average: Tensor | None = None
+    lengths: Tensor | None = None
 
 
 def fresh_state(vectors: Tensor) -> OptimiserState:
     """The state before the first step."""
     vectors = vectors.detach().to("cpu", torch.float32)
-    return OptimiserState(vectors, torch.zeros_like(vectors), torch.zeros_like(vectors))
+    lengths = vectors.norm(dim=1, keepdim=True)
+    zeros = torch.zeros_like
+    return OptimiserState(vectors, zeros(vectors), zeros(vectors), lengths=lengths if lengths.all() else None)
+
+
+def rate_unit(model: SDModel, init_text: str | None) -> float:
+    """What rates are multiplied with, so that they move a model's words as far, in proportion, as those of SD 1.
+
+    Args:
+        init_text: the words that the embedding began as: the longest of them counts. None of them: all words do.
+    """
+    table = cast(Tensor, model.text_encoder.get_input_embeddings().weight).detach()
+    ids = model.tokenizer.encode(init_text or "")
+    words = table[ids] if ids else table[::49]  # a thousand words say it as well as all
+    lengths = words.float().norm(dim=1)
+    length = float(lengths.max() if ids else lengths.mean())
+    return length / table.shape[1] ** 0.5 / SIZE_OF_SD1
 
 
 class TextualInversion:
@@ -86,13 +109,24 @@ class TextualInversion:
         name: that stands for the vectors in prompts.
         state: where to begin.
         rules: how prompts are read.
+        averaging: how much of the running mean of the vectors each step keeps; 0: there is none.
+        keep_length: how far each step goes back to the lengths that the vectors began with, 0 … 1.
     """
 
-    def __init__(self, conditioner: Conditioner, name: str, state: OptimiserState, rules: PromptRules):
+    def __init__(
+        self,
+        conditioner: Conditioner,
+        name: str,
+        state: OptimiserState,
+        rules: PromptRules,
+        averaging: float = 0.0,
+        keep_length: float = 0.0,
+    ):
         self._conditioner = conditioner
         self._model = conditioner.model
         self._name = name
         self._rules = rules
+        self._averaging, self._keep_length = averaging, keep_length
         self._alphas = self._model.alphas_cumprod.to(self._model.device)
         self._half = self._model.unet.dtype == torch.float16
         table = cast(Tensor, self._model.text_encoder.get_input_embeddings().weight)
@@ -111,7 +145,26 @@ class TextualInversion:
             int(moments["step"]),
             self._scale,
             self._scale_age,
+            None if self._average is None else _copy(self._average),
+            None if self._lengths is None else _copy(self._lengths),
         )
+
+    @property
+    def learned(self) -> Tensor:
+        """A copy of what the embedding is to be: the running mean, or the vectors themselves without averaging."""
+        return _copy(self.vectors if self._average is None else self._average)
+
+    @contextlib.contextmanager
+    def as_learned(self) -> Iterator[None]:
+        """Losses are those of `learned` meanwhile."""
+        vectors = self.vectors.detach().clone()
+        with torch.no_grad():
+            self.vectors.copy_(self.learned)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                self.vectors.copy_(vectors)
 
     def restore(self, state: OptimiserState) -> None:
         """Go back to, or on from, a state."""
@@ -125,6 +178,9 @@ class TextualInversion:
             "exp_avg_sq": state.variance.to(self.vectors.device, copy=True),
         }
         self._scale, self._scale_age = state.loss_scale, state.scale_age
+        self._lengths = None if state.lengths is None else state.lengths.to(self.vectors.device, copy=True)
+        average = state.vectors if state.average is None else state.average
+        self._average = average.to(self.vectors.device, copy=True) if self._averaging else None
 
     @property
     def vector_norm(self) -> float:
@@ -180,11 +236,26 @@ class TextualInversion:
         self.vectors.grad = gradient
         self._optimiser.step()
         self.vectors.grad = None
+        self._hold_lengths()
+        self._move_average()
         self._scale_age += 1
         if self._half and self._scale_age >= _STEPS_BEFORE_GROWTH:
             self._scale, self._scale_age = min(self._scale * 2, _FIRST_SCALE), 0
         longest = float(self.vectors.detach().norm(dim=1).max())
         return Outcome(loss, norm, done=longest < self._longest)
+
+    @torch.no_grad()
+    def _hold_lengths(self) -> None:
+        if self._keep_length and self._lengths is not None:
+            now = self.vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)
+            self.vectors.mul_(1 + self._keep_length * (self._lengths / now - 1))
+
+    def _move_average(self) -> None:
+        """The first steps are forgotten sooner: they are the farthest from where it goes."""
+        if self._average is not None:
+            updates = float(self._optimiser.state[self.vectors]["step"])
+            kept = min(self._averaging, updates / (updates + 9))
+            self._average.lerp_(self.vectors.detach(), 1 - kept)
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Whole runs on the tiny model: what they write, how they end, what they can be asked."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -388,6 +389,8 @@ def test_health_is_checked_after_twenty_steps(model, paths, photos):
         {"varsize": True, "batch_size": 2, "latent_sampling_method": "deterministic", "use_weight": True},
         {"gradient_checkpointing": True, "clip_grad_mode": "norm", "clip_grad_value": "1:2, 0.5"},
         {"file_format": "pt"},
+        {"rate_decay": "cosine", "averaging": 0.9, "keep_length": 0.1, "timestep_sampling": "even", "batch_size": 2},
+        {"loss_weighting": "min-SNR", "timestep_sampling": "middle", "small_first": 0.5, "width": 128, "height": 128},
     ],
 )
 def test_every_way_to_train_can_be_resumed_exactly(model, paths, photos, values):
@@ -398,6 +401,23 @@ def test_every_way_to_train_can_be_resumed_exactly(model, paths, photos, values)
     assert part.losses + rest.losses == whole.losses
     assert torch.equal(rest.after, whole.after)
     assert not model.unet.is_gradient_checkpointing
+
+
+def test_the_rate_falls_along_a_cosine(model, paths, photos):
+    run = pull(model, paths, small(photos, rate_decay="cosine"))
+    rates = [event.learning_rate for event in run.of(Trained)]
+    assert rates == pytest.approx([0.005 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)])
+
+
+def test_the_first_steps_learn_from_small_pictures(model, paths, photos, monkeypatch):
+    sizes = []
+    loss = TextualInversion.loss
+    monkeypatch.setattr(
+        TextualInversion, "loss", lambda self, batch: sizes.append(batch.latents.shape[2:]) or loss(self, batch)
+    )
+    pull(model, paths, small(photos, small_first=0.5, width=128, height=128))
+    trial = 2  # steps that measure the cost, as small as the first ones
+    assert [tuple(size) for size in sizes[trial:]] == [(8, 8), (8, 8), (16, 16), (16, 16)]
 
 
 def test_checkpointing_gives_the_same_losses(model, paths, photos):

@@ -7,7 +7,14 @@ import torch
 from modules.embeddings.database import EmbeddingDatabase
 from modules.model.conditioning import Conditioner, PromptRules
 from modules.model.model import SDModel, StableDenoiser
-from modules.training.textual_inversion import RUNAWAY, Batch, TextualInversion, fresh_state
+from modules.training.textual_inversion import (
+    RUNAWAY,
+    SIZE_OF_SD1,
+    Batch,
+    TextualInversion,
+    fresh_state,
+    rate_unit,
+)
 from tests.forbidden_ops import forbidden_ops
 from tests.prompts.prompt_vectors import REFERENCE, records
 
@@ -191,3 +198,50 @@ def test_training_lowers_the_loss(model):
     for step in range(20):
         inversion.step([fixed[step % 4]], 0.005)
     assert measured() < before
+
+
+def test_lengths_are_kept_as_far_as_asked(model):
+    start = learner(model).state
+    lengths = start.vectors.norm(dim=1)
+
+    def moved(keep_length: float) -> torch.Tensor:
+        inversion = TextualInversion(conditioner(model), "word", start, PromptRules(), keep_length=keep_length)
+        for seed in range(3):
+            inversion.step([batch(seed)], 0.05)
+        return inversion.state.vectors.norm(dim=1) / lengths
+
+    free, held, fixed = moved(0.0), moved(0.5), moved(1.0)
+    assert (free > 1.5).all()
+    assert ((held > 1) & (held < free)).all()
+    assert fixed.tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_zeros_have_no_length_to_keep(model):
+    state = fresh_state(torch.zeros(2, 72))
+    inversion = TextualInversion(conditioner(model), "word", state, PromptRules(), keep_length=1.0)
+    inversion.step([batch()], 0.05)
+    assert (inversion.state.vectors.norm(dim=1) > 0).all()
+
+
+def test_the_average_is_what_is_kept(model):
+    start = learner(model).state
+    inversion = TextualInversion(conditioner(model), "word", start, PromptRules(), averaging=0.5)
+    average = start.vectors
+    for step in range(1, 4):
+        inversion.step([batch(step)], 0.05)
+        kept = min(0.5, step / (step + 9))
+        average = kept * average + (1 - kept) * inversion.state.vectors
+    assert torch.allclose(inversion.learned, average)
+    assert not torch.allclose(inversion.learned, inversion.state.vectors)
+    before = inversion.state.vectors
+    with inversion.as_learned():
+        assert torch.equal(inversion.state.vectors, inversion.learned)
+    assert torch.equal(inversion.state.vectors, before), "learning goes on from where it was"
+
+
+def test_rates_are_in_proportion_to_the_models_words(model, monkeypatch):
+    table = model.text_encoder.get_input_embeddings().weight
+    (id,) = model.tokenizer.encode("face")
+    length = float(table[id].detach().norm())
+    assert rate_unit(model, "face") == pytest.approx(length / 72**0.5 / SIZE_OF_SD1)
+    assert rate_unit(model, "") > 0

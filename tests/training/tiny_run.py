@@ -60,6 +60,7 @@ def small(photos: Path, **values: object) -> TrainParams:
         "embedding": NAME,
         "data_root": str(photos),
         "learning_rate": "0.005",
+        "rate_decay": "none",
         "width": 64,
         "height": 64,
         "steps": 4,

@@ -19,6 +19,9 @@ GROUPS = {  # folded, in the order of decision
         "batch_size", "gradient_step", "clip_grad_mode", "clip_grad_value", "shuffle_tags", "tag_drop_out", "clip_skip",
         "seed", "gradient_checkpointing",
     ),
+    "learning": (
+        "rate_decay", "relative_rate", "timestep_sampling", "loss_weighting", "averaging", "keep_length", "small_first",
+    ),
     "samples": (
         "create_image_every", "save_embedding_every", "save_image_with_stored_embedding", "held_out_every",
         "save_state_every", "write_csv_every", "file_format", "log_directory",
@@ -58,6 +61,7 @@ _IDS = {  # A1111's own, where they do not follow the rule
 }
 _COST = (
     "embedding", "data_root", "width", "height", "varsize", "batch_size", "gradient_step", "gradient_checkpointing",
+    "small_first",
 )  # fmt: skip
 _SEEDS = ("seed", "preview_seed")  # text boxes: a number in the browser has no more than 53 bits
 _LARGEST_SLIDER = 4096
@@ -100,10 +104,19 @@ def group_titles(values: Mapping[str, Any]) -> dict[str, str]:
         *([f"clipping by {v['clip_grad_mode']}"] if v["clip_grad_mode"] != "disabled" else []),
     ]
     size = "as they are" if v["varsize"] else f"{v['width']}×{v['height']}"
+    learning = [
+        *([f"{v['rate_decay']} decay"] if v["rate_decay"] != "none" else []),
+        f"{v['timestep_sampling']} timesteps",
+        *(["averaged"] if v["averaging"] else []),
+        *(["lengths kept"] if v["keep_length"] else []),
+        *([v["loss_weighting"]] if v["loss_weighting"] != "none" else []),
+        *([f"{v['small_first']:.0%} small"] if v["small_first"] else []),
+    ]
     prompt = "as set below" if v["preview_prompt"] else "first line of the template"
     return {
         "photos": f"Photos: {size}, {v['held_out'] or 'none'} set aside",
         "batch": f"Batch: {', '.join([batch, *tags])}",
+        "learning": f"How it learns: {', '.join(learning)}",
         "samples": f"Samples: {_every(v['create_image_every'])}, copies {_every(v['save_embedding_every'])}",
         "preview": f"Prompt of the samples: {prompt}, {v['preview_steps']} steps",
     }

@@ -11,7 +11,7 @@ from modules.errors import ParameterError
 from modules.events import Estimated
 from modules.training.best import best_snapshot
 from modules.training.run_folder import RunFolder
-from modules.training_params import PRESETS, TrainParams, default
+from modules.training_params import PRESETS, TrainParams, advise, default
 from modules.ui.train import run_view, train_form, unfinished
 from modules.ui.train.chart import HEIGHT, WIDTH, Curve, axis, chart
 from modules.ui.train.run_screen import TrainingScreen, how_it_ended, look, newest_training, resumable, thinned
@@ -97,6 +97,9 @@ def test_titles_say_what_is_set_inside() -> None:
     titles = train_form.group_titles({"width": 128, "height": 192, "gradient_step": 4, "shuffle_tags": True})
     assert titles["photos"] == "Photos: 128×192, 2 set aside"
     assert titles["batch"] == "Batch: 1 × 4, shuffled tags"
+    assert titles["learning"] == "How it learns: cosine decay, even timesteps, averaged, lengths kept"
+    plain = dict(advise(20, "as in A1111").values)
+    assert train_form.group_titles(plain)["learning"] == "How it learns: random timesteps"
     assert train_form.group_titles({"create_image_every": 0})["samples"] == "Samples: none, copies every 100 steps"
     assert train_form.group_titles({"width": None, "steps": "x"}) == train_form.group_titles({})
 
