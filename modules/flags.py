@@ -21,7 +21,14 @@ from typing import Any, NoReturn
 from modules.errors import ParameterError
 from modules.paths import PROGRAM, Paths
 
-COMMANDS = ("txt2img", "create", "prepare", "train", "png-info")  # first words that ask for work: see `modules.cli`
+COMMANDS = (
+    "txt2img",
+    "create",
+    "prepare",
+    "train",
+    "compare",
+    "png-info",
+)  # first words that ask for work: see `modules.cli`
 LIKELY_PORTS = range(7860, 7960)
 ANY_SITE = "https://any-site.example"  # an origin that nobody means
 
@@ -182,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="webui.sh",
         description="Serve the web page. Other uses, each with --help: ./webui.sh txt2img, create, prepare, train, "
-        "png-info or test.",
+        "compare, png-info or test.",
         epilog="Also accepted, without effect: " + " ".join((*IGNORED_SWITCHES, *IGNORED_WITH_VALUE)) + ".",
         allow_abbrev=False,
     )

@@ -42,7 +42,7 @@ def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> 
             for event in events:
                 tell(as_data(event))
                 if sentence := _sentence(event):
-                    print(sentence, file=sys.stderr, flush=True)
+                    say(sentence)
                 refused |= isinstance(event, Failed) and bool(event.field)
                 listen(event)
             if over:
@@ -56,6 +56,11 @@ def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> 
 def tell(data: dict[str, Any]) -> None:
     """One line of JSON on standard output, in ASCII: no terminal and no half of a character ends a run."""
     print(json.dumps(data, default=str), flush=True)
+
+
+def say(sentence: str) -> None:
+    """A line for people on standard error."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _sentence(event: Event) -> str:

@@ -1,7 +1,6 @@
 """`./webui.sh train`: an embedding from photos. The same command again goes on with a run that was cut short."""
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,16 @@ from typing import Any
 from modules.app import App
 from modules.cli.arguments import SERVER_FLAGS, Parser
 from modules.cli.create import add_start
-from modules.cli.following import follow
+from modules.cli.following import follow, say
 from modules.cli.host import hosted, load
+from modules.cli.run_model import with_checkpoint
 from modules.errors import ParameterError
 from modules.events import Ending
 from modules.files import folder_of
 from modules.flags import Flags
-from modules.model.checkpoint import choose
 from modules.training import plan
 from modules.training.photos import photo_files
-from modules.training.run_folder import Run, find_runs, open_run
+from modules.training.run_folder import Run, find_runs
 from modules.training.settings_file import read_settings
 from modules.training_params import PRESETS, TrainParams, advise
 
@@ -44,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         params = first if settings else _advised(app, values, preset or "face")
         same = None if afresh else _same_run(app, params)
         if same:
-            _say(f"Going on with the run in {same.folder.path}, at step {same.step}; --afresh would start another.")
+            say(f"Going on with the run in {same.folder.path}, at step {same.step}; --afresh would start another.")
             return follow(app.resume_training(same.folder.path, data_root=params.data_root))
         if start and not _exists(app, params.embedding):
             begin = (start.get("init_text", "*"), start.get("vectors_per_token", 1))
@@ -75,10 +74,7 @@ def _resume(folder: Path, values: Mapping[str, Any], flags: Flags) -> int:
         name = "--" + others[0].replace("_", "-")
         raise ParameterError(name, f"{name} cannot be changed in a run that goes on: only --data-root can.")
     path = folder.expanduser().absolute()
-    wanted = open_run(path).checkpoint
-    with hosted(flags) as app:
-        found = None if flags.ckpt else choose(app.checkpoints(), wanted)
-    with hosted(dataclasses.replace(flags, ckpt=found.path) if found else flags) as app:
+    with hosted(with_checkpoint(flags, path)) as app:
         load(app)
         return follow(app.resume_training(path, data_root=values.get("data_root", "")))
 
@@ -104,7 +100,3 @@ def _same_run(app: App, params: TrainParams) -> Run | None:
 
 def _exists(app: App, name: str) -> bool:
     return any(path.stem.casefold() == name.casefold() for path in app.paths.embeddings.rglob("*") if path.is_file())
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

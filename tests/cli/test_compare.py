@@ -1,0 +1,97 @@
+"""`./webui.sh compare`: measured, recommended, drawn, put into use."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from modules.embeddings.reading import read_embedding
+from modules.training.measurements import read_measurements
+from modules.training.run_folder import find_runs
+from tests.cli.runs import NAME, events, run, server, told, training
+from tests.training.tiny_run import make_photos
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory):
+    data = tmp_path_factory.mktemp("data")
+    assert run(training(data, make_photos(data / "photos", 4), save_embedding_every="3")) == 0
+    assert compare(data) == 0  # measuring takes longer than anything else, and lasts
+    return data
+
+
+@pytest.fixture
+def home(trained_once, tmp_path):
+    """A data folder of one's own with the measured run in it, carried there."""
+    return shutil.copytree(trained_once, tmp_path / "home")
+
+
+def step_of(home) -> int | None:
+    embedding = read_embedding(home / "embeddings" / "ben-final.safetensors")
+    assert embedding
+    return embedding.step
+
+
+def compare(home, *words: str) -> int:
+    (found,) = find_runs(home / "textual_inversion")
+    return run(["compare", str(found.folder.path), *words, *server(home)])
+
+
+def test_a_step_is_recommended_with_its_reason(home, capsys):
+    assert compare(home) == 0
+    lines, sentences = told(capsys)
+    assert not events(lines, "snapshot_measured"), "nothing is measured twice"
+    (found,) = find_runs(home / "textual_inversion")
+    assert list(read_measurements(found.folder.path, NAME)) == [0, 3, 6]
+    (best,) = events(lines, "recommended")
+    assert best["step"] in (0, 3, 6)
+    assert f"Step {best['step']} is recommended" in sentences
+    assert best["reason"] in sentences
+
+
+def test_the_step_is_put_into_use(home, capsys):
+    assert compare(home, "--use", "ben-final") == 0
+    lines, _ = told(capsys)
+    (best,) = events(lines, "recommended")
+    assert step_of(home) == best["step"]
+    assert compare(home, "--use", "ben-final", "--step", "3") == 2, "the name is taken"
+    assert compare(home, "--use", "ben-final", "--step", "3", "--overwrite") == 0
+    assert step_of(home) == 3
+
+
+def test_a_grid_of_steps(home, capsys):
+    words = ["--prompts", f"{NAME} on a hill", "--steps", "6", "--seeds", "1,2", "--description", "a face"]
+    assert compare(home, *words, "--width", "64", "--height", "72", "--sampling-steps", "2") == 0
+    lines, _ = told(capsys)
+    (grid,) = events(lines, "grid")
+    assert grid["rows"] == ["in words", "step 6"]
+    with Image.open(grid["path"]) as picture, Image.open(events(lines, "cell_drawn")[0]["path"]) as cell:
+        assert cell.size == (64, 72)
+        assert picture.size == (2 * cell.width, 2 * cell.height)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--steps", "5"], "no snapshot of step 5"),
+        (["--seeds", "x"], "“x” is no seed"),
+        (["--width", "65"], "--width"),
+        (["--stepp", "2"], "--stepp"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(trained_once, capsys, words, named):
+    assert compare(trained_once, *words) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert named in printed.err
+
+
+def test_a_prompt_without_the_name_is_refused(home, capsys):
+    assert compare(home, "--prompts", "somebody else") == 2
+    assert f"does not name {NAME}" in capsys.readouterr().err
+
+
+def test_what_is_no_run_is_refused(tmp_path, capsys):
+    assert run(["compare", str(tmp_path), *server(tmp_path)]) == 1
+    assert "is no training run" in capsys.readouterr().err
+    assert run(["compare", *server(tmp_path)]) == 2
