@@ -32,8 +32,9 @@ class Result:
 
 
 def benches() -> list[str]:
-    """Names of all benches: the modules beside this one."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    """Names of all benches of one table: the modules beside this one. The package `learning` is another kind."""
+    found = [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg]
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def results(name: str) -> Iterator[Result]:

@@ -1,13 +1,16 @@
-"""`python -m tests.bench [name …]`: run benches and print one table."""
+"""`python -m tests.bench [name …]`: run benches and print one table; `learning …` is a bench of its own, of hours."""
 
 import argparse
 import os
+import sys
 
-from tests.bench import benches, results
+from tests.bench import benches, learning, results
 
 
 def main() -> int:
     """0 if every goal was met, 1 otherwise."""
+    if sys.argv[1:2] == ["learning"]:
+        return learning.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure on an idle machine.")
     parser.add_argument("names", nargs="*", choices=[[], *benches()], help=f"default: all of {', '.join(benches())}")
     names = parser.parse_args().names or benches()
