@@ -1,13 +1,14 @@
 """Draw a sheet of pictures that are compared: the same prompts and seeds with each snapshot, by txt2img itself."""
 
 import dataclasses
+from collections.abc import Generator
 from pathlib import Path
 
 from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.errors import ParameterError
-from modules.events import CellDrawn, Progressed, Request, Work
+from modules.events import CellDrawn, Event, ImageDone, Progressed, Request, Work
 from modules.model.model import SDModel
 from modules.training.comparison import Comparison, make_sheet
 from modules.training.preview import draw_with
@@ -42,11 +43,12 @@ def compare(model: SDModel, embeddings: EmbeddingDatabase, path: Path, compariso
     for number in range(comparison.count):
         place, position = divmod(number, len(comparison.columns))
         row, column = comparison.rows[place], comparison.columns[position]
-        cell, asked = sheet.cell(place, position), []
+        cell = sheet.cell(place, position)
+        asked: list[Request | None] = []
         if not cell.exists():
             params = comparison.look.params(comparison.prompt(row, column), column.seed)
             snapshot = None if row.step is None else snapshots[row.step]
-            picture = yield from draw_with(model, embeddings, snapshot, params, cell)
+            picture = yield from _noting(draw_with(model, embeddings, snapshot, params, cell), asked)
             if picture is None or picture.incomplete:
                 if picture:
                     picture.path.unlink(missing_ok=True)
@@ -55,6 +57,21 @@ def compare(model: SDModel, embeddings: EmbeddingDatabase, path: Path, compariso
         asked.append((yield Progressed(number + 1, comparison.count, f"{row.label}, seed {column.seed}")))
         if Request.INTERRUPT in asked:
             return
+
+
+def _noting(
+    work: Generator[Event, Request | None, ImageDone | None], asked: list[Request | None]
+) -> Generator[Event, Request | None, ImageDone | None]:
+    """Hand on events and requests, and note these: one that comes with the last event of a picture counts as well."""
+    request = None
+    try:
+        while True:
+            request = yield work.send(request)
+            asked.append(request)
+    except StopIteration as end:
+        return end.value
+    finally:
+        work.close()
 
 
 def _snapshot(folder: RunFolder, step: int) -> Embedding:

@@ -48,6 +48,27 @@ def test_a_sheet_is_drawn_kept_and_gone_on_with(model, paths, run):
     assert "TI hashes" not in words
 
 
+def test_an_interrupt_is_heard_at_the_last_event_of_a_picture(model, paths, run):
+    comparison = compare_steps(NAME, [0, 2], [PROMPT], [1], LOOK)
+    work = compare(model, database(paths), run.path, comparison)
+    events = []
+    for event in work:
+        events.append(event)
+        if isinstance(event, CellDrawn):
+            break
+    last = len(events) - 2  # of the first picture: what comes next is the cell
+    work.close()
+    sheets(run)[0].cell(0, 0).unlink()
+    again = compare(model, database(paths), run.path, comparison)
+    told, request = [], None
+    try:
+        while True:
+            told.append(again.send(request))
+            request = Request.INTERRUPT if len(told) == last + 1 else None
+    except StopIteration:
+        assert sum(isinstance(event, CellDrawn) for event in told) == 1
+
+
 def test_how_strong(model, paths, run):
     comparison = compare_strengths(NAME, 2, [PROMPT], [1], LOOK, "face")
     assert len(drawn(model, paths, run, comparison)) == 6
