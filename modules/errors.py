@@ -113,3 +113,11 @@ class QueueFull(JobBusy):
 
 class NumericalError(WebuiError):
     """The model answered with NaN or infinity."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Python's, ours, and torch's on any device, told by its words: this module does not import torch."""
+    if isinstance(error, (MemoryError, OutOfMemory)):
+        return True
+    words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in words)

@@ -91,6 +91,21 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     return StorageError(f"“{path.name}” could not be written to {path.parent}: {error.strerror or error}.")
 
 
+def require_writable(path: Path) -> None:
+    """Find out now, not hours later, whether the file could be written: by writing another one beside it.
+
+    Raises:
+        StorageError: the folder is read-only, on a full disk, or no folder.
+    """
+    probe = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0")
+        probe.unlink()
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
 def sweep_temporaries(folder: Path) -> int:
     """Remove what killed writers left behind, in `folder` and below. Returns how many files went."""
     stale = [path for path in folder.rglob(f".*{TEMPORARY_SUFFIX}") if path.is_file()]

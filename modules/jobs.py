@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-from modules.errors import OutOfMemory, ParameterError, QueueFull, WebuiError
+from modules.errors import OutOfMemory, ParameterError, QueueFull, WebuiError, is_out_of_memory
 from modules.events import (
     Event,
     Failed,
@@ -336,7 +336,7 @@ class JobQueue:
         try:
             end = self._drive(job, work)
         except Exception as error:  # the program's one catch-all: whatever happens, the next job gets its turn
-            out_of_memory = _is_out_of_memory(error)
+            out_of_memory = is_out_of_memory(error)
             job._publish(_failed(error, job.title))
         finally:
             work.close()  # in this thread: its cleaning up belongs to the work
@@ -388,7 +388,7 @@ def _failed(error: Exception, title: str) -> Failed:
     log_id = secrets.token_hex(4)
     # as text: a log record that held the traceback itself would hold its frames, and with them their tensors
     _log.error("Job “%s” failed, log id %s\n%s", title, log_id, "".join(traceback.format_exception(error)))
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return Failed(
             "Out of memory: choose a smaller size or batch size, or close other programs, and try again.",
             log_id,
@@ -399,11 +399,3 @@ def _failed(error: Exception, title: str) -> Failed:
         log_id,
         kind="Error",
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Python's, ours, and torch's on any device, told by its words: this module does not import torch."""
-    if isinstance(error, (MemoryError, OutOfMemory)):
-        return True
-    words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in words)

@@ -22,7 +22,7 @@ from modules.embeddings.card import save_card
 from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.writing import save_embedding
-from modules.errors import OutOfMemory, StorageError, TrainingDiverged, WebuiError
+from modules.errors import NumericalError, OutOfMemory, StorageError, TrainingDiverged, WebuiError, is_out_of_memory
 from modules.events import (
     Ending,
     Estimated,
@@ -323,9 +323,16 @@ class TrainingLoop:
     def _draw_sample(self) -> Work:
         save_embedding(self._embedding(self.params.embedding), self.folder.current)
         path = self.folder.sample(self.step)
-        picture = yield from self._relay(
-            draw_preview(self.model, self.embeddings, self.folder.current, self.preview, path)
-        )
+        try:
+            picture = yield from self._relay(
+                draw_preview(self.model, self.embeddings, self.folder.current, self.preview, path)
+            )
+        except (MemoryError, RuntimeError, NumericalError, OutOfMemory) as error:
+            if not isinstance(error, NumericalError) and not is_out_of_memory(error):
+                raise
+            why = str(error) if isinstance(error, NumericalError) else "There is too little memory for its size."
+            yield from self._tell(Noticed(f"No sample after {self.step} steps; training goes on. {why}"))
+            return
         if picture is None or picture.incomplete:
             return
         if self.params.save_image_with_stored_embedding and self.new_snapshot:
@@ -421,7 +428,7 @@ class TrainingLoop:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, (MemoryError, OutOfMemory, torch.OutOfMemoryError)):
+    if is_out_of_memory(error):
         return "Out of memory: choose a smaller size or batch, or save memory by gradient checkpointing."
     if isinstance(error, WebuiError):
         return str(error)

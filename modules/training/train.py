@@ -10,7 +10,7 @@ from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.errors import DatasetError, FileFormatError, ParameterError
 from modules.events import Event, Noticed, Request, Work
-from modules.files import folder_of, sweep_temporaries
+from modules.files import folder_of, require_writable, sweep_temporaries
 from modules.model.checkpoint import Checkpoint
 from modules.model.model import SDModel
 from modules.paths import Paths
@@ -43,9 +43,13 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     Raises:
         ParameterError: a field that cannot be used.
         DatasetError: no photo can be used.
-        TrainingDiverged, StorageError: see `TrainingLoop.work`.
+        StorageError: before the first step, if the trained embedding could not be written; else as
+            `TrainingLoop.work`.
+        TrainingDiverged: see there.
     """
     embedding, lines = ready(model, embeddings, params, paths)
+    target = _target(embedding, paths, params)
+    require_writable(target)
     first_step = embedding.step or 0
     params = _with_seeds(params)
     examples = yield from _load(model, photo_files(folder_of(params.data_root, "data_root")), params)
@@ -72,7 +76,6 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
             "data_folder": str(paths.data),
         }
     )
-    target = _target(embedding, paths, params)
     loop = TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file)
     with held(folder.path):
         yield from loop.work()

@@ -86,6 +86,26 @@ def test_ctrl_c_stops_and_keeps_and_the_same_command_ends_the_same(tmp_path, pho
     assert torch.equal(trained(tmp_path).vectors, trained(whole).vectors)
 
 
+def test_a_terminated_process_keeps_what_it_did(tmp_path, photos):
+    """K4: as systems end programs, without a keyboard."""
+    words = training(tmp_path, photos)
+    words[words.index("--steps") + 1] = "100000"
+    command = [sys.executable, "webui.py", *words]
+    with subprocess.Popen(
+        command, cwd=PROGRAM, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        told = []
+        for line in process.stdout:
+            told.append(json.loads(line))
+            if told[-1]["event"] == "state_saved" and told[-1]["step"] == 2:
+                process.terminate()
+        assert process.wait(PATIENCE) == 130
+    (ended,) = [event for event in told if event["event"] == "training_ended"]
+    assert ended["kind"] == "stopped"
+    assert trained(tmp_path).step == ended["step"] == the_run(tmp_path).step
+
+
 def test_afresh_starts_another_run(tmp_path, photos, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         stop_at(patch, 2)

@@ -9,7 +9,7 @@ import pytest
 
 from modules.app import App, ModelStatus
 from modules.errors import JobBusy, ParameterError
-from modules.events import EmbeddingSaved, Ending, Event, ImageDone, Trained, TrainingEnded, TrainingStarted
+from modules.events import EmbeddingSaved, Ending, Event, Failed, ImageDone, Trained, TrainingEnded, TrainingStarted
 from modules.flags import Flags
 from modules.images import open_image
 from modules.jobs import Job, JobState
@@ -83,6 +83,28 @@ def test_pictures_cut_in_and_nothing_changes(app, photos):
     drawn = {open_image(of(job, ImageDone)[0].path).tobytes() for job in (alone, *pictures)}
     assert len(drawn) == 1
     assert losses(busy) == losses(quiet)
+
+
+@pytest.mark.parametrize("part", ["UNet2DConditionModel.forward", "AutoencoderKL.decode"])
+def test_no_memory_for_a_picture_ends_that_job_only(app, monkeypatch, part):
+    """D3: the model is as before, and the next picture is the one drawn without the accident."""
+    before = app.generate(PICTURE)
+    ended(before)
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"diffusers.{part}", fails)
+        failed = app.generate(PICTURE)
+        ended(failed)
+    assert failed.state is JobState.FAILED
+    assert of(failed, Failed)[0].text.startswith("Out of memory: choose a smaller size")
+    assert not of(failed, ImageDone)
+    after = app.generate(PICTURE)
+    ended(after)
+    pixels = {open_image(of(job, ImageDone)[0].path).tobytes() for job in (before, after)}
+    assert len(pixels) == 1
 
 
 def test_two_clicks_are_one_run(app, photos):
