@@ -124,10 +124,10 @@ def curves(screen: TrainingScreen) -> Markup:
 
 
 def status(screen: TrainingScreen) -> Markup:
-    """“step 412 / 1200 · 3.1 it/s · 4 min left · best so far: 300”, and a bar."""
+    """“realbenny-t2 · step 412 / 1200 · 3.1 it/s · 4 min left · best so far: 300”, and a bar."""
     trained, started = screen.trained, screen.started
     done = 0.0
-    parts: list[str] = []
+    parts = [screen.name]  # whoever looks may have chosen another embedding
     if screen.is_over:
         steps = screen.ended.step if screen.ended else (trained.step if trained else 0)
         parts.append(f"{steps} steps in {duration(screen.elapsed)}")
