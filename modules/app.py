@@ -212,23 +212,33 @@ class App:
         return self.jobs.submit(title, self._enlarge(params, opened), owner, cuts_in=True, kind="txt2img")
 
     def run_script(
-        self, params: Txt2ImgParams, script: ScriptParams, owner: str = "", folder: Path | None = None
+        self,
+        params: Txt2ImgParams,
+        script: ScriptParams,
+        owner: str = "",
+        folder: Path | None = None,
+        settings: Settings | None = None,
+        checkpoint: str = "",
+        checkpoint_stays: bool = False,
     ) -> Job:
         """Queue many runs made from one form, and the sheet of their pictures.
 
         Args:
             script: which script; not “None”.
-            folder: where the files go, instead of the day's folders in `outputs/`.
+            folder, settings, checkpoint, checkpoint_stays: as in `generate`.
 
         Raises:
             ParameterError: a value of the script or the form that cannot be used.
             QueueFull: too many jobs wait.
         """
-        bench = self._bench(folder)
+        bench = self._bench(folder, settings)
         plan = make_plan(params, script, bench)
         title = f"{script.script}: {plan.pictures} × {params.width}×{params.height}"
         work = self._script(plan, bench)
-        return self.jobs.submit(title, work, owner, cuts_in=not plan.needs_other_checkpoints, kind="txt2img")
+        if checkpoint:
+            work = self._draw_with(self._find_checkpoint(checkpoint), work, checkpoint_stays)
+        cuts_in = not checkpoint and not plan.needs_other_checkpoints
+        return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
 
     def create_embedding(
         self, name: str, init_text: str = "*", vectors_per_token: int = 1, overwrite: bool = False, owner: str = ""
@@ -450,9 +460,9 @@ class App:
         """The steps of the snapshots of the newest training run whose embedding a prompt names."""
         return list(self._bench().snapshot_steps(prompt))
 
-    def _bench(self, folder: Path | None = None) -> ScriptBench:
-        runs = self.paths.textual_inversion
-        return ScriptBench(self.drawing, runs, lambda: self._conditioner, self._find_checkpoint, self._switch, folder)
+    def _bench(self, folder: Path | None = None, settings: Settings | None = None) -> ScriptBench:
+        runs, find, switch = self.paths.textual_inversion, self._find_checkpoint, self._switch
+        return ScriptBench(self.drawing, runs, lambda: self._conditioner, find, switch, folder, settings)
 
     def embedding_names(self) -> list[str]:
         """The names that answer with the model in use, by alphabet; looked up afresh."""

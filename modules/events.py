@@ -72,6 +72,7 @@ class ImageDone(Event):
         seed: the exact seed that draws it again.
         subseed: the variation seed that goes with it; it counts if the run had a variation strength.
         incomplete: the run was interrupted; the picture is the last guess, not the end of the schedule.
+        place: of a script, which may draw in another order: its 0-based position on the sheet; -1: as `index`.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class ImageDone(Event):
     seed: int
     incomplete: bool = False
     subseed: int = -1
+    place: int = -1
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from modules.errors import ModelMissing, ParameterError
 from modules.events import Status, Work
 from modules.generation.scripts.cells import Cell
 from modules.model.checkpoint import Checkpoint
+from modules.settings import Settings
 from modules.training.run_folder import Run, find_runs
 
 if TYPE_CHECKING:  # these bring torch
@@ -29,6 +30,7 @@ class ScriptBench:
         find: the checkpoint behind a title, or a ParameterError.
         switch: puts another checkpoint into use.
         folder: where everything goes, instead of the day's folders.
+        settings: for these runs alone; None: those of the moment.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class ScriptBench:
         find: Callable[[str], Checkpoint],
         switch: Callable[[Checkpoint], Work],
         folder: Path | None = None,
+        settings: Settings | None = None,
     ):
         self._desk = desk
         self._runs = runs
@@ -46,6 +49,7 @@ class ScriptBench:
         self._find = find
         self._switch = switch
         self._folder = folder
+        self._settings = settings
 
     def check(self, cell: Cell) -> Cell:
         """The run with its styles in the prompts.
@@ -57,7 +61,7 @@ class ScriptBench:
             self._find(cell.checkpoint)
         if cell.embedding_step is not None:
             self._snapshot(cell)
-        return replace(cell, params=self._desk.checked(cell.params))
+        return replace(cell, params=self._desk.checked(cell.params, self._settings))
 
     def snapshot_steps(self, prompt: str) -> Sequence[int]:
         """The steps of the snapshots of the newest run whose embedding the prompt names; none: empty."""
@@ -87,7 +91,7 @@ class ScriptBench:
 
     def outputs(self) -> "OutputFolder":
         """Where pictures and sheets go."""
-        return self._desk.outputs(self._folder)
+        return self._desk.outputs(self._folder, self._settings)
 
     def _snapshot(self, cell: Cell) -> tuple[str, Path]:
         """Name and file of the embedding that a run is to be drawn with."""

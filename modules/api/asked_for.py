@@ -1,7 +1,8 @@
 """What a txt2img request means, by our names.
 
-A value of the request wins over its `infotext`, that over `override_settings`, these over the settings, these over
-what the model recommends, and that over A1111's defaults. What it says nothing about is kept below the server's limits.
+A value of the request wins over its `override_settings`, these over its `infotext`, that over what the model
+recommends, that over the settings, these over A1111's defaults. What it says nothing about stays within the server's
+limits.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules import params as fields
-from modules.api import errors, options, table
+from modules.api import errors, options, scripts, table
 from modules.api.requests import ours
 from modules.app import App
 from modules.errors import ParameterError
@@ -30,6 +31,7 @@ class Wish:
         settings: those in force for it.
         checkpoint: title of the one to draw with; empty: the one in use.
         checkpoint_stays: it stays in use afterwards.
+        script: that makes many runs of it, if any.
     """
 
     asked: Mapping[str, Any]
@@ -37,6 +39,7 @@ class Wish:
     settings: Settings
     checkpoint: str = ""
     checkpoint_stays: bool = False
+    script: scripts.Asked | None = None
 
     @property
     def name(self) -> str | None:
@@ -59,18 +62,30 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
         ParameterError, HTTPException: something that cannot be done, as a sentence.
     """
     _refuse_absent(asked)
-    settings, checkpoint = _override(app.settings, asked.get("override_settings") or {})
+    overrides = options.sort_out(asked.get("override_settings") or {})
+    checkpoint = overrides.settings.pop("checkpoint", "")
+    if not isinstance(checkpoint, str):
+        raise ParameterError(options.CHECKPOINT, f"{options.CHECKPOINT} must be the title of a checkpoint.")
+    settings = options.changed(app.settings, overrides.settings)
     if asked.get("do_not_save_grid"):
         settings = settings.changed(save_grid=False)
-    defaults = {**table.TXT2IMG_DEFAULTS, **settings.form_defaults(), **_recommended(app)}
-    values = {**_within_limits(defaults, settings), **_said(asked)}
+    defaults = {**table.TXT2IMG_DEFAULTS, **app.settings.form_defaults(), **options.form_defaults(app.settings)}
+    infotext = asked.get("infotext") or ""
+    values = {
+        **_within_limits({**defaults, **_recommended(app)}, settings),
+        **(app.library.remake(infotext).values if infotext.strip() else {}),
+        **{name: getattr(settings, name) for name in settings.form_defaults() if name in overrides.settings},
+        **overrides.form,
+        **_said(asked),
+    }
     try:
         params = Txt2ImgParams(**values)
         names.find(params.sampler, params.schedule)
     except ParameterError as error:
-        raise ParameterError(error.field, f"{table.theirs(table.TXT2IMG, error.field)}: {error}") from error
+        raise table.in_their_words(table.TXT2IMG, error) from error
     stays = asked.get("override_settings_restore_afterwards", True) is False
-    return Wish(asked, params, settings, checkpoint, stays)
+    script = scripts.read(asked.get("script_name"), asked.get("script_args"))
+    return Wish(asked, params, settings, checkpoint, stays, script)
 
 
 def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,14 +101,6 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("firstphase_width") or said.get("firstphase_height"):
         said["old_hires_size"] = True
     return said
-
-
-def _override(settings: Settings, overrides: Mapping[str, Any]) -> tuple[Settings, str]:
-    known, _ = options.sort_out(overrides)
-    checkpoint = known.pop("checkpoint", "")
-    if not isinstance(checkpoint, str):
-        raise ParameterError(options.CHECKPOINT, f"{options.CHECKPOINT} must be the title of a checkpoint.")
-    return options.changed(settings, known), checkpoint
 
 
 def _recommended(app: App) -> dict[str, Any]:
@@ -118,5 +125,3 @@ def _refuse_absent(asked: Mapping[str, Any]) -> None:
             raise errors.refuse(422, f"{name} is not there yet: leave it out.")
     if asked.get("alwayson_scripts"):
         raise errors.refuse(422, f"There is no always-on script {next(iter(asked['alwayson_scripts']))!r:.60} here.")
-    if asked.get("script_name"):
-        raise errors.refuse(422, f"There is no script {asked['script_name']!r:.60}: see scripts for those there are.")

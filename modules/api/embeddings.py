@@ -12,6 +12,7 @@ from modules.api.host import Host
 from modules.api.requests import CreateRequest, TrainRequest, given, ours
 from modules.errors import ParameterError
 from modules.events import EmbeddingSaved, Ending, Event, Failed, TrainingEnded
+from modules.jobs import Job
 from modules.training_params import TrainParams
 
 
@@ -62,22 +63,21 @@ def add_routes(router: APIRouter, host: Host) -> None:
         """Train an embedding. What is not set is as the Train tab has it. Answers at the end, hours later; with
         `wait=false` at once, with the id of a job to follow."""
         asked = given(body)
-        params = _params(asked)
-        job = await host.in_thread(lambda: app.train(params, host.owner))
+        job = await host.in_thread(lambda: _train(host, asked))
         host.names.give(asked.get("id_task"), job)
         if not wait:
             return Json({"job": job.id}, 202)
         return Json({"info": _told(host, await host.end_of(job)), "job": job.id})
 
 
-def _params(asked: dict[str, Any]) -> TrainParams:
+def _train(host: Host, asked: dict[str, Any]) -> Job:
     values = ours(TrainParams, table.TRAIN, asked)
     if asked.get("preview_from_txt2img") is False:  # A1111 then draws samples from the words of training
         values = {name: value for name, value in values.items() if not name.startswith("preview_")}
     try:
-        return TrainParams(**values)
+        return host.app.train(TrainParams(**values), host.owner)
     except ParameterError as error:
-        raise ParameterError(error.field, f"{table.theirs(table.TRAIN, error.field)}: {error}") from error
+        raise table.in_their_words(table.TRAIN, error) from error
 
 
 def _told(host: Host, events: list[Event]) -> str:

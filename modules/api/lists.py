@@ -10,22 +10,14 @@ from modules.api.answers import (
     PathItem,
     SamplerItem,
     SchedulerItem,
-    ScriptItem,
-    ScriptsAnswer,
+    StyleItem,
     UpscalerItem,
     VaeItem,
 )
 from modules.api.host import Host
+from modules.generation.upscalers import LATENT_MODES, find_upscalers
 from modules.samplers.names import SAMPLERS, SCHEDULES, Sampler
 
-LATENT_MODES = (
-    "Latent",
-    "Latent (antialiased)",
-    "Latent (bicubic)",
-    "Latent (bicubic antialiased)",
-    "Latent (nearest)",
-    "Latent (nearest-exact)",
-)
 _DEFAULT_RHO = {"Karras": 7.0, "Polyexponential": 1.0}
 _NEED_MODEL = {"Uniform", "SGM Uniform", "Simple", "Normal", "DDIM", "Beta"}  # read off the model's own noise levels
 
@@ -62,8 +54,17 @@ def add_routes(router: APIRouter, host: Host) -> None:
 
     @router.get("/sdapi/v1/upscalers")
     def upscalers() -> list[UpscalerItem]:
-        """Ways to enlarge pictures, for hr_upscaler."""
-        return [UpscalerItem(name=name, scale=4.0) for name in ("None", "Lanczos", "Nearest")]
+        """Ways to enlarge pictures, for hr_upscaler; models of the user's own among them."""
+        return [
+            UpscalerItem(
+                name=found.name,
+                model_name=found.name if found.path else None,
+                model_path=str(found.path) if found.path else None,
+                scale=4.0,
+            )
+            for found in find_upscalers(app.paths.model_folders)
+            if not found.latent
+        ]
 
     @router.get("/sdapi/v1/sd-models")
     def sd_models() -> list[ModelItem]:
@@ -81,8 +82,16 @@ def add_routes(router: APIRouter, host: Host) -> None:
 
     @router.get("/sdapi/v1/sd-vae")
     def sd_vae() -> list[VaeItem]:
-        """VAE files for the setting `sd_vae`."""
-        return []
+        """VAE files for the setting `sd_vae`, looked up afresh; besides them, Automatic and None."""
+        return [VaeItem(model_name=vae.name, filename=str(vae.path)) for vae in app.drawing.vae_files()]
+
+    @router.get("/sdapi/v1/prompt-styles")
+    def prompt_styles() -> list[StyleItem]:
+        """Names for `styles`, from styles.csv."""
+        return [
+            StyleItem(name=style.name, prompt=style.prompt, negative_prompt=style.negative_prompt)
+            for style in app.drawing.styles.styles()
+        ]
 
     @router.get("/sdapi/v1/hypernetworks")
     def hypernetworks() -> list[PathItem]:
@@ -107,16 +116,6 @@ def add_routes(router: APIRouter, host: Host) -> None:
     @router.get("/sdapi/v1/extensions")
     def extensions() -> list[NameItem]:
         """None: there are no extensions here."""
-        return []
-
-    @router.get("/sdapi/v1/scripts")
-    def scripts() -> ScriptsAnswer:
-        """Names for script_name."""
-        return ScriptsAnswer(txt2img=[], img2img=[])
-
-    @router.get("/sdapi/v1/script-info")
-    def script_info() -> list[ScriptItem]:
-        """Scripts with their arguments."""
         return []
 
     @router.post("/sdapi/v1/refresh-checkpoints")

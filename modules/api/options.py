@@ -1,13 +1,17 @@
 """`options`: the settings by A1111's keys, read and changed."""
 
+import contextlib
 import dataclasses
 import json
+import urllib.parse
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from modules import params
 from modules.api import errors, table
 from modules.api.errors import Json
 from modules.api.host import Host
@@ -22,26 +26,51 @@ MOST_OTHERS = 2_000
 _FIXED = {"samples_format": "png", "grid_format": "png", "samples_save": True}
 
 
-def sort_out(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings by our names out of what was sent by A1111's keys, and the keys that mean nothing here.
+@dataclass(frozen=True)
+class Sorted:
+    """What was sent by A1111's keys, sorted out.
 
-    Whole numbers may be written as 2.0.
+    Attributes:
+        settings: ours, by our names.
+        form: values of fields of the form, by our names.
+        others: what means nothing here, by A1111's keys.
+    """
+
+    settings: dict[str, Any]
+    form: dict[str, Any]
+    others: dict[str, Any]
+
+
+def sort_out(values: Mapping[str, Any]) -> Sorted:
+    """Sort what was sent. Whole numbers may be written as 2.0.
 
     Raises:
+        ParameterError: a value that cannot be used, naming A1111's key; those of `settings` are not looked at.
         HTTPException: 403, a setting that only somebody at the machine may change.
     """
-    fields = {field.metadata["key"]: field for field in dataclasses.fields(Settings) if "key" in field.metadata}
-    known, others = {}, {}
+    fields = {field.metadata["key"]: field for field in _fields()}
+    found = Sorted({}, {}, {})
     for key, value in values.items():
         if key in table.RESTRICTED:
             raise errors.refuse(403, f"{key} is changed in config.json, by somebody at the machine.")
-        field = fields.get(key)
-        if field is None:
-            others[key] = value
-            continue
-        whole = isinstance(value, float) and value.is_integer() and type(field.default) is int
-        known[field.name] = int(value) if whole else value
-    return known, others
+        if key in fields:
+            found.settings[fields[key].name] = _typed(value, fields[key].default)
+        elif key in table.FORM_SETTINGS:
+            name = table.FORM_SETTINGS[key]
+            found.form[name] = _checked(key, name, _typed(value, params.default(name)))
+        else:
+            found.others[key] = value
+    return found
+
+
+def form_defaults(settings: Settings) -> dict[str, Any]:
+    """Fields of the form that programs have set by `options`; what cannot be used, in a file brought along, is not."""
+    found = {}
+    for key, name in table.FORM_SETTINGS.items():
+        if key in settings.other:
+            with contextlib.suppress(ParameterError):
+                found[name] = _checked(key, name, _typed(settings.other[key], params.default(name)))
+    return found
 
 
 def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -57,6 +86,18 @@ def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
         raise ParameterError(key, f"{key}: {error}") from error
 
 
+def _typed(value: Any, default: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() and type(default) is int else value
+
+
+def _checked(key: str, name: str, value: Any) -> Any:
+    try:
+        params.check(name, value, type(params.default(name)), params.control(name))
+    except ParameterError as error:
+        raise ParameterError(key, f"{key}: {error}") from error
+    return value
+
+
 def add_routes(router: APIRouter, host: Host) -> None:
     app = host.app
 
@@ -64,24 +105,33 @@ def add_routes(router: APIRouter, host: Host) -> None:
     def get_options() -> dict[str, Any]:
         """All settings by their keys, those that mean nothing here included."""
         settings = app.settings
+        form = {key: params.default(name) for key, name in table.FORM_SETTINGS.items()}
         stored = {field.metadata["key"]: getattr(settings, field.name) for field in _fields()}
         title = app.model_state.checkpoint or settings.checkpoint
         sha256 = next((found.sha256 for found in app.checkpoints() if title and found.title == title), "")
-        return {**_FIXED, **settings.other, **stored, CHECKPOINT: title or None, CHECKPOINT_HASH: sha256 or None}
+        return {
+            **_FIXED,
+            **form,
+            **settings.other,
+            **stored,
+            CHECKPOINT: title or None,
+            CHECKPOINT_HASH: sha256 or None,
+        }
 
     @router.post("/sdapi/v1/options", response_model=None)
     async def set_options(values: dict[str, Any]) -> Response:
         """Change some settings. Keys that mean nothing here are kept, and named in the header X-Without-Effect."""
-        known, others = sort_out(values)
-        title = known.pop("checkpoint", None)
+        sent = sort_out(values)
+        title = sent.settings.pop("checkpoint", None)
         for key in (CHECKPOINT_HASH, *_FIXED):
-            others.pop(key, None)  # programs send back what they were given
-        changed(app.settings, known)  # refused before anything is done
-        _check_others(app.settings.other, others)
+            sent.others.pop(key, None)  # programs send back what they were given
+        changed(app.settings, sent.settings)  # refused before anything is done
+        _check_others(app.settings.other, sent.others)
         if title is not None:
             await _select(host, title)
-        await host.in_thread(lambda: app.change_settings(**known, other={**app.settings.other, **others}))
-        return Json(None, headers={"x-without-effect": _header(others)} if others else None)
+        form = {key: sent.form[name] for key, name in table.FORM_SETTINGS.items() if name in sent.form}
+        await host.in_thread(lambda: app.change_settings(**sent.settings, other={**sent.others, **form}))
+        return Json(None, headers={"x-without-effect": _header(sent.others)} if sent.others else None)
 
 
 def _fields() -> list[dataclasses.Field[Any]]:
@@ -107,5 +157,5 @@ def _check_others(there: Mapping[str, Any], others: Mapping[str, Any]) -> None:
 
 
 def _header(others: Mapping[str, Any]) -> str:
-    """Keys as a header can hold them."""
-    return ", ".join(key.encode("unicode_escape").decode() for key in list(others)[:20])[:1000]
+    """Keys as a header can hold them: signs that it cannot are written as in addresses."""
+    return ", ".join(urllib.parse.quote(key) for key in list(others)[:20] if key)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, FastAPI
 
-from modules.api import absent, docs, embeddings, jobs, lists, machine, options, png_info, progress, txt2img
+from modules.api import absent, docs, embeddings, jobs, lists, machine, options, png_info, progress, scripts, txt2img
 from modules.api.edge import Edge
 from modules.api.host import Host
 from modules.api.route import Route
@@ -29,6 +29,7 @@ def add_api(server: FastAPI, app: App, end_server: Callable[[str], object]) -> N
     progress.add_routes(router, host)
     options.add_routes(router, host)
     lists.add_routes(router, host)
+    scripts.add_routes(router)
     embeddings.add_routes(router, host)
     png_info.add_routes(router, host)
     jobs.add_routes(router, host, runs)

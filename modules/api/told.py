@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from modules import images
@@ -20,33 +21,57 @@ _TOLD_ELSEWHERE = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class _Sheet:
+    """An overview: its file as base64, and its infotext."""
+
+    encoded: str
+    infotext: str
+
+
 def answer(wish: Wish, job: Job, events: Sequence[Event]) -> dict[str, Any]:
-    """The answer to a txt2img request.
+    """The answer to a txt2img request: overviews first, the whole one before its parts.
 
     Raises:
         ImageError: a picture has gone.
     """
-    done = [event for event in events if isinstance(event, ImageDone)]
-    grid = _grid(wish, done, events) if wish.settings.show_grid and len(done) > 1 else None
+    done = sorted((event for event in events if isinstance(event, ImageDone)), key=_place)
+    sheets = _sheets(wish, done, events)
+    info = _info(wish, job, done)
+    shown = done if wish.script is None or wish.script.pictures_too else []
+    info |= {
+        "index_of_first_image": len(sheets),
+        "infotexts": [*(sheet.infotext for sheet in sheets), *(event.infotext for event in shown)],
+    }
     encoded: list[str] = []
     if wish.send_pictures:
-        encoded = [*([grid[0]] if grid else []), *(pictures.encode(event.path) for event in done)]
-    info = json.dumps(_info(wish, job, done, grid[1] if grid else None))
-    return {"images": encoded, "parameters": dict(wish.asked), "info": info}
+        encoded = [*(sheet.encoded for sheet in sheets), *(pictures.encode(event.path) for event in shown)]
+    return {"images": encoded, "parameters": dict(wish.asked), "info": json.dumps(info)}
 
 
-def _grid(wish: Wish, done: Sequence[ImageDone], events: Sequence[Event]) -> tuple[str, str]:
-    """The overview, as base64, and its infotext: the saved one, or one made now."""
-    saved = next((event for event in events if isinstance(event, GridDone)), None)
-    if saved:
-        return pictures.encode(saved.path), saved.infotext
+def _place(event: ImageDone) -> int:
+    return event.index if event.place < 0 else event.place
+
+
+def _sheets(wish: Wish, done: Sequence[ImageDone], events: Sequence[Event]) -> list[_Sheet]:
+    saved = [_Sheet(pictures.encode(one.path), one.infotext) for one in events if isinstance(one, GridDone)]
+    if wish.script:
+        return saved[::-1][:1] + saved[:-1]  # the whole is drawn last
+    if not wish.settings.show_grid or len(done) < 2:
+        return []
+    return saved[:1] or [_overview(wish, done)]
+
+
+def _overview(wish: Wish, done: Sequence[ImageDone]) -> _Sheet:
+    """One that was not to be saved."""
     settings = wish.settings
     rows = images.grid_rows(len(done), settings.grid_rows, wish.params.batch_size, settings.grid_without_gaps)
     sheet = images.grid((images.open_image(event.path) for event in done), len(done), rows)
-    return pictures.encode_bytes(images.to_png(sheet, done[0].infotext)), done[0].infotext
+    return _Sheet(pictures.encode_bytes(images.to_png(sheet, done[0].infotext)), done[0].infotext)
 
 
-def _info(wish: Wish, job: Job, done: Sequence[ImageDone], grid: str | None) -> dict[str, Any]:
+def _info(wish: Wish, job: Job, done: Sequence[ImageDone]) -> dict[str, Any]:
+    """All keys in A1111's order; `answer` fills in what depends on what is sent."""
     params = wish.params
     said = [parse_infotext(event.infotext) for event in done]
     first: Mapping[str, Any] = said[0] if said else {}
@@ -78,8 +103,8 @@ def _info(wish: Wish, job: Job, done: Sequence[ImageDone], grid: str | None) -> 
         "seed_resize_from_h": params.seed_resize_from_h,
         "denoising_strength": params.denoising_strength if params.enable_hr else None,
         "extra_generation_params": _extra(done[0].infotext) if done else {},
-        "index_of_first_image": 1 if grid else 0,
-        "infotexts": [*([grid] if grid else []), *(event.infotext for event in done)],
+        "index_of_first_image": 0,
+        "infotexts": [],
         "styles": list(params.styles),
         "job_timestamp": time.strftime("%Y%m%d%H%M%S", time.localtime(job.started)),
         "clip_skip": params.clip_skip,

@@ -1,7 +1,6 @@
 """`txt2img`: a request becomes a job, and the job's pictures the answer.
 
-A request's value wins over its `infotext`, that over `override_settings`, these over the settings, and what a model
-recommends over A1111's defaults. Pictures that nobody asked to save lie in a temporary folder until they were sent;
+Pictures that nobody asked to save lie in a temporary folder until they were sent;
 those of a client that has gone meanwhile are kept for `jobs/{id}/result`, for the newest jobs.
 """
 
@@ -64,14 +63,7 @@ class Runs:
         wish = asked_for.read(self.host.app, asked)
         folder = None if wish.save_pictures else self._new_folder()
         try:
-            job = self.host.app.generate(
-                wish.params,
-                self.host.owner,
-                folder=folder,
-                settings=wish.settings,
-                checkpoint=wish.checkpoint,
-                checkpoint_stays=wish.checkpoint_stays,
-            )
+            job = self._queue(wish, folder)
         except Exception:
             _remove(folder)
             raise
@@ -80,6 +72,18 @@ class Runs:
             self._runs[job.id] = Run(job, wish, folder)
         self._forget_old()
         return job
+
+    def _queue(self, wish: Wish, folder: Path | None) -> Job:
+        app, owner = self.host.app, self.host.owner
+        more: dict[str, Any] = {
+            "folder": folder,
+            "settings": wish.settings,
+            "checkpoint": wish.checkpoint,
+            "checkpoint_stays": wish.checkpoint_stays,
+        }
+        if wish.script:
+            return app.run_script(wish.params, wish.script.params, owner, **more)
+        return app.generate(wish.params, owner, **more)
 
     def answer(self, job: Job) -> Response:
         """The pictures of a job that is over.

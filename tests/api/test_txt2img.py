@@ -11,6 +11,7 @@ from modules.events import Sampled
 from modules.infotext import parse_infotext
 from modules.jobs import JobState
 from modules.params import Txt2ImgParams
+from modules.styles import Style
 from tests.api.serving import SMALL, Served, image, info, over, sentence, until
 
 INFO_KEYS = """prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds
@@ -229,3 +230,57 @@ def test_pictures_that_were_sent_are_gone(served: Served) -> None:
     answer = served.get("jobs/task(sent)/result")
     assert answer.status_code == 404
     assert "may have been sent" in sentence(answer)
+
+
+def test_styles_are_written_into_the_prompts(served: Served) -> None:
+    served.app.drawing.styles.save(Style("oil", "{prompt}, oil painting", "photo"))
+    served.app.drawing.styles.save(Style("sharp", "sharp", ""))
+    assert served.get("prompt-styles").json()[0] == {
+        "name": "oil",
+        "prompt": "{prompt}, oil painting",
+        "negative_prompt": "photo",
+    }
+    told = info(served.post("txt2img", {**SMALL, "styles": ["oil", "sharp"], "negative_prompt": "blurry"}))
+    assert told["prompt"] == "a cat, oil painting, sharp"
+    assert (told["negative_prompt"], told["styles"]) == ("blurry, photo", ["oil", "sharp"])
+    answer = served.post("txt2img", {**SMALL, "styles": ["no such"]})
+    assert answer.status_code == 422
+    assert "no such" in sentence(answer)
+
+
+def test_an_infotext_fills_what_the_request_does_not_say(served: Served) -> None:
+    body = {**SMALL, "prompt": "a (dog:1.2)", "seed": 77, "cfg_scale": 5, "clip_skip": 2, "enable_hr": True}
+    first = served.post("txt2img", {**body, "hr_scale": 1.5, "scheduler": "Karras", "eta": 0.5})
+    (text,) = info(first)["infotexts"]
+    again = served.post("txt2img", {"infotext": text})
+    assert info(again)["infotexts"] == [text]
+    assert image(again.json()["images"][0]).tobytes() == image(first.json()["images"][0]).tobytes()
+    other = parse_infotext(
+        info(served.post("txt2img", {"infotext": text, "seed": 78, "enable_hr": False}))["infotexts"][0]
+    )
+    assert (other["Prompt"], other["Seed"], other["CFG scale"]) == ("a (dog:1.2)", "78", "5")
+    assert "Hires upscale" not in other
+    overridden = {"infotext": text, "override_settings": {"CLIP_stop_at_last_layers": 3}}
+    assert info(served.post("txt2img", overridden))["clip_skip"] == 3
+
+
+def test_settings_that_are_fields_of_the_form_here(served: Served) -> None:
+    override = {"eta_noise_seed_delta": 31337, "randn_source": "NV", "sd_vae": "None"}
+    told = info(served.post("txt2img", {**SMALL, "sampler_name": "Euler a", "override_settings": override}))
+    said = parse_infotext(told["infotexts"][0])
+    assert (said["ENSD"], said["RNG"]) == ("31337", "NV")
+    answer = served.post("txt2img", {**SMALL, "override_settings": {"randn_source": "TPU"}})
+    assert answer.status_code == 422
+    assert "randn_source" in sentence(answer)
+
+
+def test_eta_is_that_of_the_sampler_that_is_used(served: Served) -> None:
+    for sampler, key in (("Euler a", "Eta"), ("DDIM", "Eta DDIM")):
+        told = info(served.post("txt2img", {**SMALL, "sampler_name": sampler, "eta": 0.5}))
+        assert parse_infotext(told["infotexts"][0])[key] == "0.5"
+
+
+def test_the_first_pass_as_programs_of_2022_ask_for_it(served: Served) -> None:
+    body = {**SMALL, "width": 128, "height": 128, "enable_hr": True, "firstphase_width": 64, "firstphase_height": 64}
+    told = served.post("txt2img", body)
+    assert image(told.json()["images"][0]).size == (128, 128)

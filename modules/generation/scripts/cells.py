@@ -1,6 +1,7 @@
 """One run of many, and how they are drawn one after the other as if they were one."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -80,20 +81,24 @@ def draw_cells(
     """
     drawn, batches = Drawn(), sum(cell.params.batch_count for cell in cells)
     before, pictures = 0, 0
+    sizes = [cell.params.batch_count * cell.params.batch_size for cell in cells]
+    places = list(itertools.accumulate(sizes, initial=0))
     quiet = dataclasses.replace(outputs, save_grid=False)
     for number in order:
         cell = cells[number]
         done = drawn.pictures.setdefault(number, [])
-        first, first_batch = pictures, before
+        first, first_batch, place = pictures, before, places[number]
 
-        def counted(event: Event, first: int = first, first_batch: int = first_batch) -> Event:
+        def counted(event: Event, first: int = first, first_batch: int = first_batch, place: int = place) -> Event:
             if isinstance(event, Sampled):
                 return dataclasses.replace(event, batch=first_batch + event.batch, batches=batches)
-            return dataclasses.replace(event, index=first + event.index) if isinstance(event, ImageDone) else event
+            if isinstance(event, ImageDone):
+                return dataclasses.replace(event, index=first + event.index, place=place + event.index)
+            return event
 
         yield from _forwarded(bench.draw(cell, quiet), counted, done, drawn)
         before += cell.params.batch_count
-        pictures += cell.params.batch_count * cell.params.batch_size
+        pictures += sizes[number]
         if drawn.interrupted:
             break
     return drawn

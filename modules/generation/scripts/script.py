@@ -129,6 +129,9 @@ def _plot(params: Txt2ImgParams, script: ScriptParams, bench: Workbench) -> Plan
         for j, of_y in enumerate(y.values):
             for i, of_x in enumerate(x.values):
                 cell = _applied(base, (of_x.apply, of_y.apply, of_z.apply))
+                further = _further(script, (i, j, k), (len(x.values), len(y.values)))
+                if further and cell.params.seed >= 0:
+                    cell = cell.changed(seed=cell.params.seed + further)
                 cells.append(cell)
                 places.append({"x": i, "y": j, "z": k})
     slow = sorted((("x", x), ("y", y), ("z", z)), key=lambda named: (-named[1].cost, "zyx".index(named[0])))
@@ -143,6 +146,17 @@ def _plot(params: Txt2ImgParams, script: ScriptParams, bench: Workbench) -> Plan
         tuple(value.label for value in z.values),
     )
     return Plan(script, tuple(cells), tuple(order), table, about)
+
+
+def _further(script: ScriptParams, place: tuple[int, int, int], size: tuple[int, int]) -> int:
+    """How far the seed of a place is from the form's, so that no two places share one along the axes that vary it."""
+    further, stride = 0, 1
+    varies = (script.vary_seeds_x, script.vary_seeds_y, script.vary_seeds_z)
+    for number, count, varied in zip(place, (*size, 1), varies, strict=True):
+        if varied:
+            further += number * stride
+            stride *= count
+    return further
 
 
 def _applied(cell: Cell, changes: Sequence[Callable[[Cell], Cell]]) -> Cell:

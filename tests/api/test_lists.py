@@ -1,0 +1,161 @@
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from modules.api.machine import flags_told
+from modules.flags import Flags
+from modules.samplers.names import sampler_names, schedule_names
+from tests.api.serving import SMALL, Served, sentence
+
+
+def test_samplers_and_schedulers_with_all_their_names(served: Served) -> None:
+    samplers = served.get("samplers").json()
+    assert [sampler["name"] for sampler in samplers] == sampler_names()
+    by_name = {sampler["name"]: sampler for sampler in samplers}
+    assert by_name["DPM++ 2M"] == {"name": "DPM++ 2M", "aliases": ["k_dpmpp_2m"], "options": {"scheduler": "karras"}}
+    assert by_name["DPM2 a"]["options"]["uses_ensd"] == "True"
+    schedulers = served.get("schedulers").json()
+    assert [schedule["label"] for schedule in schedulers] == schedule_names()
+    assert schedulers[0]["name"] == "automatic"
+    assert {"name", "label", "aliases", "default_rho", "need_inner_model"} == set(schedulers[0])
+
+
+def test_models(served: Served) -> None:
+    one, two = served.get("sd-models").json()
+    assert (one["model_name"], two["model_name"]) == ("one", "two")
+    assert set(one) == {"title", "model_name", "hash", "sha256", "filename", "config"}
+    assert one["filename"].endswith("one.safetensors")
+    assert one["hash"] in one["title"]
+    assert one["sha256"].startswith(one["hash"])
+
+
+def test_ways_to_enlarge(served: Served) -> None:
+    assert [way["name"] for way in served.get("upscalers").json()][:3] == ["None", "Lanczos", "Nearest"]
+    assert len(served.get("latent-upscale-modes").json()) == 6
+
+
+@pytest.mark.parametrize("path", ["hypernetworks", "face-restorers", "realesrgan-models", "loras", "extensions"])
+def test_what_there_is_none_of(served: Served, path: str) -> None:
+    assert served.get(path).json() == []
+
+
+@pytest.mark.parametrize("path", ["refresh-checkpoints", "refresh-vae", "refresh-embeddings", "refresh-loras"])
+def test_refreshing(served: Served, path: str) -> None:
+    assert (served.post(path).status_code, served.post(path).json()) == (200, None)
+
+
+def test_memory(served: Served) -> None:
+    ram = served.get("memory").json()["ram"]
+    assert 0 < ram["used"] < ram["total"]
+    assert "error" in served.get("memory").json()["cuda"]
+
+
+def test_flags_without_secrets(served: Served) -> None:
+    told = served.get("cmd-flags").json()
+    assert (told["api"], told["nowebui"], told["gradio_auth"], told["api_auth"]) == (True, True, None, None)
+    secret = Flags(logins=(("ann", "geheim"),), api_logins=(("bot", "geheim"),), api=True)
+    assert "geheim" not in str(flags_told(secret))
+    assert "ann" not in str(flags_told(secret))
+
+
+def test_model_out_of_memory_and_back(served: Served) -> None:
+    before = served.get("options").json()["sd_model_checkpoint"]
+    assert served.post("unload-checkpoint").json() == {}
+    assert served.app._conditioner is None
+    assert served.get("embeddings").json() == {"loaded": {}, "skipped": {}}
+    assert served.post("reload-checkpoint").json() == {}
+    assert served.app._conditioner is not None
+    assert served.get("options").json()["sd_model_checkpoint"] == before
+    served.post("unload-checkpoint")
+    assert served.post("unload-checkpoint").status_code == 200
+    assert served.post("txt2img", SMALL).status_code == 200, "the next picture loads it again"
+
+
+def test_parameters_of_a_picture(served: Served) -> None:
+    encoded = served.post("txt2img", {**SMALL, "prompt": "a (cat:1.2)", "negative_prompt": "dog"}).json()["images"][0]
+    for text in (encoded, f"data:image/png;base64,{encoded}"):
+        told = served.post("png-info", {"image": text}).json()
+        assert told["info"].startswith("a (cat:1.2)\nNegative prompt: dog\nSteps: 2")
+        assert (told["parameters"]["Prompt"], told["parameters"]["Seed"]) == ("a (cat:1.2)", "1")
+        assert told["items"] == {}
+
+
+def test_a_picture_that_carries_none(served: Served) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG")
+    encoded = base64.b64encode(file.getvalue()).decode()
+    assert served.post("png-info", {"image": encoded}).json() == {"info": "", "items": {}, "parameters": {}}
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("http://127.0.0.1/x.png", "not fetched"),
+        ("file:///etc/passwd", "not fetched"),
+        ("!!!", "no base64"),
+        ("ä", "no base64"),
+        ("", "not a picture"),
+        (base64.b64encode(b"text").decode(), "not a picture"),
+        (base64.b64encode(b"GIF89a\0\0").decode(), "picture"),
+    ],
+)
+def test_what_is_no_picture_is_a_sentence(served: Served, image: str, words: str) -> None:
+    answer = served.post("png-info", {"image": image})
+    assert answer.status_code == 422
+    assert words in sentence(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("POST", "img2img", 501, "img2img"),
+        ("POST", "extra-single-image", 501, "not there yet"),
+        ("POST", "extra-batch-images", 501, "not there yet"),
+        ("POST", "interrogate", 501, "not there yet"),
+        ("POST", "create/hypernetwork", 501, "not there yet"),
+        ("POST", "train/hypernetwork", 501, "not there yet"),
+        ("POST", "preprocess", 501, "not there yet"),
+        ("GET", "no-such-thing", 404, "/docs"),
+        ("GET", "txt2img", 405, "use POST"),
+        ("DELETE", "options", 405, "use GET"),
+        ("POST", "server-kill", 403, "--api-server-stop"),
+        ("POST", "server-restart", 403, "--api-server-stop"),
+        ("POST", "server-stop", 403, "--api-server-stop"),
+    ],
+)
+def test_what_is_not_here_says_so_and_is_not_described(
+    served: Served, method: str, path: str, status: int, words: str
+) -> None:
+    answer = served.client.request(method, f"/sdapi/v1/{path}")
+    assert answer.status_code == status
+    assert words in sentence(answer)
+    described = served.get("/openapi.json").json()["paths"].get(f"/sdapi/v1/{path}", {})
+    assert method.lower() not in described
+    assert not served.wishes
+
+
+def test_the_documentation_fetches_nothing_from_elsewhere(served: Served) -> None:
+    page = served.get("/docs")
+    assert page.status_code == 200
+    assert "http://" not in page.text.replace(served.url, "")
+    assert "https://" not in page.text
+    for name, kind in (("swagger-ui-bundle.js", "text/javascript"), ("swagger-ui.css", "text/css")):
+        file = served.get(f"/docs/{name}")
+        assert file.headers["content-type"].startswith(kind)
+        assert len(file.content) > 50_000
+    assert served.get("/docs/../../secret").status_code == 404
+    assert served.client.get("/").headers["location"] == "/docs", "there is no page here"
+
+
+def test_every_route_is_described_with_what_it_answers(served: Served) -> None:
+    document = served.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, described in methods.items():
+            assert described["responses"].keys() & {"200", "202"}, (method, path)
+            assert described.get("description"), (method, path)
+    fields = document["components"]["schemas"]["Txt2ImgRequest"]["properties"]
+    assert (fields["steps"]["minimum"], fields["steps"]["maximum"]) == (1, 150)
+    assert fields["width"]["title"] == "Width"
+    assert {"sampler_name", "scheduler", "n_iter", "hr_scale", "subseed", "override_settings"} <= fields.keys()

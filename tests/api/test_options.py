@@ -1,0 +1,119 @@
+import json
+from collections.abc import Callable
+
+import pytest
+
+from modules.settings import Settings, load_settings
+from tests.api.serving import SMALL, Served, sentence
+
+
+@pytest.fixture
+def fresh(served: Served):
+    """The server whose settings are put back afterwards."""
+    before = served.app.settings
+    yield served
+    served.app.settings = before
+    served.app.change_settings()
+
+
+def test_all_settings_by_their_keys(served: Served) -> None:
+    told = served.get("options").json()
+    keys = {field.metadata["key"] for field in Settings.__dataclass_fields__.values() if "key" in field.metadata}
+    assert keys <= set(told)
+    assert told["CLIP_stop_at_last_layers"] == 1
+    assert told["sd_model_checkpoint"] == served.app.model_state.checkpoint
+    assert len(told["sd_checkpoint_hash"]) == 64
+    assert told["samples_format"] == "png"
+
+
+def test_changes_are_written_down_and_hold(fresh: Served) -> None:
+    answer = fresh.post("options", {"CLIP_stop_at_last_layers": 2, "n_rows": 3.0})
+    assert (answer.status_code, answer.json()) == (200, None)
+    assert (fresh.app.settings.clip_skip, fresh.app.settings.grid_rows) == (2, 3)
+    stored, _ = load_settings(fresh.app.paths.settings_file)
+    assert (stored.clip_skip, stored.grid_rows) == (2, 3)
+    drawn = json.loads(fresh.post("txt2img", SMALL).json()["info"])
+    assert drawn["clip_skip"] == 2
+
+
+def test_keys_that_mean_nothing_here_are_kept_and_said(fresh: Served) -> None:
+    answer = fresh.post("options", {"face_restoration_unload": True, "CLIP_stop_at_last_layers": 2})
+    assert answer.headers["x-without-effect"] == "face_restoration_unload"
+    assert fresh.get("options").json()["face_restoration_unload"] is True
+    assert json.loads(fresh.app.paths.settings_file.read_text("utf-8"))["face_restoration_unload"] is True
+
+
+def test_what_was_read_can_be_sent_back(fresh: Served) -> None:
+    told = fresh.get("options").json()
+    limits = {key for key in told if key.startswith("studio_")}
+    assert limits
+    answer = fresh.post("options", {key: value for key, value in told.items() if key not in limits})
+    assert answer.status_code == 200, answer.text
+    assert fresh.get("options").json() == told
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"CLIP_stop_at_last_layers": "2"}, 422, "CLIP_stop_at_last_layers: Clip skip must be a whole number"),
+        ({"CLIP_stop_at_last_layers": 2.5}, 422, "whole number"),
+        ({"CLIP_stop_at_last_layers": 13}, 422, "1 … 12"),
+        ({"CLIP_stop_at_last_layers": True}, 422, "whole number"),
+        ({"CLIP_stop_at_last_layers": None}, 422, "whole number"),
+        ({"emphasis": "Shout"}, 422, "choose one of"),
+        ({"grid_save": "yes"}, 422, "yes or no"),
+        ({"n_rows": [1]}, 422, "n_rows"),
+        ({"sd_model_checkpoint": "no such model"}, 422, "no such model"),
+        ({"sd_model_checkpoint": {"a": 1}}, 422, "title of a checkpoint"),
+        ({"studio_most_steps": 150}, 403, "config.json"),
+        ({"foo": "x" * 20_001}, 422, "too long"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_set_is_a_sentence_and_changes_nothing(
+    fresh: Served, change: dict, status: int, words: str
+) -> None:
+    before = fresh.get("options").json()
+    answer = fresh.post("options", {"n_rows": 2, **change} if "n_rows" not in change else change)
+    assert answer.status_code == status
+    assert words in sentence(answer)
+    assert fresh.get("options").json() == before
+
+
+def test_another_checkpoint_is_in_use_when_the_answer_comes(fresh: Served) -> None:
+    titles = [model["title"] for model in fresh.get("sd-models").json()]
+    assert [title[:3] for title in titles] == ["one", "two"]
+    assert fresh.post("options", {"sd_model_checkpoint": titles[1]}).status_code == 200
+    assert json.loads(fresh.post("txt2img", SMALL).json()["info"])["sd_model_name"] == "two"
+    assert load_settings(fresh.app.paths.settings_file)[0].checkpoint.startswith("two")
+    assert fresh.post("options", {"sd_model_checkpoint": "one"}).status_code == 200
+
+
+def test_a_file_that_is_no_checkpoint_leaves_the_model_in_use(begin: Callable[..., Served]) -> None:
+    served = begin()
+    folder = served.app.paths.data / "more"
+    folder.mkdir()
+    served.app.paths = type(served.app.paths)(served.app.paths.data, (folder,))
+    (folder / "broken.safetensors").write_bytes(b"no tensors")
+    answer = served.post("options", {"sd_model_checkpoint": "broken"})
+    assert answer.status_code == 422
+    assert "broken" in sentence(answer)
+    assert served.post("txt2img", SMALL).status_code == 200
+
+
+def test_limits_of_this_server(begin: Callable[..., Served]) -> None:
+    served = begin(settings=Settings(most_steps=3, longest_side=128, most_pictures=2))
+    for body, words in (
+        ({"steps": 4}, "more than this server takes: 3"),
+        ({"width": 136}, "128"),
+        ({"n_iter": 3}, "2"),
+        ({"batch_size": 2, "n_iter": 2}, "2"),
+        ({"enable_hr": True, "hr_scale": 2.5}, "128"),
+        ({"enable_hr": True, "hr_second_pass_steps": 4}, "3"),
+    ):
+        answer = served.post("txt2img", {**SMALL, **body})
+        assert answer.status_code == 422, body
+        assert words in sentence(answer)
+    answer = served.post("txt2img", {"prompt": "a cat", "sampler_name": "Euler"})
+    told = json.loads(answer.json()["info"])
+    assert (told["steps"], told["width"], told["height"]) == (3, 128, 128), "what nobody asked for is never refused"
