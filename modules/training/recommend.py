@@ -65,19 +65,19 @@ def recommend(
     source = random.Random(seed)
     losses = [float(one.held_out or 0) for one in snapshots]
     obediences = [one.obedience for one in snapshots]
-    worths = _worths(losses, obediences)
+    found = worths(losses, obediences)
     resampled = []
     for _ in range(RESAMPLED):
         drawn = source.choices(range(count), k=count) if paired else []
         obeyed = source.choices(range(noises), k=noises)
         some_losses = [sum(one.held_out_each[i] for i in drawn) / count for one in snapshots] if paired else losses
         some_obediences = [sum(one.obedience_each[i] for i in obeyed) / noises for one in snapshots]
-        resampled.append(_worths(some_losses, some_obediences))
-    chosen = _earliest_good(worths, resampled)
-    if not any(worths):
-        return Recommendation(snapshots[0].step, _reason(snapshots, 0, worths, is_held_out), 0.0)
+        resampled.append(worths(some_losses, some_obediences))
+    chosen = _earliest_good(found, resampled)
+    if not any(found):
+        return Recommendation(snapshots[0].step, _reason(snapshots, 0, found, is_held_out), 0.0)
     confidence = sum(max(some) - some[chosen] <= MUCH for some in resampled) / len(resampled)
-    return Recommendation(snapshots[chosen].step, _reason(snapshots, chosen, worths, is_held_out), confidence)
+    return Recommendation(snapshots[chosen].step, _reason(snapshots, chosen, found, is_held_out), confidence)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def advise_stop(held_out: Sequence[tuple[float, ...]]) -> StopAdvice | None:
     return StopAdvice(steps[best], told)
 
 
-def _worths(losses: Sequence[float], obediences: Sequence[float]) -> list[float]:
+def worths(losses: Sequence[float], obediences: Sequence[float]) -> list[float]:
     """What each snapshot is worth, 0 … 1: see `recommend`."""
     smooth = _smoothed(losses)
     fall = smooth[0] - min(smooth)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modules.files import write_atomically
+from modules.training.recommend import worths
 from tests.bench.learning.methods import DEFAULT, PLAIN
 from tests.bench.learning.records import Point, Record
 from tests.bench.learning.scores import interval
@@ -143,17 +144,37 @@ def _recommendation(records: Sequence[Record]) -> str:
         f"obedience (their mean) below the best snapshot by the judge; within {WITHIN:g} points in {within} runs."
     ]
     measured = [(record, point) for record, point in points if point.held_out is not None]
-    if len(points) > 2:
+    if len(points) > 2 and measured:
+        worth = [value for record in runs for value in _programs_worths(record)]
         obeys = spearman([p.obeys or 0 for _, p in points], [statistics.fmean(p.obedience) for _, p in points])
         learned = spearman(
             [_learned(record, point) for record, point in measured],
             [statistics.fmean(p.identity) for _, p in measured],
         )
+        judged = [_worth(point) for record in runs for point in record.points]
         told.append(
-            f"Rank correlation (Spearman) with the judge over {len(points)} snapshots: obedience {obeys:.2f}; fall of "
-            f"the held-out loss against identity {learned:.2f} ({len(measured)} snapshots)."
+            f"Rank correlation (Spearman) with the judge over {len(points)} snapshots: what a snapshot is worth "
+            f"{spearman(worth, judged):.2f}; fall of the held-out loss against identity {learned:.2f}; obedience "
+            f"{obeys:.2f}."
         )
+        inside = [
+            spearman([_learned(run, p) for p in run.points], [statistics.fmean(p.identity) for p in run.points])
+            for run in runs
+            if len({statistics.fmean(p.identity) for p in run.points}) > 1
+            and len({_learned(run, p) for p in run.points}) > 1
+        ]
+        if inside:
+            told.append(
+                f"Inside of a run, where steps are chosen, fall of the held-out loss against identity: "
+                f"{statistics.fmean(inside):.2f} on average, {statistics.median(inside):.2f} in the middle, over "
+                f"{len(inside)} runs."
+            )
     return "\n\n".join(told)
+
+
+def _programs_worths(record: Record) -> list[float]:
+    losses = [point.held_out or 0.0 for point in record.points]
+    return worths(losses, [point.obeys or 0.0 for point in record.points])
 
 
 def _worth(point: Point) -> float:
