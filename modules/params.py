@@ -115,6 +115,9 @@ class Txt2ImgParams:
     downcast_alphas: bool = parameter(
         False, "Downcast alphas_cumprod", info="Noise levels rounded as in releases before 1.8."
     )
+    all_timesteps: bool = parameter(
+        False, "DDIM and PLMS as before 1.6", info="They take every step; later releases leave out the last."
+    )
     beta_alpha: float = parameter(0.6, "Beta schedule alpha", minimum=0.01, maximum=10.0, step=0.01)
     beta_beta: float = parameter(0.6, "Beta schedule beta", minimum=0.01, maximum=10.0, step=0.01)
     unipc_variant: str = parameter("bh1", "UniPC variant", choices=("bh1", "bh2"))

@@ -14,7 +14,7 @@ AXES = (
     "Sigma Churn", "Sigma min", "Sigma max", "Sigma noise", "Schedule min sigma", "Schedule max sigma", "Schedule rho",
     "Negative Guidance minimum sigma", "ENSD", "RNG",
 )  # fmt: skip
-VALUES_HELP = "With commas: 1, 2, 3. Ranges: 1-5, 1-10 (+3), 1-10 [5]. A value with a comma stands in quotes."
+VALUES_HELP = "Values with commas: 1, 2, 3. Ranges: 1-5, 1-10 (+3), 1-10 [5]. A value with a comma stands in quotes."
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ScriptParams:
 
     script: str = parameter(NONE, "Script", choices=SCRIPTS)
     x_type: str = parameter(NOTHING, "X type", choices=AXES)
-    x_values: str = parameter("", "X values", info=VALUES_HELP)
+    x_values: str = parameter("", "X values")
     y_type: str = parameter(NOTHING, "Y type", choices=AXES)
     y_values: str = parameter("", "Y values")
     z_type: str = parameter(NOTHING, "Z type", choices=AXES)

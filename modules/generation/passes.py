@@ -28,6 +28,7 @@ def sampler_options(params: Txt2ImgParams, sampler: Sampler) -> SamplerOptions:
         rho=params.rho,
         discard_penultimate=params.discard_penultimate,
         sgm_noise_multiplier=params.sgm_noise_multiplier,
+        all_timesteps=params.all_timesteps,
         beta_alpha=params.beta_alpha,
         beta_beta=params.beta_beta,
         unipc_variant=cast(Literal["bh1", "bh2"], params.unipc_variant),

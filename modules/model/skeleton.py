@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from modules.errors import CheckpointError
 from modules.model.families import Architecture
 from modules.model.ldm_keys import Parts
+from modules.model.upsampling import double_first
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def build_skeleton(architecture: Architecture) -> Networks:
             AutoencoderKL(**architecture.vae),
             CLIPTextModel(CLIPTextConfig(**architecture.text_encoder)),
         )
+    double_first(networks.unet)
     for network in (networks.unet, networks.vae, networks.text_encoder):
         network.requires_grad_(False).eval()
     return networks

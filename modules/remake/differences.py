@@ -225,6 +225,7 @@ def _release(case: _Case) -> Iterator[Difference]:
         "downcast_alphas": "rounded noise levels",
         "old_timelines": "prompt editing counted as before 1.6",
         "pad_conds_v0": "prompts padded as before 1.6",
+        "all_timesteps": "every step taken, as before 1.6",
         "a1111_exact": "the prompt read exactly as A1111 reads it",
         "sigma_max": "the Karras schedule of 2022",
     }
@@ -248,10 +249,7 @@ def _release(case: _Case) -> Iterator[Difference]:
 
 def _of_2022(values: Mapping[str, Any]) -> Iterator[Difference]:
     sampler = names.find_sampler(values["sampler"])
-    if sampler.name in ("DDIM", "PLMS"):
-        text = f"{sampler.name} of 2022 took one step more, spaced in another way: the picture will differ a little."
-        yield Difference("Sampler", text)
-    elif sampler.discard_penultimate:
+    if sampler.discard_penultimate:
         yield Difference("Sampler", f"{sampler.name} of 2022 spaced its last steps in another way: details may differ.")
     if sampler.second_order and values.get("old_timelines"):
         text = f"With {sampler.name} the changes inside [ ] came twice as early in 2022: halve their steps."

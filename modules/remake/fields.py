@@ -55,6 +55,7 @@ KEYS = {
     "UniPC order": "unipc_order",
     "UniPC lower order final": "unipc_lower_order_final",
     "Downcast alphas_cumprod": "downcast_alphas",
+    "All timesteps": "all_timesteps",
     "NGMS": "s_min_uncond",
     "NGMS all steps": "s_min_uncond_all",
     "Skip Early CFG": "skip_early_cond",

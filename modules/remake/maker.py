@@ -50,13 +50,16 @@ def find_maker(said: Mapping[str, Any], text: str) -> Maker:
 
 
 def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by which a picture without a version is drawn as it was then; numbered ones say it by their keys.
+    """Fields by which a picture is drawn as it was then, besides those that its version gives it in `parse_infotext`.
 
-    `parse_infotext` leaves such texts alone, as A1111 does, so this is where they get their rules.
+    That leaves texts without a version alone, as A1111 does, so this is where they get their rules.
     """
-    if maker.version or not maker.before_1_6:
+    if not maker.before_1_6:
         return {}
-    rules: dict[str, Any] = {"downcast_alphas": True}
+    rules: dict[str, Any] = {"all_timesteps": True} if said.get("Sampler") in ("DDIM", "PLMS") else {}
+    if maker.version:
+        return rules
+    rules["downcast_alphas"] = True
     if "[" in str(said.get("Prompt", "")):
         rules["old_timelines"] = True
     if said.get("Sampler") in ("DDIM", "PLMS"):

@@ -6,6 +6,8 @@ from typing import Literal
 from modules.errors import ParameterError
 from modules.samplers.names import AUTOMATIC, Sampler
 
+ALL_TIMESTEPS = ("DDIM", "PLMS")  # the samplers that were others before 1.6
+
 
 @dataclass(frozen=True)
 class SamplerOptions:
@@ -19,6 +21,7 @@ class SamplerOptions:
         discard_penultimate: leave out the smallest positive noise level with every sampler.
         sgm_noise_multiplier: start from noise of variance 1 + σ² instead of σ².
         beta_alpha, beta_beta: shape of the Beta schedule.
+        all_timesteps: DDIM and PLMS go down to timestep 0, a step for each of their timesteps, as A1111 did before 1.6.
         unipc_variant, unipc_skip_type, unipc_order, unipc_lower_order_final: details of UniPC.
 
     Raises:
@@ -37,6 +40,7 @@ class SamplerOptions:
     sgm_noise_multiplier: bool = False
     beta_alpha: float = 0.6
     beta_beta: float = 0.6
+    all_timesteps: bool = False
     unipc_variant: Literal["bh1", "bh2"] = "bh1"
     unipc_skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"
     unipc_order: int = 3
@@ -83,6 +87,8 @@ class SamplerOptions:
             found |= _off_default(self, _CHURN_KEYS)
         if sampler.s_noise:
             found |= _off_default(self, {"Sigma noise": "s_noise"})
+        if sampler.name in ALL_TIMESTEPS and self.all_timesteps:
+            found["All timesteps"] = True
         if sampler.name == "UniPC":
             found |= _off_default(self, _UNIPC_KEYS)
         return found

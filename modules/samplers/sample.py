@@ -13,7 +13,7 @@ from modules.samplers import names
 from modules.samplers.brownian import BrownianNoise
 from modules.samplers.guidance import Guided
 from modules.samplers.noise import ImageNoise
-from modules.samplers.options import SamplerOptions
+from modules.samplers.options import ALL_TIMESTEPS, SamplerOptions
 from modules.samplers.sigmas import sampler_sigmas, sampler_timesteps
 from modules.samplers.solvers import Step, dpm_solver, euler, lcm, multistep, sde, timestep, unipc
 
@@ -156,12 +156,14 @@ def _over_sigmas(run: _Run) -> Iterator[Step]:
 def _over_timesteps(run: _Run) -> Iterator[Step]:
     guided, noise, options = run.guided, run.noise, run.options
     alphas_cumprod = guided.denoiser.sigmas.alphas_cumprod.tolist()
-    timesteps = sampler_timesteps(run.scheduled, len(alphas_cumprod))
+    of_2022 = options.all_timesteps and run.sampler.name in ALL_TIMESTEPS
+    timesteps = sampler_timesteps(run.scheduled, len(alphas_cumprod), of_2022)
     x, moment, eta = noise.first(), 1.0, options.eta_of(run.sampler)
     if run.start:  # one timestep fewer than steps, from the noise of the timestep above them
-        alpha = alphas_cumprod[timesteps[run.steps - 1]]
+        above = run.steps - 1 + of_2022  # that list begins with a 0
+        alpha = alphas_cumprod[timesteps[above]]
         x = run.start.latents * math.sqrt(alpha) + x * (math.sqrt(1 - alpha) + run.start.extra_noise)
-        timesteps = timesteps[: max(run.steps - 1, 1)]
+        timesteps = timesteps[: max(above, 1)]
         moment = (timesteps[-1] + 1) / len(alphas_cumprod)
     match run.sampler.name:
         case "DDIM":

@@ -116,8 +116,11 @@ def sampler_sigmas(
     return torch.cat([sigmas[:-2], sigmas[-1:]]) if discard else sigmas
 
 
-def sampler_timesteps(steps: int, training_timesteps: int = 1000) -> list[int]:
+def sampler_timesteps(steps: int, training_timesteps: int = 1000, of_2022: bool = False) -> list[int]:
     """Training timesteps of DDIM, PLMS and UniPC, rising; where `steps` does not divide evenly there are more.
+
+    Args:
+        of_2022: as the samplers of latent diffusion had them, with 0 to end at.
 
     Raises:
         ParameterError: steps < 1 or more than there are timesteps.
@@ -127,8 +130,20 @@ def sampler_timesteps(steps: int, training_timesteps: int = 1000) -> list[int]:
             "steps",
             f"A schedule of {steps} steps lies outside 1 … {training_timesteps}, which the model was trained on.",
         )
+    if of_2022:
+        return _timesteps_of_2022(steps, training_timesteps)
     stride = training_timesteps // steps
     return [min(training_timesteps - 1, 1 + t) for t in range(0, training_timesteps, stride)]
+
+
+def _timesteps_of_2022(steps: int, training_timesteps: int) -> list[int]:
+    """Where the last of them would lie beyond the model's, it was tried again with one step more."""
+    last = training_timesteps - 1
+    for count in (steps, steps + 1):
+        found = [1 + t for t in range(0, training_timesteps, training_timesteps // min(count, training_timesteps))]
+        if found[-1] <= last:
+            break
+    return [0, *(t for t in found if t <= last)]
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:

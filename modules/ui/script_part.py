@@ -10,7 +10,7 @@ import gradio as gr
 from modules.app import App
 from modules.errors import WebuiError
 from modules.samplers import names
-from modules.script_params import AXES, LINES, MATRIX, NONE, NOTHING, SCRIPTS, XYZ, ScriptParams
+from modules.script_params import AXES, LINES, MATRIX, NONE, NOTHING, SCRIPTS, VALUES_HELP, XYZ, ScriptParams
 from modules.ui import form, fragments
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
@@ -49,6 +49,7 @@ def make_script_part() -> ScriptPart:
         with gr.Row(elem_classes="of_1"):
             made["script"] = _choice("script", SCRIPTS)
         with gr.Column(visible=False, elem_id="txt2img_script_xyz") as groups[XYZ]:
+            gr.HTML(f'<p class="quiet">{VALUES_HELP}</p>', apply_default_css=False)
             for letter in "xyz":
                 with gr.Row(elem_classes="axis"):
                     made[f"{letter}_type"] = _choice(f"{letter}_type", AXES)
@@ -56,7 +57,7 @@ def make_script_part() -> ScriptPart:
                     fill[letter] = gr.Button(
                         "All there are", elem_id=f"script_txt2img_{letter}_fill", interactive=False
                     )
-            with gr.Row(elem_classes="of_3"):
+            with gr.Row(elem_classes="of_3 switches"):
                 made["draw_legend"], made["keep_seeds"] = _switch("draw_legend"), _switch("keep_seeds")
                 made["include_sub_grids"] = _switch("include_sub_grids")
             with gr.Row(elem_classes="of_2"):

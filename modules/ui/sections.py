@@ -99,7 +99,8 @@ _SAMPLING = (
     ("s_min_uncond", "skip_early_cond", "s_min_uncond_all"),
     ("beta_alpha", "beta_beta"),
     ("unipc_order", "unipc_variant", "unipc_skip_type"),
-    ("unipc_lower_order_final", "zero_terminal_snr", "downcast_alphas"),
+    ("unipc_lower_order_final", "zero_terminal_snr"),
+    ("downcast_alphas", "all_timesteps"),
 )
 
 

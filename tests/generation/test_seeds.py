@@ -91,6 +91,8 @@ def test_the_devices_own_numbers_leave_no_key_as_in_a1111(run):
         ({"sampler": "Euler", "discard_penultimate": True}, "Discard penultimate sigma: True"),
         ({"sampler": "Euler", "sgm_noise_multiplier": True}, "SGM noise multiplier: True"),
         ({"sampler": "Euler", "schedule": "Beta", "beta_alpha": 0.9}, "Beta schedule alpha: 0.9"),
+        ({"sampler": "DDIM", "all_timesteps": True}, "All timesteps: True"),
+        ({"sampler": "PLMS", "all_timesteps": True}, "All timesteps: True"),
         ({"sampler": "UniPC", "unipc_order": 2}, "UniPC order: 2"),
         ({"zero_terminal_snr": True}, "Noise Schedule: Zero Terminal SNR"),
         ({"downcast_alphas": True}, "Downcast alphas_cumprod: True"),

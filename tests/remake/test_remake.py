@@ -161,7 +161,11 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
         (f"a [b:c:5]\n{LINE}, Version: v1.5.1", {"downcast_alphas", "old_timelines"}),
         (f"a [b:c:5]\n{LINE}", set()),  # it names a schedule, as since 1.9: the version was switched off
         ("a [b:c:5]\nSteps: 1, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas", "old_timelines"}),
-        ("a\nSteps: 1, Sampler: PLMS, Seed: 1", {"downcast_alphas", "pad_conds_v0"}),
+        ("a\nSteps: 1, Sampler: PLMS, Seed: 1", {"downcast_alphas", "pad_conds_v0", "all_timesteps"}),
+        (
+            "a\nSteps: 9, Sampler: DDIM, Seed: 1, Size: 64x64, Version: v1.5.1",
+            {"downcast_alphas", "pad_conds_v0", "all_timesteps"},
+        ),
         (
             "a\nSteps: 1, Sampler: LMS Karras, Seed: 1, Model hash: 7460a6fa",
             {"downcast_alphas", "sigma_min", "sigma_max"},
@@ -170,7 +174,7 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
 )
 def test_each_time_has_its_rules(text, rules):
     found = remake(text, here())
-    switches = ("downcast_alphas", "old_timelines", "pad_conds_v0", "sigma_min", "sigma_max")
+    switches = ("downcast_alphas", "old_timelines", "pad_conds_v0", "all_timesteps", "sigma_min", "sigma_max")
     assert {name for name in switches if found.values[name]} == rules
     back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
     assert [set(fields) for fields in back] == ([rules] if rules else [])

@@ -148,6 +148,17 @@ def test_a_hires_pass_runs_all_its_steps_and_img2img_their_share() -> None:
         assert len(done) == steps, (strength, all_steps)
 
 
+@pytest.mark.parametrize(("sampler", "today", "then"), [("DDIM", 19, 20), ("PLMS", 20, 21), ("UniPC", 20, 20)])
+def test_ddim_and_plms_took_one_step_more_before_1_6(sampler: str, today: int, then: int) -> None:
+    latents = torch.zeros(1, 4, 8, 8)
+    for all_timesteps, calls in ((False, today), (True, then)):
+        options, mix = SamplerOptions(all_timesteps=all_timesteps), guided()
+        list(sample(sampler, "Automatic", 20, mix, noise(), options))
+        assert mix.calls == calls
+        list(sample(sampler, "Automatic", 20, again := guided(), noise(), options, Start(latents, 0.7, all_steps=True)))
+        assert again.calls == calls - 1  # a hires pass sets out from the timestep below the noise it is given
+
+
 @pytest.mark.parametrize("strength", [0.0, -1.0, 1.5, float("nan")])
 def test_an_impossible_strength_is_refused(strength: float) -> None:
     with pytest.raises(ParameterError, match="Denoising strength"):

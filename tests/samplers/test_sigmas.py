@@ -89,6 +89,18 @@ def test_an_empty_range_is_refused(low: float, high: float, table: NoiseTable) -
         sampler_sigmas(EULER, "Karras", 5, table, SamplerOptions(sigma_min=low, sigma_max=high))
 
 
+@pytest.mark.parametrize(("steps", "count", "last"), [(1, 1, 1), (20, 20, 951), (30, 31, 991), (9, 10, 901)])
+def test_timesteps_of_2022_have_a_zero_to_end_at_and_none_beyond_the_model(steps: int, count: int, last: int) -> None:
+    found = sampler_timesteps(steps, of_2022=True)
+    assert found[:2] == [0, 1]
+    assert (len(found) - 1, found[-1]) == (count, last)
+
+
+@pytest.mark.parametrize("steps", range(1, 151))
+def test_timesteps_of_2022_never_lie_beyond_the_model(steps: int) -> None:
+    assert sampler_timesteps(steps, of_2022=True)[-1] <= 999
+
+
 def test_step_numbers_are_checked(table: NoiseTable) -> None:
     with pytest.raises(ParameterError, match="at least 1"):
         sampler_sigmas(EULER, "Karras", 0, table)

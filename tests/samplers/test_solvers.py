@@ -226,6 +226,22 @@ def test_ddim_beside_diffusers() -> None:
         assert_same_path(timestep.ddim(predict, start(), timesteps, ALPHAS, drawing(), eta), theirs())
 
 
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+def test_ddim_of_2022_is_that_of_diffusers_to_its_last_step(eta: float) -> None:
+    scheduler = scheduler_of("DDIMScheduler", clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    scheduler.set_timesteps(STEPS)
+    timesteps = sampler_timesteps(STEPS, of_2022=True)[: STEPS + 1]  # diffusers leaves one out, as above
+
+    def theirs() -> Iterator[Tensor]:
+        source, x = generator(), start()
+        for t in scheduler.timesteps:
+            x = scheduler.step(predict(x, t.item()), t, x, eta=eta, generator=source).prev_sample
+            yield x
+
+    assert timesteps[:0:-1] == scheduler.timesteps.tolist()
+    assert_same_path(timestep.ddim(predict, start(), timesteps, ALPHAS, drawing(), eta), theirs())
+
+
 def test_ddim_cfgpp_renoises_with_the_negative_prompt_alone() -> None:
     timesteps = sampler_timesteps(5)
     same = timestep.ddim_cfgpp(lambda x, t: (predict(x, t), predict(x, t)), start(), timesteps, ALPHAS, drawing())

@@ -84,12 +84,19 @@ class Plan:
             made = draw_sheet(paths, table.columns, table.rows, title, script.margin_size, script.draw_legend)
             if made:
                 sheets.append((made, next(iter(of_it.values())).infotext))
-        about = ", ".join(f"{key}: {value}" for key, value in self.about.items())
-        first = f"{sheets[0][1]}, {about}" if about else sheets[0][1]
+        first = self._with_about(sheets[0][1])
         if len(sheets) == 1:
             return [(sheets[0][0], first)]
         whole = (stacked([sheet for sheet, _ in sheets], script.margin_size), first)
         return [*(sheets if script.include_sub_grids else []), whole]
+
+    def _with_about(self, infotext: str) -> str:
+        """What the script says of itself stands before the version, where A1111 has it."""
+        about = ", ".join(f"{key}: {value}" for key, value in self.about.items())
+        if not about:
+            return infotext
+        before, version, after = infotext.rpartition(", Version: ")
+        return f"{before}, {about}{version}{after}" if version else f"{infotext}, {about}"
 
 
 def make_plan(params: Txt2ImgParams, script: ScriptParams, bench: Workbench) -> Plan:

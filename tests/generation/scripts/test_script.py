@@ -47,7 +47,7 @@ class Bench:
                 if (yield Sampled(step, wanted.steps, batch + 1, wanted.batch_count)) is Request.INTERRUPT:
                     return
             image = Image.new("RGB", (wanted.width, wanted.height), (len(self.drawn), 0, 0))
-            infotext = f"{wanted.prompt}\nSteps: {wanted.steps}, Seed: {wanted.seed}, Size: 64x64"
+            infotext = f"{wanted.prompt}\nSteps: {wanted.steps}, Seed: {wanted.seed}, Size: 64x64, Version: v1.10.1"
             path = outputs.save_picture(image, wanted.seed, infotext)
             yield ImageDone(path, infotext, batch, wanted.seed)
 
@@ -92,6 +92,7 @@ def test_a_plot_draws_every_combination_and_a_sheet(bench):
     (grid,) = of(events, GridDone)
     assert grid.path.name == "xyz_grid-0000.png"
     written = parse_infotext(images.read_infotext(grid.path))
+    assert list(written).index("Script") < list(written).index("Version")  # as in A1111
     assert {key: written[key] for key in ("Script", "X Type", "X Values", "Y Type", "Y Values", "Seed")} == {
         "Script": XYZ,
         "X Type": "Steps",
