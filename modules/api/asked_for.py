@@ -69,7 +69,7 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     settings = options.changed(app.settings, overrides.settings)
     if asked.get("do_not_save_grid"):
         settings = settings.changed(save_grid=False)
-    defaults = {**table.TXT2IMG_DEFAULTS, **app.settings.form_defaults(), **options.form_defaults(app.settings)}
+    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app.settings, app.drawing.vae_files())}
     infotext = asked.get("infotext") or ""
     values = {
         **_within_limits({**defaults, **_recommended(app)}, settings),

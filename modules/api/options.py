@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from modules.api import errors, table
 from modules.api.errors import Json
 from modules.api.host import Host
 from modules.errors import ParameterError
+from modules.model.vae import AUTOMATIC, VaeFile, choose_vae
 from modules.settings import Settings
 
 CHECKPOINT, CHECKPOINT_HASH = "sd_model_checkpoint", "sd_checkpoint_hash"
@@ -63,9 +64,14 @@ def sort_out(values: Mapping[str, Any]) -> Sorted:
     return found
 
 
-def form_defaults(settings: Settings) -> dict[str, Any]:
-    """Fields of the form that programs have set by `options`; what cannot be used, in a file brought along, is not."""
-    found = {}
+def form_defaults(settings: Settings, vaes: Sequence[VaeFile]) -> dict[str, Any]:
+    """Fields of the form as the settings have them. What cannot be used is left out: settings brought along may name
+    anything, and a VAE may have gone."""
+    found = settings.form_defaults()
+    try:
+        check_vae(found["vae"], vaes)
+    except ParameterError:
+        del found["vae"]
     for key, name in table.FORM_SETTINGS.items():
         if key in settings.other:
             with contextlib.suppress(ParameterError):
@@ -84,6 +90,18 @@ def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
     except ParameterError as error:
         key = Settings.__dataclass_fields__[error.field].metadata["key"]
         raise ParameterError(key, f"{key}: {error}") from error
+
+
+def check_vae(name: str, vaes: Sequence[VaeFile]) -> None:
+    """Refuse a VAE that is not here.
+
+    Raises:
+        ParameterError: with A1111's key.
+    """
+    try:
+        choose_vae(name, vaes, None)
+    except ParameterError as error:
+        raise ParameterError("vae", f"sd_vae: {error}") from error
 
 
 def _typed(value: Any, default: Any) -> Any:
@@ -127,6 +145,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
             sent.others.pop(key, None)  # programs send back what they were given
         changed(app.settings, sent.settings)  # refused before anything is done
         _check_others(app.settings.other, sent.others)
+        check_vae(sent.settings.get("vae", AUTOMATIC), app.drawing.vae_files())
         if title is not None:
             await _select(host, title)
         form = {key: sent.form[name] for key, name in table.FORM_SETTINGS.items() if name in sent.form}

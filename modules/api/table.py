@@ -23,36 +23,9 @@ TRAIN: Mapping[str, str] = {
     "preview_sampler": "preview_sampler_name",
 }
 
-# A1111's settings that are fields of the form here: defaults for programs, and for one request in override_settings.
+# A1111's settings that are fields of the form here and no settings: for one request in override_settings, or kept.
 FORM_SETTINGS: Mapping[str, str] = {
     # A1111's: ours
-    "sd_vae": "vae",
-    "randn_source": "randn_source",
-    "eta_noise_seed_delta": "ensd",
-    "tiling": "tiling",
-    "eta_ancestral": "eta_ancestral",
-    "eta_ddim": "eta_ddim",
-    "s_churn": "s_churn",
-    "s_tmin": "s_tmin",
-    "s_tmax": "s_tmax",
-    "s_noise": "s_noise",
-    "sigma_min": "sigma_min",
-    "sigma_max": "sigma_max",
-    "rho": "rho",
-    "always_discard_next_to_last_sigma": "discard_penultimate",
-    "sgm_noise_multiplier": "sgm_noise_multiplier",
-    "use_downcasted_alpha_bar": "downcast_alphas",
-    "beta_dist_alpha": "beta_alpha",
-    "beta_dist_beta": "beta_beta",
-    "uni_pc_variant": "unipc_variant",
-    "uni_pc_skip_type": "unipc_skip_type",
-    "uni_pc_order": "unipc_order",
-    "uni_pc_lower_order_final": "unipc_lower_order_final",
-    "s_min_uncond": "s_min_uncond",
-    "s_min_uncond_all": "s_min_uncond_all",
-    "skip_early_cond": "skip_early_cond",
-    "img2img_extra_noise": "extra_noise",
-    "pad_cond_uncond_v0": "pad_conds_v0",
     "use_old_hires_fix_width_height": "old_hires_size",
 }
 

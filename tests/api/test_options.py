@@ -65,6 +65,7 @@ def test_what_was_read_can_be_sent_back(fresh: Served) -> None:
         ({"n_rows": [1]}, 422, "n_rows"),
         ({"sd_model_checkpoint": "no such model"}, 422, "no such model"),
         ({"sd_model_checkpoint": {"a": 1}}, 422, "title of a checkpoint"),
+        ({"sd_vae": "no such vae"}, 422, "sd_vae: There is no VAE"),
         ({"studio_most_steps": 150}, 403, "config.json"),
         ({"foo": "x" * 20_001}, 422, "too long"),
     ],
@@ -78,6 +79,11 @@ def test_what_cannot_be_set_is_a_sentence_and_changes_nothing(
     assert answer.status_code == status
     assert words in sentence(answer)
     assert fresh.get("options").json() == before
+
+
+def test_a_vae_of_settings_brought_along_that_is_not_here_stops_nothing(fresh: Served) -> None:
+    fresh.app.change_settings(vae="vae-ft-mse-840000-ema-pruned.safetensors")
+    assert fresh.post("txt2img", SMALL).status_code == 200
 
 
 def test_another_checkpoint_is_in_use_when_the_answer_comes(fresh: Served) -> None:
