@@ -133,7 +133,7 @@ def test_bodies_of_any_kind_to_every_route(small: Served) -> None:
 @pytest.mark.usefixtures("nothing_written")
 def test_types_confused_in_every_field_of_every_route(small: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a value is refused is told before anything is drawn, so nothing is."""
-    monkeypatch.setattr(small.app, "_txt2img", lambda *_: iter(()))
+    monkeypatch.setattr(small.app, "_txt2img", lambda *_: (event for event in ()))
     document = small.get("/openapi.json").json()
     for path in _posts(small):
         for field in _fields(document, path):
