@@ -11,7 +11,8 @@ import torch
 from modules.embeddings.creation import initial_vectors
 from modules.training.dataset import Example
 from modules.training.photos import Photo
-from modules.training.prompts import PromptMaker, find_templates, read_template
+from modules.training.prompts import PromptMaker, read_template
+from modules.training_params import PRESETS, advise
 from tests.bench.learning import records, report
 from tests.bench.learning.drawing import NAME
 from tests.bench.learning.people import IDENTITY, PHOTOS, PROMPTS, caption, chosen
@@ -48,7 +49,8 @@ def test_photos_are_the_same_each_time_and_captions_keep_the_person_untold():
 
 
 def test_no_judged_prompt_is_one_of_training(tmp_path):
-    lines = [line for name in find_templates(tmp_path) for line in read_template(name, tmp_path)]
+    names = {str(advise(20, preset).values["template"]) for preset in PRESETS}
+    lines = [line for name in names for line in read_template(name, tmp_path)]
     captions = [caption(portrait) for person in chosen(5, tuning=False) for portrait in person.portraits()]
     source = random.Random(0)
     trained = {PromptMaker([line], "{}").draw(text, source) for line in lines for text in captions}
@@ -118,6 +120,7 @@ def test_rank_correlation():
     assert report.spearman([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1)
     assert report.spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
     assert report.spearman([1, 1, 2, 3], [5, 5, 6, 7]) == pytest.approx(1), "equal values share a rank"
+    assert report.spearman([1, 1, 1], [1, 2, 3]) == 0
 
 
 def test_the_interval_is_by_person():

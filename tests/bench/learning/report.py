@@ -53,7 +53,9 @@ def best_plain(records: Sequence[Record]) -> str:
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Rank correlation; equal values share their rank."""
+    """Rank correlation; equal values share their rank. 0 if all are equal on one side: that is no order."""
+    if len({*first}) < 2 or len({*second}) < 2:
+        return 0.0
     return statistics.correlation(_ranks(first), _ranks(second))
 
 
@@ -160,8 +162,6 @@ def _recommendation(records: Sequence[Record]) -> str:
         inside = [
             spearman([_learned(run, p) for p in run.points], [statistics.fmean(p.identity) for p in run.points])
             for run in runs
-            if len({statistics.fmean(p.identity) for p in run.points}) > 1
-            and len({_learned(run, p) for p in run.points}) > 1
         ]
         if inside:
             told.append(
