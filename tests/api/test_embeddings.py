@@ -80,7 +80,7 @@ def photos(served: Served, tmp_path: Path) -> Path:
 def wish(photos: Path, **values: object) -> dict:
     return {
         "embedding_name": "learned-t1",
-        "learn_rate": "0.005",
+        "learn_rate": "1e-6",
         "data_root": str(photos),
         "training_width": 64,
         "training_height": 64,

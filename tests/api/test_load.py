@@ -19,7 +19,7 @@ def test_many_programs_while_training_runs(begin: Callable[..., Served], tmp_pat
     created = served.post("create/embedding", {"name": "learned-t1"})
     assert created.status_code == 200, created.text
     alone = served.post("txt2img", SMALL).json()["images"]
-    still = wish(make_photos(tmp_path / "p", 3), steps=100_000, learn_rate="1e-8")  # however long this takes here
+    still = wish(make_photos(tmp_path / "p", 3), steps=100_000)
     started = served.post("train/embedding", still, wait=False)
     assert started.status_code == 202, started.text
     id = started.json()["job"]
