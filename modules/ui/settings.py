@@ -125,7 +125,7 @@ def wire_tab(tab: SettingsTab, refill: Refill) -> None:
     tab.tab.select(opened, None, outputs, **QUIET)
     refill.remember(tab.apply.click(apply, inputs_kwargs=tab.controls, outputs=with_form, **AS_SENT))
     refill.remember(tab.upload.upload(take, tab.upload, with_form, **QUIET))
-    tab.search.input(None, tab.search, None, js=_SEARCH, **QUIET)
+    tab.search.change(None, tab.search, None, js=_SEARCH, **QUIET)
     for name, button in tab.resets.items():
         default = Settings.__dataclass_fields__[name].default
         button.click(lambda default=default: default, None, tab.controls[name], **QUIET)

@@ -129,7 +129,8 @@ def wire_tab(tab: HistoryTab, refill: Refill) -> None:
     page.tabs.select(_tick_while_open, None, tab.timer, **QUIET)
     tab.tab.select(view.opened, [view.seen, *filters], view.outputs, **QUIET)
     tab.timer.tick(view.look, view.seen, view.outputs, **QUIET)
-    events = [tab.filters[name].input for name in tab.filters]
+    # a text that is pasted by mouse or dropped fires no `input` in Gradio 6
+    events = [box.change if isinstance(box, gr.Textbox) else box.input for box in tab.filters.values()]
     gr.on(events, view.search, [view.seen, *filters], view.outputs, trigger_mode="always_last", **AS_SENT)
     tab.grid.select(view.pick, view.seen, view.outputs, **QUIET)
     tab.pager.select(view.turn, view.seen, view.outputs, **QUIET)

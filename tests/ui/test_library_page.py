@@ -1,0 +1,129 @@
+"""PNG Info, History and Settings in a real browser, drawn by the stand-in."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from playwright.sync_api import Page, expect
+
+from modules.params import Txt2ImgParams
+from tests.conftest import GENEROUS
+from tests.ui.conftest import Live
+from tests.ui.test_browser import number, open_page
+
+pytestmark = pytest.mark.browser
+
+Serve = Callable[..., Live]
+expect.set_options(timeout=GENEROUS)
+THEIRS = (
+    "a red fox\nNegative prompt: dog\nSteps: 31, Sampler: Euler a, Schedule type: Karras, CFG scale: 4.5, Seed: 77, "
+    "Size: 192x256, Model hash: 1111111111, Model: elsewhere, Clip skip: 2, Lora hashes: \"detail: 0123456789ab\", "
+    "Version: v1.10.1"
+)  # fmt: skip
+
+
+def picture(path: Path, infotext: str) -> Path:
+    info = PngInfo()
+    if infotext:
+        info.add_text("parameters", infotext)
+    Image.new("RGB", (32, 32), (200, 60, 40)).save(path, pnginfo=info)
+    return path
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def test_a_picture_of_another_program_fills_the_form_and_says_what_differs(
+    page: Page, serve: Serve, tmp_path: Path
+) -> None:
+    open_page(page, serve())
+    open_tab(page, "PNG Info")
+    chosen = page.locator("#png_info_file input[type=file]")
+    chosen.set_input_files(picture(tmp_path / "theirs.png", THEIRS))
+    answer = page.locator("#png_info_answer")
+    expect(answer).to_contain_text("a red fox")
+    expect(answer).to_contain_text("192×256")
+    page.click("#png_info_send")
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
+    expect(page.locator("#txt2img_neg_prompt textarea")).to_have_value("dog")
+    assert [number(page, field) for field in ("steps", "width", "height", "cfg_scale")] == ["31", "192", "256", "4.5"]
+    report = page.locator("#txt2img_report")
+    expect(report).to_contain_text("“elsewhere” [1111111111]")
+    expect(report).to_contain_text("detail")
+    report.get_by_role("button", name="Close").click()
+    expect(report.locator(".report")).to_have_count(0)
+    page.reload()
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
+    assert number(page, "steps") == "31"
+
+
+def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page, serve: Serve, tmp_path: Path) -> None:
+    open_page(page, serve())
+    open_tab(page, "PNG Info")
+    chosen = page.locator("#png_info_file input[type=file]")
+    chosen.set_input_files(picture(tmp_path / "plain.png", ""))
+    expect(page.locator("#png_info_answer")).to_contain_text("No parameters")
+    expect(page.locator("#png_info_send")).to_be_disabled()
+    page.locator("#png_info_file button[aria-label=Clear], #png_info_file .label-clear-button").first.click()
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    chosen.set_input_files(tmp_path / "broken.png")
+    expect(page.locator("#png_info_answer")).to_contain_text("broken.png")
+
+
+def test_parameters_pasted_into_the_prompt_are_spread_over_the_form(page: Page, serve: Serve) -> None:
+    open_page(page, serve())
+    page.fill("#txt2img_prompt textarea", THEIRS)
+    page.click("#paste")
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
+    assert number(page, "steps") == "31"
+
+
+def test_history_finds_stars_deletes_and_brings_back(page: Page, serve: Serve) -> None:
+    live = serve()
+    for prompt, seed in (("a pixar cat", 5), ("an oil lamp", 6)):
+        assert live.app.generate(Txt2ImgParams(prompt=prompt, seed=seed, steps=2)).wait(10_000, timeout=60)
+    open_page(page, live)
+    open_tab(page, "History")
+    tiles = page.locator("#history_grid .tile")
+    expect(tiles).to_have_count(2)
+    page.fill("#history_text input, #history_text textarea", "pixar")
+    expect(tiles).to_have_count(1)
+    tiles.first.click()
+    expect(page.locator("#history_words")).to_contain_text("a pixar cat")
+    page.click("#history_star")
+    expect(page.locator("#history_star")).to_have_text("Starred")
+    page.click("#history_delete")
+    expect(page.locator("#history_grid")).to_contain_text("Nothing found")
+    page.click("#history_status [data-undo]")
+    expect(tiles).to_have_count(1)
+    expect(page.locator("#history_star")).to_have_text("Starred")
+    page.click("#history_send")
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("a pixar cat")
+    expect(page.locator("#txt2img_seed textarea, #txt2img_seed input").first).to_have_value("5")
+
+
+def test_settings_are_searched_applied_and_imported(page: Page, serve: Serve, tmp_path: Path) -> None:
+    live = serve()
+    open_page(page, live)
+    open_tab(page, "Settings")
+    page.fill("#settings_search input, #settings_search textarea", "clip")
+    expect(page.locator("#settings_list .setting:visible")).to_have_count(1)
+    page.fill("#settings_search input, #settings_search textarea", "no such thing")
+    expect(page.locator("#settings_none")).to_be_visible()
+    page.fill("#settings_search input, #settings_search textarea", "")
+    page.locator("#setting_page_grid_save input").uncheck()
+    page.click("#settings_submit")
+    expect(page.locator("#settings_answer")).to_contain_text("Applied:")
+    assert live.app.settings.save_grid is False
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"CLIP_stop_at_last_layers": 2, "theirs": 1}))
+    with page.expect_file_chooser() as chooser:
+        page.click("#settings_import")
+    chooser.value.set_files(file)
+    expect(page.locator("#settings_answer")).to_contain_text("Imported:")
+    assert live.app.settings.clip_skip == 2
+    assert json.loads(live.app.paths.settings_file.read_bytes())["theirs"] == 1
