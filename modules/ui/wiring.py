@@ -17,7 +17,12 @@ if TYPE_CHECKING:  # the form uses what stands here
     from modules.ui.txt2img import Txt2ImgTab
 
 BROWSER_SECRET = "embedding-studio"  # no secret: it is fixed so that what the browser keeps outlives a restart
-QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+QUIET: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "show_progress_on": [],  # hidden progress is tracked too: with each answer for every output on the page so far
+    "api_visibility": "private",
+}
 AS_SENT: dict[str, Any] = {**QUIET, "preprocess": False}
 """For events whose values are checked by us: Gradio's own refusals do not reach the page."""
 
