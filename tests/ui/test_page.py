@@ -70,6 +70,7 @@ def test_no_event_waits_in_gradios_queue_or_is_offered_as_an_api(config: dict[st
         assert dependency["queue"] is False
         assert dependency["api_visibility"] == "private"
         assert dependency["show_progress"] == "hidden"
+        assert dependency["show_progress_on"] == []  # else each answer costs time for each output of the page
 
 
 def test_no_tab_is_a_dead_end(config: dict[str, Any]) -> None:

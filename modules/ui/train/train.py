@@ -115,10 +115,11 @@ class _Wiring:
             event = control.blur if isinstance(control, gr.Textbox) else control.input
             js = f"(form, value) => {_REMEMBER % f'{name}: value'}"
             event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
+        followed = {name: form[name] for name in train_form.FOLLOWED}
         gr.on(
-            [control.change for control in form.values()],
+            [control.change for control in followed.values()],
             self.follow_form,
-            inputs_kwargs=dict(form),
+            inputs_kwargs=followed,
             outputs=[self.form, *step.groups.values()],
             trigger_mode="always_last",
             **AS_SENT,

@@ -63,6 +63,10 @@ _COST = (
     "embedding", "data_root", "width", "height", "varsize", "batch_size", "gradient_step", "gradient_checkpointing",
     "small_first",
 )  # fmt: skip
+FOLLOWED = (  # what titles and the estimate say something about
+    "steps", *_COST, "held_out", "shuffle_tags", "tag_drop_out", "clip_grad_mode", "create_image_every",
+    "save_embedding_every", "preview_prompt", "preview_steps",
+)  # fmt: skip
 _SEEDS = ("seed", "preview_seed")  # text boxes: a number in the browser has no more than 53 bits
 _LARGEST_SLIDER = 4096
 

@@ -1,18 +1,22 @@
-"""Step ③ in a real browser: a run that was cut short is resumed."""
+"""Steps ① and ③ in a real browser: a run is set up, watched from two tabs, reloaded, paused, stopped, and resumed."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from modules.training.run_folder import RunFolder
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
-from tests.ui.train.training_run import WithTraining, make_photos, save_state
+from tests.ui.train.runs import wait_until
+from tests.ui.train.training_run import WithTraining, make_photos, params, save_state, settle
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=GENEROUS)
+PATIENT = 4 * GENEROUS  # a Train tab is built when it is opened: thousands of elements
+expect.set_options(timeout=PATIENT)
+RATE = "#train_embedding_learn_rate input, #train_embedding_learn_rate textarea"
+FOLDER = "#train_dataset_directory input, #train_dataset_directory textarea"
 
 
 @pytest.fixture
@@ -23,6 +27,82 @@ def live(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Live]:
     yield live
     live.stop()
     assert "Traceback" not in capsys.readouterr().err
+
+
+def open_step(page: Page, live: Live, step: str = "train") -> None:
+    page.set_default_timeout(PATIENT)
+    page.goto(live.url)
+    page.get_by_role("tab", name="Train").click()
+    page.locator(f"#train_steps_row [data-open-step={step}]").click()
+
+
+def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_run(page: Page, live: Live) -> None:
+    open_step(page, live)
+    page.locator("#train_train_embedding").click()
+    expect(page.locator("#ti_error")).to_contain_text("No embedding is chosen")
+    expect(page.locator("#train_embedding")).to_contain_text("No embedding is chosen")
+    page.locator("#train_embedding input").click()
+    page.get_by_role("option", name="realbenny-t2").click()
+    page.fill(FOLDER, str(live.app.paths.data / "photos"))
+    page.locator(FOLDER).press("Tab")
+    expect(page.locator("#train_steps input")).to_have_value("900")  # 75 for each of twelve photos
+    page.fill(RATE, "fast")
+    page.locator("#train_train_embedding").click()
+    expect(page.locator("#train_embedding_learn_rate")).to_contain_text("“fast” is no schedule")
+    expect(page.locator("#train_embedding")).not_to_contain_text("No embedding is chosen")
+    page.fill(RATE, "0.005")
+    page.locator("#train_estimate_button").click()
+    expect(page.locator("#train_estimate")).to_contain_text("Measuring two trial steps")
+    live.app.steps.release(1)
+    expect(page.locator("#train_estimate")).to_contain_text("about 10 min, 3.4 GB of 8.0")
+    page.evaluate("for (const _ of [1, 2]) document.querySelector('#train_train_embedding').click()")
+    expect(page.locator("#train_status")).to_contain_text("step 0 / 900")
+    expect(page.locator("#ti_error")).to_contain_text("A training run is under way")
+    assert [job.kind for job in live.app.jobs.jobs()].count("train") == 1
+
+
+def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Browser, live: Live) -> None:
+    """L4: the run goes on whatever becomes of the page."""
+    job = live.app.train(params(live.app))
+    live.app.steps.release(12)
+    settle(job, 12)
+    phone = browser.new_context(viewport={"width": 390, "height": 844})
+    phone.set_default_timeout(PATIENT)
+    other = phone.new_page()
+    tabs = (page, other)
+    for tab in tabs:
+        open_step(tab, live)
+    page.reload()
+    for tab in tabs:
+        expect(tab.locator("#train_status")).to_contain_text("step 12 / 40")
+        expect(tab.locator("#ti_gallery img")).to_have_count(1)
+        expect(tab.locator("#train_curves polyline")).to_have_count(4)
+        expect(tab.locator("#ti_progress")).to_contain_text("a photo of realbenny-t2")
+    other.locator("#train_pause").click()
+    live.app.steps.release(1)
+    for tab in tabs:
+        expect(tab.locator("#train_status")).to_contain_text("step 13 / 40 · paused, everything is saved")
+        expect(tab.locator("#train_pause")).to_have_text("Resume")
+    page.locator("#train_pause").click()
+    expect(other.locator("#train_pause")).to_have_text("Pause")
+    page.locator("#train_sample").click()
+    wait_until(lambda: job._request is not None)
+    live.app.steps.release(1)
+    for tab in tabs:
+        expect(tab.locator("#ti_gallery")).to_contain_text("step 14")
+    page.locator("#train_interrupt_training").click()
+    expect(other.locator("#train_status")).to_contain_text("stopping after this step")
+    live.app.steps.release(1)
+    for tab in tabs:
+        expect(tab.locator("#ti_output")).to_contain_text("Stopped by you. Training interrupted at 15 steps.")
+    other.locator("#train_resume").click()
+    expect(page.locator("#train_status")).to_contain_text("step 15 / 40")
+    live.app.steps.release(100)
+    for tab in tabs:
+        expect(tab.locator("#ti_output")).to_contain_text("Finished. Training finished at 40 steps.")
+    page.locator("#ti_output .door").click()
+    expect(page.locator("#train_step_compare")).to_be_visible()
+    phone.close()
 
 
 def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Live) -> None:
