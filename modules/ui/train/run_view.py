@@ -39,7 +39,7 @@ def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
     needs = "" if checkpoint.startswith(run.checkpoint) else f" It belongs to the checkpoint {run.checkpoint}."
     action = Markup('<button type="button" data-run-action="{}" data-run="{}"{}>{}</button>')
     where = shown_path(run.folder.path, data)
-    words = {"resume": "Resume", "keep": "Keep the best snapshot", "discard": "Discard"}
+    words = {"resume": "Resume", "keep": "Keep the best", "discard": "Discard"}
     return Markup(
         '<div class="banner" role="region" aria-label="Unfinished run"><p><b>{}</b> {}</p><p class="doors">{}</p></div>'
     ).format(

@@ -113,7 +113,7 @@ def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Li
     page.goto(live.url)
     banner = page.locator("#train_banner")
     expect(banner).to_contain_text("realbenny-t2 was cut off at step 30 of 40")
-    banner.get_by_role("button", name="Keep the best snapshot").click()
+    banner.get_by_role("button", name="Keep the best").click()
     expect(banner).to_contain_text("there is nothing to keep")
     banner.get_by_role("button", name="Resume").click()
     expect(page.locator("#train_status")).to_contain_text("step 30 / 40")
