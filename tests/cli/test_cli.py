@@ -147,7 +147,8 @@ def test_ctrl_c_interrupts_the_job_and_ends_with_130(tmp_path, capsys):
     jobs = JobQueue()
     assert follow(jobs.submit("long", work())) == 130
     assert lines(capsys)[-1] | {"path": ""} == {
-        "event": "image_done", "path": "", "infotext": "", "index": 0, "seed": 1, "incomplete": True
+        "event": "image_done", "path": "", "infotext": "", "index": 0, "seed": 1, "incomplete": True, "subseed": -1,
+        "place": -1,
     }  # fmt: skip
     assert signal.getsignal(signal.SIGINT) is before
     jobs.stop(10)
