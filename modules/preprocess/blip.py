@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from modules.errors import CheckpointError, ModelMissing
+from modules.errors import CheckpointError, FileFormatError, ModelMissing
 
 if TYPE_CHECKING:
     from transformers import BlipForConditionalGeneration, PreTrainedTokenizerFast
@@ -79,7 +79,10 @@ def load_blip(folder: Path, device: str = "cpu") -> Blip:
     vocabulary = folder / "tokenizer.json"
     if weights is None or not vocabulary.is_file():
         raise CheckpointError(f"BLIP's folder {folder} is incomplete: it needs tokenizer.json and {WEIGHTS[0]}.")
-    tensors = open_tensors(weights).tensors()
+    try:
+        tensors = open_tensors(weights).tensors()
+    except FileFormatError as error:
+        raise FileFormatError(f"BLIP in {folder} cannot be read: {error}") from error
     try:
         config = BlipConfig.from_pretrained(folder, local_files_only=True)
         tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(vocabulary))
