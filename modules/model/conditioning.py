@@ -248,9 +248,12 @@ def _emphasised(encodings: Tensor, multipliers: Tensor, shares: Tensor, restore_
         multipliers: [texts, chunks, 77, 1].
         shares: [texts, 1, 1, 1], how much each text counts in the mean; their sum is 1.
     """
+    if (multipliers == 1).all():
+        return encodings  # the same bits; and learning gets no gradient of a ratio of two equal means, which is noise
     weighted = encodings * multipliers
     if not restore_mean:
         return weighted
     before, after = (((t * shares).sum(0).mean((1, 2))) for t in (encodings, weighted))
-    scale = torch.where(after == 0, 1.0, before / after)
+    divisor = torch.where(after == 0, 1.0, after)  # inside too: the gradient of 0 / 0 would be NaN where none is taken
+    scale = torch.where(after == 0, 1.0, before / divisor)
     return weighted * scale[:, None, None]

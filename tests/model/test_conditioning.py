@@ -180,6 +180,17 @@ class TestEmphasis:
         assert_close(scheduled[0][1], weighted * (before / after))
         assert_close(scheduled[1][1], raw[1] * (before / after))
 
+    @pytest.mark.parametrize(("begin", "end"), [(1.0, 1.0), (1.5, 1.5), (1.0, -1.0)])
+    def test_a_mean_of_nothing_leaves_the_gradient_finite(self, begin: float, end: float):
+        """A mean of exactly 0 happens by chance; training must not take the NaN of 0 / 0 for a diverged step."""
+        encodings = torch.tensor([begin, end])[None, None, :, None].requires_grad_()  # [1, 1, 2, 1]
+        for weights in ([1.0, 1.0], [1.2, 1.2], [1.2, -1.2 * begin / end]):  # the last: a mean of 0 after weighing
+            multipliers = torch.tensor(weights)[None, None, :, None]
+            weighed = conditioning._emphasised(encodings, multipliers, torch.ones(1, 1, 1, 1), restore_mean=True)
+            (gradient,) = torch.autograd.grad(weighed.square().sum(), encodings)
+            assert weighed.isfinite().all()
+            assert gradient.isfinite().all()
+
     def test_ignore_reads_brackets_and_weighs_nothing(self, conditioner: Conditioner):
         ignored = only(conditioner.uncond("a (word:1.5)", 1, replace(PLAIN, emphasis="Ignore")))
         assert_close(ignored, only(conditioner.uncond("a word", 1, PLAIN)))

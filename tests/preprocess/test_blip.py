@@ -138,6 +138,6 @@ def test_weights_that_would_run_code_are_refused(shipped, tmp_path):
     folder = as_pickle(copied(shipped, tmp_path / "BLIP"))
     canary = tmp_path / "canary"
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"something": _Canary(canary)}))
-    with pytest.raises(FileFormatError, match="BLIP in .* cannot be read"):
+    with pytest.raises(FileFormatError, match=r"BLIP in .* cannot be read"):
         load_blip(folder)
     assert not canary.exists()

@@ -79,6 +79,7 @@ def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Brows
         expect(tab.locator("#train_curves polyline")).to_have_count(4)
         expect(tab.locator("#ti_progress")).to_contain_text("a photo of realbenny-t2")
     other.locator("#train_pause").click()
+    wait_until(lambda: job.is_paused)  # else the step is over before the click has come, and no other one follows
     live.app.steps.release(1)
     for tab in tabs:
         expect(tab.locator("#train_status")).to_contain_text("step 13 / 40 · paused, everything is saved")
