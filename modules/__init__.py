@@ -19,7 +19,8 @@
 4  generation/     txt2img: an iterator of events
    remake/         from a picture's infotext to fields that draw it again, and what differs
 5  training/      photos in, vectors out                 preprocess/  photos made ready
-6  jobs  app       one worker thread; the App           guard      who may talk to the server
+6  job             one piece of long work on record           jobs       the thread that runs them, one at a time
+   app             the App                                    guard      who may talk to the server
    library         pictures that were made, and how they are made again
    photo_desk      photos looked at, decided about, written
    drawing_desk    forms turned into runs: styles, VAEs, upscalers        script_bench   what scripts ask of the App

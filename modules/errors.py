@@ -115,7 +115,7 @@ class NumericalError(WebuiError):
     """The model answered with NaN or infinity."""
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Python's, ours, and torch's on any device, told by its words: this module does not import torch."""
     if isinstance(error, (MemoryError, OutOfMemory)):
         return True

@@ -1,10 +1,12 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from modules import job as record
 from modules import jobs
 from modules.errors import JobBusy, OutOfMemory, ParameterError, StorageError
 from modules.events import Event, Failed, Noticed, Request, Sampled, Status, Trained, TrainingStarted, Work
@@ -199,6 +201,91 @@ def test_other_errors_are_logged_and_the_reader_sees_an_id_only(queue, caplog):
     assert "test_jobs.py" in record.getMessage()  # the traceback leads to the work
 
 
+def yields_a_text() -> Work:
+    yield "no event"  # pyright: ignore[reportReturnType] -- the mistake that is meant
+
+
+def holds_on() -> Work:
+    """Work that does not let itself be closed."""
+    try:
+        yield Noticed("before")
+        yield Noticed("told to nobody")
+    finally:
+        raise LookupError("while cleaning up")
+
+
+def refuses_to_end() -> Work:
+    with suppress(GeneratorExit):
+        yield Noticed("again")
+    yield Noticed("and again")
+
+
+NO_WORK = {
+    "list": lambda: [Noticed("a")],
+    "nothing": lambda: None,
+    "result": lambda: "what a plain function gave back",
+    "function": lambda: says,
+    "iterator": lambda: iter([Noticed("a")]),
+    "no event": yields_a_text,
+    "system exit": lambda: fails(SystemExit(1)),
+    "keyboard interrupt": lambda: fails(KeyboardInterrupt()),
+    "generator exit": lambda: fails(GeneratorExit()),
+}
+
+
+def assert_told_and_next_runs(queue: JobQueue, job: Job, caplog: pytest.LogCaptureFixture, cause: str) -> None:
+    failed = ended(job)[-1]
+    assert job.state is JobState.FAILED
+    assert isinstance(failed, Failed)
+    assert failed.text.startswith("Something went wrong here")
+    assert failed.log_id
+    assert failed.log_id in failed.text
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert failed.log_id in record.getMessage()
+    assert cause in record.getMessage()
+    assert texts(ended(queue.submit("next", says("a")))) == ["a"]
+
+
+@pytest.mark.parametrize("kind", NO_WORK)
+def test_what_is_no_work_fails_and_the_next_job_runs(queue, caplog, kind):
+    job = queue.submit("odd", NO_WORK[kind]())
+    causes = {"system exit": "SystemExit", "keyboard interrupt": "KeyboardInterrupt", "generator exit": "GeneratorExit"}
+    assert_told_and_next_runs(queue, job, caplog, causes.get(kind, "TypeError"))
+
+
+@pytest.mark.parametrize(
+    ("work", "cause"), [(holds_on, "while cleaning up"), (refuses_to_end, "generator ignored GeneratorExit")]
+)
+def test_work_that_fails_while_it_is_closed_fails_and_the_next_job_runs(caplog, work, cause):
+    def hear(event: Event) -> None:
+        if texts([event]) in (["before"], ["again"]):
+            raise RuntimeError("what hears of events is broken")
+
+    queue = JobQueue(on_event=hear)
+    assert_told_and_next_runs(queue, queue.submit("odd", work()), caplog, cause)
+    assert queue.stop(PATIENCE)
+
+
+def test_what_is_no_work_and_cuts_in_leaves_training_running(queue, held):
+    long = queue.submit("training", held.work(3), gives_way=True)
+    assert held.reached.wait(PATIENCE)
+    odd = [queue.submit(kind, NO_WORK[kind](), cuts_in=True) for kind in ("nothing", "system exit")]
+    held.go.set()
+    ended(long)
+    assert [job.state for job in (*odd, long)] == [JobState.FAILED, JobState.FAILED, JobState.FINISHED]
+
+
+def test_memory_that_cannot_be_freed_is_logged_and_the_next_job_runs(caplog):
+    def is_lost() -> None:
+        raise RuntimeError("the device is lost")
+
+    queue = JobQueue(free_memory=is_lost)
+    assert isinstance(ended(queue.submit("large", fails(MemoryError())))[-1], Failed)
+    assert texts(ended(queue.submit("next", says("a")))) == ["a"]
+    assert "the device is lost" in caplog.text
+    assert queue.stop(PATIENCE)
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -249,8 +336,8 @@ def test_the_newest_step_and_status_replace_the_older_ones(queue):
 
 
 def test_events_of_one_job_are_bounded(queue):
-    job = queue.submit("chatty", says(*map(str, range(jobs.EVENTS_KEPT + 10))))
-    assert len(ended(job)) == jobs.EVENTS_KEPT
+    job = queue.submit("chatty", says(*map(str, range(record.EVENTS_KEPT + 10))))
+    assert len(ended(job)) == record.EVENTS_KEPT
 
 
 def test_where_a_run_lies_is_never_forgotten(queue):
@@ -258,12 +345,12 @@ def test_where_a_run_lies_is_never_forgotten(queue):
 
     def work():
         yield started
-        yield from says(*map(str, range(jobs.EVENTS_KEPT + 10)))
+        yield from says(*map(str, range(record.EVENTS_KEPT + 10)))
 
     events = ended(queue.submit("long", work()))
-    assert len(events) == jobs.EVENTS_KEPT
+    assert len(events) == record.EVENTS_KEPT
     assert events[0] is started
-    assert events[-1] == Noticed(str(jobs.EVENTS_KEPT + 9))
+    assert events[-1] == Noticed(str(record.EVENTS_KEPT + 9))
 
 
 def test_old_jobs_are_forgotten_and_waiting_ones_never(queue, held, monkeypatch):

@@ -18,7 +18,7 @@ LAYERS = (
     {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},
-    {"jobs", "app", "guard", "photo_desk", "library", "drawing_desk", "script_bench"},
+    {"job", "jobs", "app", "guard", "photo_desk", "library", "drawing_desk", "script_bench"},
     {"ui", "api", "cli"},
     {"server"},
 )
@@ -30,6 +30,7 @@ WITHOUT_TORCH = {
     "remake",
     "history",
     "library",
+    "job",
     "jobs",
     "app",
     "guard",
