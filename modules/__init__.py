@@ -22,8 +22,7 @@
 6  job             one piece of long work on record           jobs       the thread that runs them, one at a time
    app             the App                                    guard      who may talk to the server
    library         pictures that were made, and how they are made again
-   photo_desk      photos looked at, decided about, written
-   drawing_desk    forms turned into runs: styles, VAEs, upscalers        script_bench   what scripts ask of the App
+   desks/          settings, models, embeddings, drawing, photos, training: what the App is made of
 7  ui/  api/  cli  front ends: the only gradio
 8  server          page and interface behind one guard
 

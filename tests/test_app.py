@@ -126,9 +126,9 @@ from modules.app import App
 from modules.flags import Flags
 from modules.paths import Paths
 app = App(Paths(Path({str(paths.data)!r})), None, Flags())
-titles = [checkpoint.title for checkpoint in app.checkpoints()]
+titles = [checkpoint.title for checkpoint in app.models.checkpoints()]
 assert "one.safetensors" in titles, titles
-assert app.embedding_index() and app.embeddings is None and app.tokenizer.encode("a")
+assert app.embeddings.index() and app.embeddings.database is None and app.tokenizer.encode("a")
 assert not {{"torch", "gradio", "diffusers", "transformers"}} & sys.modules.keys()
 assert not list(Path({str(paths.data)!r}).glob("*.*")), "making an App writes nothing"
 """
@@ -145,17 +145,17 @@ def test_the_first_work_loads_the_first_model_and_says_so(start):
     assert (state.status, state.sentence, state.native_size) == (ModelStatus.READY, "", (512, 512))
     assert state.device.startswith("cpu · fp32 · ")
     assert state.checkpoint.startswith("one.safetensors")
-    assert app.embeddings is not None
+    assert app.embeddings.database is not None
 
 
 def test_hashes_come_from_a_thread_of_their_own_and_are_remembered(app, start):
     title = hashed(app)
     assert title.startswith("one.safetensors [")
-    assert title in [checkpoint.title for checkpoint in app.checkpoints()]
+    assert title in [checkpoint.title for checkpoint in app.models.checkpoints()]
     read = parse_infotext(picture(app.generate(params())).infotext)
     assert f"{read['Model']}.safetensors [{read['Model hash']}]" == title
     second = start()
-    assert title in [checkpoint.title for checkpoint in second.checkpoints()]
+    assert title in [checkpoint.title for checkpoint in second.models.checkpoints()]
 
 
 def test_what_is_asked_before_the_model_is_there_waits_for_it(start):
@@ -264,7 +264,7 @@ def test_a_queue_of_sixteen_refuses_the_others_and_works_later(app):
 @pytest.mark.parametrize("part", ["unet", "decoder"])
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")])
 def test_running_out_of_memory_ends_one_job_and_not_the_next(app, part, error):
-    model = app._conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
+    model = app.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
     hook = (model.unet if part == "unet" else model.vae.decoder).register_forward_pre_hook(raiser(error))
     failed = ended(app.generate(params()))[-1]
     hook.remove()
@@ -274,7 +274,7 @@ def test_running_out_of_memory_ends_one_job_and_not_the_next(app, part, error):
 
 
 def test_a_mistake_of_ours_is_told_without_its_inside(app, paths):
-    model = app._conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
+    model = app.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
     hook = model.unet.register_forward_pre_hook(raiser(ValueError(f"inside at {paths.data}/secret")))
     failed = ended(app.generate(params()))[-1]
     hook.remove()
@@ -300,7 +300,7 @@ def raiser(error: Exception) -> Callable[..., None]:
 
 def test_another_checkpoint_is_loaded_used_and_remembered(app, paths, start):
     before = picture(app.generate(params()))
-    events = ended(app.select_checkpoint("two.safetensors"))
+    events = ended(app.models.select("two.safetensors"))
     assert not [event for event in events if isinstance(event, Failed)]
     assert app.model_state.checkpoint.startswith("two.safetensors")
     after = picture(app.generate(params()))
@@ -316,7 +316,7 @@ def test_the_old_model_goes_before_the_new_one_comes(app, monkeypatch):
     from modules.model import loader
 
     hashed(app)
-    old = weakref.ref(app._conditioner.model.unet)  # pyright: ignore[reportOptionalMemberAccess]
+    old = weakref.ref(app.models.conditioner.model.unet)  # pyright: ignore[reportOptionalMemberAccess]
     alive = []
     load = loader.load_model
 
@@ -326,7 +326,7 @@ def test_the_old_model_goes_before_the_new_one_comes(app, monkeypatch):
         return load(*arguments)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(loader, "load_model", look)
-    ended(app.select_checkpoint("two.safetensors"))
+    ended(app.models.select("two.safetensors"))
     assert alive == [False]
 
 
@@ -343,15 +343,15 @@ FOREIGN = {
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_file_that_cannot_be_used_leaves_the_model_in_use(app, kind):
     hashed(app)
-    before, model = app.model_state, app._conditioner.model  # pyright: ignore[reportOptionalMemberAccess]
+    before, model = app.model_state, app.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess]
     broken_into(app, FOREIGN[kind])
-    failed = ended(app.select_checkpoint("foreign.safetensors"))[-1]
+    failed = ended(app.models.select("foreign.safetensors"))[-1]
     assert isinstance(failed, Failed)
     assert not failed.log_id
     assert "foreign.safetensors" in failed.text
     state = app.model_state
     assert (state.status, state.checkpoint, state.sentence) == (ModelStatus.READY, before.checkpoint, failed.text)
-    assert app._conditioner.model is model  # pyright: ignore[reportOptionalMemberAccess]
+    assert app.models.conditioner.model is model  # pyright: ignore[reportOptionalMemberAccess]
     assert app.settings.checkpoint == ""
     assert parse_infotext(picture(app.generate(params())).infotext)["Model"] == "one"
 
@@ -369,7 +369,7 @@ def test_a_model_that_fails_while_loading_brings_the_old_one_back(app, monkeypat
         return load(checkpoint, policy)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(loader, "load_model", fail_for_two)
-    ended(app.select_checkpoint("two.safetensors"))
+    ended(app.models.select("two.safetensors"))
     assert loads == ["two.safetensors", "one.safetensors"]
     assert app.model_state.status is ModelStatus.READY
     assert app.model_state.checkpoint.startswith("one.safetensors")
@@ -379,7 +379,7 @@ def test_a_model_that_fails_while_loading_brings_the_old_one_back(app, monkeypat
 
 def test_unknown_checkpoints_are_refused(app):
     with pytest.raises(ParameterError, match="no checkpoint"):
-        app.select_checkpoint("nowhere")
+        app.models.select("nowhere")
 
 
 def test_a_file_that_nobody_asked_for_and_is_no_model_is_passed_over(paths, start):
@@ -413,7 +413,7 @@ def test_without_a_model_everything_says_why_and_a_new_file_helps(tmp_path, chec
     assert failed.text == app.model_state.sentence
     folder = app.paths.checkpoint_folders[0]
     shutil.copytree(checkpoints, folder)
-    ended(app.select_checkpoint("one.safetensors"))
+    ended(app.models.select("one.safetensors"))
     assert picture(app.generate(params())).path.exists()
 
 
@@ -422,7 +422,7 @@ def test_a_flag_chooses_a_file_anywhere(paths, checkpoints, start, tmp_path):
     app = start(flags=Flags(use_cpu=True, ckpt=elsewhere))
     ended(app.jobs.jobs()[0])
     assert app.model_state.checkpoint.startswith("elsewhere.safetensors")
-    assert [checkpoint.name for checkpoint in app.checkpoints()] == [
+    assert [checkpoint.name for checkpoint in app.models.checkpoints()] == [
         "elsewhere.safetensors",
         "one.safetensors",
         "two.safetensors",
@@ -430,7 +430,7 @@ def test_a_flag_chooses_a_file_anywhere(paths, checkpoints, start, tmp_path):
     inside = start(flags=Flags(use_cpu=True, ckpt=paths.checkpoint_folders[0] / "two.safetensors"))
     ended(inside.jobs.jobs()[0])
     assert inside.model_state.checkpoint.startswith("two.safetensors")
-    assert len(inside.checkpoints()) == 2
+    assert len(inside.models.checkpoints()) == 2
 
 
 def test_a_checkpoint_that_has_gone_is_told_and_the_first_is_used(start):

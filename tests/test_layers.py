@@ -18,7 +18,7 @@ LAYERS = (
     {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},
-    {"job", "jobs", "app", "guard", "photo_desk", "library", "drawing_desk", "script_bench"},
+    {"job", "jobs", "app", "guard", "library", "desks"},
     {"ui", "api", "cli"},
     {"server"},
 )
@@ -33,6 +33,7 @@ WITHOUT_TORCH = {
     "job",
     "jobs",
     "app",
+    "desks",
     "guard",
     "ui",
     "api",

@@ -23,7 +23,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
     def embeddings() -> EmbeddingsAnswer:
         """Those that act in prompts of the model in use, and those that cannot."""
         loaded, skipped = {}, {}
-        for entry in app.embedding_entries():
+        for entry in app.embeddings.entries():
             if entry.embedding is None:
                 continue
             item = EmbeddingItem(
@@ -39,14 +39,13 @@ def add_routes(router: APIRouter, host: Host) -> None:
     @router.post("/sdapi/v1/refresh-embeddings")
     def refresh_embeddings() -> None:
         """Look for embeddings again; each prompt does so by itself."""
-        if app.embeddings is not None:
-            app.embeddings.refresh()
+        app.embeddings.refresh()
 
     @router.post("/sdapi/v1/create/embedding")
     async def create_embedding(body: CreateRequest) -> InfoAnswer:
         """Write the file of a new embedding."""
         job = await host.in_thread(
-            lambda: app.create_embedding(
+            lambda: app.training.create(
                 body.name,
                 "*" if body.init_text is None else body.init_text,
                 1 if body.num_vectors_per_token is None else body.num_vectors_per_token,
@@ -75,7 +74,7 @@ def _train(host: Host, asked: dict[str, Any]) -> Job:
     if asked.get("preview_from_txt2img") is False:  # A1111 then draws samples from the words of training
         values = {name: value for name, value in values.items() if not name.startswith("preview_")}
     try:
-        return host.app.train(TrainParams(**values), host.owner)
+        return host.app.training.begin(TrainParams(**values), host.owner)
     except ParameterError as error:
         raise table.in_their_words(table.TRAIN, error) from error
 

@@ -77,7 +77,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
                 sha256=found.sha256 or None,
                 filename=str(found.path),
             )
-            for found in app.checkpoints()
+            for found in app.models.checkpoints()
         ]
 
     @router.get("/sdapi/v1/sd-vae")
@@ -121,7 +121,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
     @router.post("/sdapi/v1/refresh-checkpoints")
     def refresh_checkpoints() -> None:
         """Look for checkpoints again; `sd-models` does so by itself."""
-        app.checkpoints()
+        app.models.checkpoints()
 
     @router.post("/sdapi/v1/refresh-vae")
     def refresh_vae() -> None:

@@ -34,13 +34,13 @@ def add_routes(router: APIRouter, host: Host) -> None:
     @router.post("/sdapi/v1/unload-checkpoint")
     async def unload_checkpoint() -> dict[str, Any]:
         """Free the memory that the model takes; the next picture loads it again."""
-        await host.end_of(await host.in_thread(lambda: app.unload_checkpoint(host.owner)))
+        await host.end_of(await host.in_thread(lambda: app.models.unload(host.owner)))
         return {}
 
     @router.post("/sdapi/v1/reload-checkpoint")
     async def reload_checkpoint() -> dict[str, Any]:
         """Load the model again, if it was unloaded."""
-        await host.end_of(await host.in_thread(lambda: app.reload_checkpoint(host.owner)))
+        await host.end_of(await host.in_thread(lambda: app.models.reload(host.owner)))
         return {}
 
     stop_is_told = app.flags.api_server_stop

@@ -126,7 +126,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
         form = {key: params.default(name) for key, name in table.FORM_SETTINGS.items()}
         stored = {field.metadata["key"]: getattr(settings, field.name) for field in _fields()}
         title = app.model_state.checkpoint or settings.checkpoint
-        sha256 = next((found.sha256 for found in app.checkpoints() if title and found.title == title), "")
+        sha256 = next((found.sha256 for found in app.models.checkpoints() if title and found.title == title), "")
         return {
             **_FIXED,
             **form,
@@ -163,7 +163,7 @@ async def _select(host: Host, title: Any) -> None:
         raise ParameterError(CHECKPOINT, f"{CHECKPOINT} must be the title of a checkpoint, see sd-models.")
     if title in ("", host.app.model_state.checkpoint):
         return
-    job = await host.in_thread(lambda: host.app.select_checkpoint(title, host.owner))
+    job = await host.in_thread(lambda: host.app.models.select(title, host.owner))
     await host.end_of(job)
 
 

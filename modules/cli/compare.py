@@ -38,14 +38,14 @@ def run(arguments: Sequence[str]) -> int:
             )
     with hosted(with_checkpoint(flags, path)) as app:
         load(app)
-        if code := follow(app.measure(path, values.get("word", ""))):
+        if code := follow(app.training.measure(path, values.get("word", ""))):
             return code
         best = _recommend(folder)
         if values.get("prompts") and (code := _draw(app, folder, values, best)):
             return code
         if "use" in values:
             step = values.get("step", best)
-            return follow(app.use_snapshot(path, step, values["use"], values["overwrite"]))
+            return follow(app.training.use_snapshot(path, step, values["use"], values["overwrite"]))
     return 0
 
 
@@ -97,7 +97,7 @@ def _draw(app: App, folder: RunFolder, values: Mapping[str, Any], best: int) -> 
     steps = values.get("steps") or _rows(list(folder.snapshots()), best)
     seeds = values.get("seeds", (1,))
     comparison = compare_steps(folder.name, steps, values["prompts"], seeds, look, values.get("description", ""))
-    if code := follow(app.compare(folder.path, comparison)):
+    if code := follow(app.training.compare(folder.path, comparison)):
         return code
     sheet = make_sheet(folder, comparison)
     rows, columns = len(comparison.rows), len(comparison.columns)

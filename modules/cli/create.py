@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     with hosted(flags) as app:
         load(app)
         start = (values.get("init_text", "*"), values.get("vectors_per_token", 1))
-        return follow(app.create_embedding(values["name"], *start, values["overwrite"]))
+        return follow(app.training.create(values["name"], *start, values["overwrite"]))
 
 
 def add_start(parser: Parser) -> None:

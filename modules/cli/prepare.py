@@ -24,4 +24,4 @@ def run(arguments: Sequence[str]) -> int:
     if not params.source or not (params.destination or survey):
         raise ParameterError("--source", "Two folders are needed: ./webui.sh prepare PHOTOS PREPARED.")
     with hosted(flags) as app:
-        return follow(app.survey(params) if survey else app.preprocess(params))
+        return follow(app.photos.survey(params) if survey else app.photos.preprocess(params))

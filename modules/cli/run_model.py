@@ -19,5 +19,5 @@ def with_checkpoint(flags: Flags, run: Path) -> Flags:
     if flags.ckpt:
         return flags
     with hosted(flags) as app:
-        found = choose(app.checkpoints(), wanted)
+        found = choose(app.models.checkpoints(), wanted)
     return dataclasses.replace(flags, ckpt=found.path) if found else flags

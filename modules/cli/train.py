@@ -44,12 +44,12 @@ def run(arguments: Sequence[str]) -> int:
         same = None if afresh else _same_run(app, params)
         if same:
             say(f"Going on with the run in {same.folder.path}, at step {same.step}; --afresh would start another.")
-            return follow(app.resume_training(same.folder.path, data_root=params.data_root))
+            return follow(app.training.resume(same.folder.path, data_root=params.data_root))
         if start and not _exists(app, params.embedding):
             begin = (start.get("init_text", "*"), start.get("vectors_per_token", 1))
-            if code := follow(app.create_embedding(params.embedding, *begin)):
+            if code := follow(app.training.create(params.embedding, *begin)):
                 return code
-        return follow(app.train(params))
+        return follow(app.training.begin(params))
 
 
 def _parser() -> Parser:
@@ -76,7 +76,7 @@ def _resume(folder: Path, values: Mapping[str, Any], flags: Flags) -> int:
     path = folder.expanduser().absolute()
     with hosted(with_checkpoint(flags, path)) as app:
         load(app)
-        return follow(app.resume_training(path, data_root=values.get("data_root", "")))
+        return follow(app.training.resume(path, data_root=values.get("data_root", "")))
 
 
 def _advised(app: App, values: Mapping[str, Any], preset: str) -> TrainParams:

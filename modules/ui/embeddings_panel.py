@@ -51,7 +51,7 @@ def wire_panel(panel: Panel, context: PageContext) -> None:
     shown = gr.State("")
 
     def look(shown: str) -> tuple[Any, Any, Any]:
-        entries = context.app.embedding_entries()
+        entries = context.app.embeddings.entries()
         html = content(entries, find_pictures(context.app, entries))
         if html == shown:
             return gr.skip(), gr.skip(), gr.skip()

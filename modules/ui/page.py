@@ -310,7 +310,7 @@ def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
 
     def select(title: str) -> dict[Any, Any]:
         try:
-            app.select_checkpoint(title)
+            app.models.select(title)
         except Exception as error:
             return {
                 frame.checkpoint: watch.checkpoint_choices(app.model_state.checkpoint),

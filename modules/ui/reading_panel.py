@@ -26,7 +26,7 @@ def read(app: App, prompt: str, sampler: str = "Euler", steps: int = 1, negative
         prompt,
         find_sampler(sampler).total_steps(steps),
         app.tokenizer,
-        app.embedding_index(),
+        app.embeddings.index(),
         negative=negative,
         old_timelines=settings.old_timelines,
         emphasis=settings.emphasis,

@@ -126,10 +126,10 @@ class Refill:
 
     def _go(self, way: Way, asked: Asked, lines: list[str]) -> dict[Any, Any]:
         if way.hash_checkpoints:
-            job = self.page.app.hash_checkpoints()
+            job = self.page.app.models.hash_all()
             return {self.asked: replace(asked, job=job.id), self.timer: gr.Timer(active=True)}
         if way.checkpoint:
-            self.page.app.select_checkpoint(way.checkpoint)
+            self.page.app.models.select(way.checkpoint)
         left = tuple(difference for difference in asked.remake.differences if way not in difference.ways)
         remake = replace(asked.remake, differences=left, values={**asked.remake.values, **way.fields})
         updates = self.values(way.fields) | self._overridden(way.fields, lines)

@@ -148,7 +148,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
         "Sampler": names.sampler_names,
         "Hires sampler": names.sampler_names,
         "Schedule type": names.schedule_names,
-        "Checkpoint name": lambda: [checkpoint.title for checkpoint in app.checkpoints()],
+        "Checkpoint name": lambda: [checkpoint.title for checkpoint in app.models.checkpoints()],
         "VAE": app.drawing.vaes,
         "Styles": lambda: ["None", *(style.name for style in app.drawing.styles.styles())],
         "Hires upscaler": app.drawing.upscalers,

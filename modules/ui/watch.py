@@ -104,7 +104,7 @@ class Watch:
 
     def checkpoint_choices(self, title: str, look_up: bool = True) -> dict[str, Any]:
         """The checkpoint picker, showing `title`; while torch is still loading, folders are not searched."""
-        titles = [checkpoint.title for checkpoint in self.app.checkpoints()] if look_up else []
+        titles = [checkpoint.title for checkpoint in self.app.models.checkpoints()] if look_up else []
         choices = list(dict.fromkeys([*titles, *filter(None, [title])]))
         return gr.update(choices=choices, value=title or None)
 

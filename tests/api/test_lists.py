@@ -63,10 +63,10 @@ def test_flags_without_secrets(served: Served) -> None:
 def test_model_out_of_memory_and_back(served: Served) -> None:
     before = served.get("options").json()["sd_model_checkpoint"]
     assert served.post("unload-checkpoint").json() == {}
-    assert served.app._conditioner is None
+    assert served.app.models.conditioner is None
     assert served.get("embeddings").json() == {"loaded": {}, "skipped": {}}
     assert served.post("reload-checkpoint").json() == {}
-    assert served.app._conditioner is not None
+    assert served.app.models.conditioner is not None
     assert served.get("options").json()["sd_model_checkpoint"] == before
     served.post("unload-checkpoint")
     assert served.post("unload-checkpoint").status_code == 200

@@ -12,7 +12,7 @@ def fresh(served: Served):
     """The server whose settings are put back afterwards."""
     before = served.app.settings
     yield served
-    served.app.settings = before
+    served.app._settings.now = before
     served.app.change_settings()
 
 

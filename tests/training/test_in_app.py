@@ -71,10 +71,10 @@ def test_pictures_cut_in_and_nothing_changes(app, photos):
     """L6: the picture is the one drawn without training, the losses are those without pictures."""
     alone = app.generate(PICTURE)
     ended(alone)
-    quiet = app.train(small(photos, steps=6))
+    quiet = app.training.begin(small(photos, steps=6))
     ended(quiet)
     make_embedding(app.paths)
-    busy = app.train(small(photos, steps=6))
+    busy = app.training.begin(small(photos, steps=6))
     until(busy, lambda: bool(of(busy, TrainingStarted)))
     pictures = [app.generate(PICTURE) for _ in range(2)]
     for job in (busy, *pictures):
@@ -108,10 +108,10 @@ def test_no_memory_for_a_picture_ends_that_job_only(app, monkeypatch, part):
 
 
 def test_two_clicks_are_one_run(app, photos):
-    first = app.train(small(photos))
+    first = app.training.begin(small(photos))
     with pytest.raises(JobBusy, match="under way"):
-        app.train(small(photos))
-    assert not app.unfinished_runs()
+        app.training.begin(small(photos))
+    assert not app.training.unfinished()
     ended(first)
     assert first.state is JobState.FINISHED
 
@@ -120,7 +120,7 @@ def test_an_embedding_that_cannot_be_trained_is_refused_at_the_click(app, photos
     for field, values in {"embedding": {"embedding": "nobody"}, "steps": {"embedding": "far", "steps": 3}}.items():
         make_embedding(app.paths, "far", step=3)
         with pytest.raises(ParameterError) as raised:
-            app.train(small(photos, **values))
+            app.training.begin(small(photos, **values))
         assert raised.value.field == field
     assert len(app.jobs.jobs()) == 1
 
@@ -144,8 +144,8 @@ def test_the_console_tells_what_is_there_in_the_words_of_2022(tmp_path):
 
 
 def test_another_checkpoint_waits_until_the_run_is_over(app, photos):
-    training = app.train(small(photos))
-    switch = app.select_checkpoint("tiny-sd15.safetensors")
+    training = app.training.begin(small(photos))
+    switch = app.models.select("tiny-sd15.safetensors")
     ended(switch)
     assert training.is_over
     assert training.ended <= switch.started
@@ -154,39 +154,39 @@ def test_another_checkpoint_waits_until_the_run_is_over(app, photos):
 
 def test_wrong_fields_are_refused_at_the_click(app, photos):
     with pytest.raises(ParameterError) as raised:
-        app.train(small(photos, learning_rate="fast"))
+        app.training.begin(small(photos, learning_rate="fast"))
     assert raised.value.field == "learning_rate"
     assert len(app.jobs.jobs()) == 1
 
 
 def test_created_trained_and_used(app, photos):
-    created = app.create_embedding("mybenny-x2", "face", 2)
+    created = app.training.create("mybenny-x2", "face", 2)
     assert of(created, EmbeddingSaved) or ended(created)
     assert of(created, EmbeddingSaved)[0].path.exists()
-    ended(app.train(small(photos, embedding="mybenny-x2")))
-    assert app.embeddings is not None
-    assert app.embeddings.for_width(72)["mybenny-x2"].step == 4
+    ended(app.training.begin(small(photos, embedding="mybenny-x2")))
+    assert app.embeddings.database is not None
+    assert app.embeddings.database.for_width(72)["mybenny-x2"].step == 4
 
 
 def test_the_servers_end_keeps_the_run(app, photos):
     """K4: what stop() leaves can be resumed, and says that it was stopped."""
-    training = app.train(small(photos, steps=1000, save_state_every=1000, save_embedding_every=0))
+    training = app.training.begin(small(photos, steps=1000, save_state_every=1000, save_embedding_every=0))
     until(training, lambda: bool(of(training, Trained)))
     assert app.stop(PATIENCE)
     end = of(training, TrainingEnded)[0]
     assert end.kind is Ending.STOPPED
     again = App(app.paths, None, app.flags)
-    (run,) = again.unfinished_runs()
+    (run,) = again.training.unfinished()
     assert run.step == end.step == len(losses(training))
     ended(again.start())
-    rest = again.resume_training(run.folder.path)
+    rest = again.training.resume(run.folder.path)
     until(rest, lambda: bool(of(rest, Trained)))
     assert of(rest, TrainingStarted)[0].first_step == run.step
     assert again.stop(PATIENCE)
 
 
 def test_pause_and_resume(app, photos):
-    training = app.train(small(photos, steps=6))
+    training = app.training.begin(small(photos, steps=6))
     until(training, lambda: bool(of(training, Trained)))
     training.pause()
     ended(app.generate(PICTURE))
@@ -200,15 +200,15 @@ def test_photos_lie_anywhere_unless_others_can_ask(tmp_path, photos):
     login = (("me", "secret"),)
     app = App(Isolated(data=tmp_path / "data"), None, Flags(use_cpu=True, listen=True, logins=login))
     with pytest.raises(ParameterError, match="only below") as raised:
-        app.train(small(photos))
+        app.training.begin(small(photos))
     assert raised.value.field == "data_root"
     assert not app.jobs.jobs()
 
 
 def test_photos_are_looked_at_and_prepared(app, photos, tmp_path):
-    looked = app.survey(PreprocessParams(source=str(photos), width=64, height=64))
+    looked = app.photos.survey(PreprocessParams(source=str(photos), width=64, height=64))
     assert isinstance(ended(looked)[-1], Surveyed)
-    prepared = app.preprocess(
+    prepared = app.photos.preprocess(
         PreprocessParams(source=str(photos), destination=str(tmp_path / "out"), width=64, height=64)
     )
     end = ended(prepared)[-1]

@@ -11,18 +11,29 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from modules.app import App, ModelState, ModelStatus
+from modules.app import App
+from modules.desks.checkpoints import CheckpointShelf
 from modules.errors import OutOfMemory
 from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status
 from modules.flags import Flags
 from modules.jobs import Work
 from modules.model.checkpoint import Checkpoint
+from modules.model.hashes import HashCache
+from modules.model_state import ModelState, ModelStatus
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
 from modules.settings import Settings
 
 DEMO = "demo-portraits.safetensors [0123456789]"
 OTHER = "other.safetensors [abcdef0123]"
+
+
+class _Shelf(CheckpointShelf):
+    """Two checkpoints whose files are not there."""
+
+    def all(self) -> list[Checkpoint]:
+        named = [(title.split()[0], title.split("[")[1][:10]) for title in (DEMO, OTHER)]
+        return [Checkpoint(Path(name), name, digits.ljust(64, "0")) for name, digits in named]
 
 
 class StandIn(App):
@@ -42,20 +53,18 @@ class StandIn(App):
         loading: float = 0.0,
         flags: Flags | None = None,
     ):
-        super().__init__(Paths(data), Settings(), flags or Flags())
+        paths, flags = Paths(data), flags or Flags()
+        shelf = _Shelf(paths, flags, HashCache(paths.hash_cache))
+        super().__init__(paths, Settings(), flags, shelf=shelf)
         self.pace = pace
         self.failing = failing
         self.loading = loading
         self.steps = threading.Semaphore(0)
 
-    def checkpoints(self) -> list[Checkpoint]:
-        named = [(title.split()[0], title.split("[")[1][:10]) for title in (DEMO, OTHER)]
-        return [Checkpoint(self.paths.data / name, name, digits.ljust(64, "0")) for name, digits in named]
-
     def _first_work(self) -> Work:
         yield Status("loading")
         time.sleep(self.loading)
-        self.model_state = ModelState(
+        self.models.state = ModelState(
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
 
@@ -67,7 +76,7 @@ class StandIn(App):
         for batch in range(params.batch_count):
             request: Request | None = None
             for step in range(1, params.steps + 1):
-                self._pace()
+                self.wait_for_a_step()
                 preview = _png(Image.effect_noise((16, 16), 90 - 80 * step / params.steps).convert("RGB"), "")
                 request = yield Sampled(step, params.steps, batch + 1, params.batch_count, preview)
                 if request:
@@ -86,7 +95,8 @@ class StandIn(App):
         if "[" in params.prompt:
             yield Noticed(f"A note about {params.prompt}")
 
-    def _pace(self) -> None:
+    def wait_for_a_step(self) -> None:
+        """Return when the next step may be done."""
         if self.pace is None:
             self.steps.acquire(timeout=30)
         else:

@@ -300,7 +300,7 @@ def test_switch_that_fails_leaves_the_old_model(page: Page, serve: Serve, monkey
     def refuse(*_: object) -> None:
         raise FileFormatError("“other” is a LoRA: a Stable Diffusion 1.x or 2.x model is needed.")
 
-    monkeypatch.setattr(live.app, "select_checkpoint", refuse)
+    monkeypatch.setattr(live.app.models, "select", refuse)
     picker = page.locator("#setting_sd_model_checkpoint input")
     picker.click()
     page.get_by_role("option", name=re.compile("other")).click()

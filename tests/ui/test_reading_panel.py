@@ -6,6 +6,7 @@ import pytest
 from markupsafe import Markup
 
 from modules.app import App
+from modules.desks.embeddings import EmbeddingDesk
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import clip_tokenizer
 from modules.ui import reading_panel
@@ -17,7 +18,7 @@ from tests.ui.test_fragments import Elements
 @pytest.fixture
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     index = EmbeddingIndex({"panda": 3, "<em>bold</em>": 1}, clip_tokenizer())
-    monkeypatch.setattr(App, "embedding_index", lambda self: index)
+    monkeypatch.setattr(EmbeddingDesk, "index", lambda self: index)
     return StandIn(tmp_path)
 
 

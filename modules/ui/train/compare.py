@@ -249,7 +249,9 @@ class _Wiring:
 
     def measure(self, owner: str, choice: str, shown: Shown) -> dict[Any, Any]:
         """Measure what is not measured yet."""
-        return self._submit(choice, shown, lambda screen: self.app.measure(screen.run.folder.path, owner=owner))
+        return self._submit(
+            choice, shown, lambda screen: self.app.training.measure(screen.run.folder.path, owner=owner)
+        )
 
     def draw(
         self, owner: str, choice: str, shown: Shown, prompts: Any, seeds: Any, steps: Any, description: Any
@@ -265,14 +267,14 @@ class _Wiring:
                 screen.look,
                 str(description or ""),
             )
-            return self.app.compare(screen.run.folder.path, comparison, owner)
+            return self.app.training.compare(screen.run.folder.path, comparison, owner)
 
         return self._submit(choice, shown, submit)
 
     def stop(self, kind: str, choice: str, shown: Shown) -> dict[Any, Any]:
         """Interrupt the measuring or the drawing; what is done is kept."""
         screen = compare_screen.find(self.app, read_choice(choice))
-        job = self.app.last_job(kind, screen.run.folder.path) if screen else None
+        job = self.app.training.last_job(kind, screen.run.folder.path) if screen else None
         if job:
             job.interrupt()
         return self.look(choice, shown)

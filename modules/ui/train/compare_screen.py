@@ -152,8 +152,8 @@ def gather(app: App, key: str, run: Run) -> RunScreen:
         snapshots,
         _recommended(tuple(measured.values()), is_held_out) if measured else None,
         is_held_out,
-        doing(app.last_job("Measuring", folder.path)),
-        doing(app.last_job("Comparing", folder.path)),
+        doing(app.training.last_job("Measuring", folder.path)),
+        doing(app.training.last_job("Comparing", folder.path)),
         next((_cells(sheet) for sheet in drawn if sheet.comparison.kind == "steps"), None),
         next((_cells(sheet) for sheet in drawn if sheet.comparison.kind == "strength"), None),
     )

@@ -105,7 +105,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
             count = _whole(vectors)
             refuse_name(app, str(name or ""), overwrite is True)
             initial_tokens(str(init_text or ""), count, app.tokenizer)
-            job = app.create_embedding(str(name).strip(), str(init_text or ""), count, overwrite is True, owner)
+            job = app.training.create(str(name).strip(), str(init_text or ""), count, overwrite is True, owner)
         except Exception as error:
             said = wiring.complaint(error, lambda field: _IDS.get(field, ""))
             return {step.complaint: said, step.result: fragments.NOTHING}
@@ -164,7 +164,7 @@ def refuse_name(app: App, name: str, overwrite: bool) -> str:
         ParameterError: why it cannot be used.
     """
     name = safe_name(name.strip(), "name")
-    taken = app.embedding_names()
+    taken = app.embeddings.names()
     same = next((other for other in taken if other.casefold() == name.casefold()), None)
     if same and not overwrite:
         raise ParameterError("name", f"“{same}” is there already: choose another name, or tick “Overwrite”.")
@@ -185,8 +185,8 @@ def about_name(app: App, name: str, overwrite: bool) -> Markup:
         return Markup('<p class="bad">{}</p>').format(str(error))
     tokenizer = app.tokenizer
     read_as = token_texts(tokenizer.encode(name), tokenizer)
-    notes = name_notes(name, app.embedding_names(), tokenizer)
-    replaced = name in app.embedding_names()
+    notes = name_notes(name, app.embeddings.names(), tokenizer)
+    replaced = name in app.embeddings.names()
     kept = fragments.paragraphs(["It is there: its file is kept as a backup."]) if replaced else fragments.NOTHING
     good = Markup("<p>A good name. Prompts read it as {}</p>").format(_chips(read_as))
     return good + kept + fragments.paragraphs(notes)

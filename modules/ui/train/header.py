@@ -17,7 +17,7 @@ _FAMILIES = {768: "SD1", 1024: "SD2"}
 def header(app: App, choice: Choice) -> Markup:
     """“realbenny-t2 · 2 vectors · SD1 · 24 photos”, or what to do first."""
     parts: list[str] = []
-    embedding = app.find_embedding(choice.embedding) if choice.embedding else None
+    embedding = app.embeddings.find(choice.embedding) if choice.embedding else None
     if embedding:
         count = embedding.vectors_per_token
         parts = [f"{count} vector{'s' * (count != 1)}", _FAMILIES.get(embedding.width, f"width {embedding.width}")]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from modules.desks.photos import DESCRIBING, LOOKING, PhotoDesk
 from modules.events import Event, Failed, Noticed, Progressed, Status
 from modules.jobs import Job, JobState
-from modules.photo_desk import DESCRIBING, LOOKING, PhotoDesk
 from modules.preprocess.albums import Kept
 
 COUNTED = (LOOKING, DESCRIBING)  # by photos, whose number their events do not say in words

@@ -159,7 +159,9 @@ def resumable(app: App) -> list[Run]:
     shown = look(last).folder if last else None
     kept = {job.title for job in app.jobs.jobs() if not job.is_over}
     return [
-        run for run in app.unfinished_runs() if run.folder.path != shown and f"Keeping {run.folder.name}" not in kept
+        run
+        for run in app.training.unfinished()
+        if run.folder.path != shown and f"Keeping {run.folder.name}" not in kept
     ]
 
 

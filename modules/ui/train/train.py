@@ -161,7 +161,7 @@ class _Wiring:
         if job is None or not visible:
             return values
         screen = look(job)
-        may_resume = screen.is_over and any(run.folder.path == screen.folder for run in app.unfinished_runs())
+        may_resume = screen.is_over and any(run.folder.path == screen.folder for run in app.training.unfinished())
         goes_on = not screen.is_over and not screen.is_stopping
         return values | {
             "ending": run_view.ending(screen, data),
@@ -191,7 +191,7 @@ class _Wiring:
     def follow_choice(self, choice: Any, preset: Any, remembered: Any, advised_for: Any) -> dict[Any, Any]:
         """Embedding, photos and templates as they are now; what a preset sizes to the photos, unless it was changed."""
         form, chosen = self.step.controls, read_choice(choice)
-        names = self.app.embedding_names()
+        names = self.app.embeddings.names()
         now = chosen.embedding or _untrained(self.app)
         templates = list(find_templates(own_templates(self.app.paths)))
         updates: dict[Any, Any] = {
@@ -246,11 +246,11 @@ class _Wiring:
 
     def start(self, **given: Any) -> dict[Any, Any]:
         """Train, or say why not beside the field."""
-        return self._submit(self.app.train, **given)
+        return self._submit(self.app.training.begin, **given)
 
     def estimate(self, **given: Any) -> dict[Any, Any]:
         """Measure two trial steps, or say why not beside the field."""
-        return self._submit(self.app.estimate_training, **given)
+        return self._submit(self.app.training.estimate, **given)
 
     def _submit(
         self,
@@ -301,19 +301,19 @@ class _Wiring:
 
     def pause(self, *state: Any) -> dict[Any, Any]:
         """Let the run stand still, or go on."""
-        if job := self.app.training():
+        if job := self.app.training.under_way():
             job.resume() if job.is_paused else job.pause()
         return self.look(*state)
 
     def stop(self, *state: Any) -> dict[Any, Any]:
         """End the run after the step that it does; everything is kept."""
-        if job := self.app.training():
+        if job := self.app.training.under_way():
             job.interrupt()
         return self.look(*state)
 
     def sample(self, *state: Any) -> dict[Any, Any]:
         """Have a sample drawn after the step that it does."""
-        if job := self.app.training():
+        if job := self.app.training.under_way():
             job.sample()
         return self.look(*state)
 
@@ -323,7 +323,7 @@ class _Wiring:
         folder = look(job).folder if job else None
         try:
             if folder:
-                self.app.resume_training(folder, owner)
+                self.app.training.resume(folder, owner)
         except Exception as error:
             said = wiring.complaint(error, train_form.element_id)
         return {**self.look(*state), self.step.complaint: said}
@@ -348,5 +348,5 @@ def _update(name: str, value: Any) -> Any:
 
 def _untrained(app: App) -> str:
     """The embedding that somebody who has chosen none most likely wants: the newest one that has learned nothing."""
-    names = [entry.name for entry in app.embedding_entries() if entry.embedding and not entry.embedding.step]
+    names = [entry.name for entry in app.embeddings.entries() if entry.embedding and not entry.embedding.step]
     return names[0] if names else ""

@@ -71,16 +71,16 @@ def do(app: App, action: str, shown_path: str, owner: str = "") -> str:
         return ""
     match action:
         case "resume":
-            app.resume_training(folder, owner)
+            app.training.resume(folder, owner)
         case "keep":
-            return app.keep_best(folder, owner).id
+            return app.training.keep_best(folder, owner).id
         case "discard":
-            app.discard_run(folder)
+            app.training.discard(folder)
     return ""
 
 
 def _find(app: App, shown_path: str) -> Path | None:
-    runs = app.unfinished_runs()
+    runs = app.training.unfinished()
     return next((r.folder.path for r in runs if run_view.shown_path(r.folder.path, app.paths.data) == shown_path), None)
 
 

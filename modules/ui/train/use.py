@@ -215,14 +215,14 @@ class _Wiring:
         def submit(screen: RunScreen, step: int) -> Job:
             wanted = safe_name(str(name or ""), "name")
             overwrite = bool(taken(self.app.paths.embeddings, wanted))
-            return self.app.use_snapshot(screen.run.folder.path, step, wanted, overwrite, owner)
+            return self.app.training.use_snapshot(screen.run.folder.path, step, wanted, overwrite, owner)
 
         return self._submit(choice, shown, name, prompt, submit)
 
     def undo(self, owner: str, choice: str, shown: Shown, name: Any, prompt: Any) -> dict[Any, Any]:
         """Take the last use back."""
         return self._submit(
-            choice, shown, name, prompt, lambda screen, _: self.app.undo_use(screen.run.folder.path, owner)
+            choice, shown, name, prompt, lambda screen, _: self.app.training.undo_use(screen.run.folder.path, owner)
         )
 
     def draw(
@@ -234,14 +234,14 @@ class _Wiring:
             numbers, text = parse_seeds(str(seeds or "")), str(prompts or "")
             word = screen.word or "person"
             sheet = compare_strengths(screen.name, step, [text], numbers[:1], screen.look, word)
-            self.app.compare(screen.run.folder.path, sheet, owner)
+            self.app.training.compare(screen.run.folder.path, sheet, owner)
 
         return self._submit(choice, shown, name, prompt, submit)
 
     def stop(self, choice: str, shown: Shown, name: Any, prompt: Any) -> dict[Any, Any]:
         """Interrupt the drawing; what is drawn is kept."""
         screen = compare_screen.find(self.app, read_choice(choice))
-        job = self.app.last_job("Comparing", screen.run.folder.path) if screen else None
+        job = self.app.training.last_job("Comparing", screen.run.folder.path) if screen else None
         if job:
             job.interrupt()
         return self.look(choice, shown, name, prompt)

@@ -3,9 +3,11 @@
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+from modules.desks.training import TrainingDesk
 from modules.events import CellDrawn, EmbeddingSaved, Progressed, Request, SnapshotMeasured, Status, Work
 from modules.images import save_png
 from modules.paths import Paths
@@ -60,18 +62,28 @@ def measurement(place: int) -> Measurement:
 class WithRuns(StandIn):
     """A stand-in whose pace holds for measuring and drawing too."""
 
-    def _pace(self) -> None:
+    def __init__(self, *given: Any, **more: Any):
+        super().__init__(*given, **more)
+        self.training = _Training(self)
+
+    def wait_for_a_step(self) -> None:
         if self.pace is None:
             assert self.steps.acquire(timeout=GUARD), "nobody let it go on"
         else:
-            super()._pace()
+            super().wait_for_a_step()
+
+
+class _Training(TrainingDesk):
+    def __init__(self, app: WithRuns):
+        super().__init__(app.paths, app.jobs, app.models, app.embeddings)
+        self._app = app
 
     def _measure(self, folder: Path, word: str) -> Work:
         run = open_run(folder).folder
         known = list(MeasurementFile(run).read().values())
         for place in range(len(known), len(STEPS)):
             yield Status("measuring obedience, noise 1 of 4")
-            self._pace()
+            self._app.wait_for_a_step()
             known.append(measurement(place))
             MeasurementFile(run).write(CONDITIONS, known)
             asked = [(yield SnapshotMeasured(STEPS[place], known[-1].held_out, known[-1].obedience))]
@@ -85,15 +97,15 @@ class WithRuns(StandIn):
             row, column = divmod(number, len(comparison.columns))
             if not sheet.cell(row, column).exists():
                 yield Status("drawing a sample")
-                self._pace()
+                self._app.wait_for_a_step()
                 save_png(picture(comparison.rows[row].step or 0, column), sheet.cell(row, column), "a cell")
                 yield CellDrawn(row, column, sheet.cell(row, column))
             if (yield Progressed(number + 1, comparison.count, "")) is Request.INTERRUPT:
                 return
 
     def _use(self, folder: Path, step: int, name: str, overwrite: bool) -> Work:
-        run, path = open_run(folder).folder, self.paths.embeddings / f"{name}.safetensors"
-        replaced = {one: backup_of(one) for one in taken(self.paths.embeddings, name)}
+        run, path = open_run(folder).folder, self._paths.embeddings / f"{name}.safetensors"
+        replaced = {one: backup_of(one) for one in taken(self._paths.embeddings, name)}
         for before, now in replaced.items():
             before.rename(now)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -99,13 +99,13 @@ def test_damaged_files_of_a_run_cost_no_page(app):
 def test_how_a_job_is_told(app):
     folder = make_run(app.paths)
     assert compare_screen.doing(None).text == ""
-    job = app.measure(folder.path)
+    job = app.training.measure(folder.path)
     while not job.is_over:
         job.wait(job.events_since()[1], 10)
     ended = compare_screen.doing(job)
     assert not ended.is_running
     assert ended.text == ""
-    assert app.last_job("Measuring", folder.path) is job
+    assert app.training.last_job("Measuring", folder.path) is job
     app.stop()
 
 

@@ -33,7 +33,7 @@ def app(tmp_path: Path):
 
 def gated(app: WithTraining, steps: int = 40):
     app.pace = None
-    return app.train(params(app, steps))
+    return app.training.begin(params(app, steps))
 
 
 def shown(app: WithTraining) -> TrainingScreen:
@@ -184,7 +184,7 @@ def test_pause_and_stop_are_said_at_once_and_done_after_the_step(app: WithTraini
 
 
 def test_finished(app: WithTraining) -> None:
-    job = app.train(params(app, 10))
+    job = app.training.begin(params(app, 10))
     wait_until(lambda: job.is_over)
     ending = run_view.ending(shown(app), app.paths.data)
     assert "<b>Finished.</b> Training finished at 10 steps. Embedding saved to embeddings/realbenny-t2" in ending
@@ -194,7 +194,7 @@ def test_finished(app: WithTraining) -> None:
 @pytest.mark.parametrize("title", ["Failed", "Diverged"])
 def test_bad_ends_are_told_apart_and_say_where_the_log_is(app: WithTraining, title: str) -> None:
     app.ends_with = failures()[title]
-    job = app.train(params(app, 10))
+    job = app.training.begin(params(app, 10))
     wait_until(lambda: job.is_over)
     ending = run_view.ending(shown(app), app.paths.data)
     assert f"<b>{title}.</b>" in ending
@@ -205,8 +205,8 @@ def test_bad_ends_are_told_apart_and_say_where_the_log_is(app: WithTraining, tit
 
 def test_a_run_that_never_began(app: WithTraining) -> None:
     app.pace = None
-    app.estimate_training(params(app))
-    job = app.train(params(app))
+    app.training.estimate(params(app))
+    job = app.training.begin(params(app))
     assert "waiting for its turn" in run_view.status(look(job))
     job.interrupt()
     assert how_it_ended(look(job)) == "cancelled"
@@ -219,7 +219,7 @@ def test_estimates_hold_for_what_was_measured(app: WithTraining) -> None:
     assert "about <b>14 min, 3.4 GB of 8.0</b>" in run_view.estimate(told)
     assert "about <b>28 min" in run_view.estimate(told, 2400)
     assert "Not measured yet" in run_view.estimate_line(None, 100, True)
-    job = app.estimate_training(params(app))
+    job = app.training.estimate(params(app))
     wait_until(lambda: job.is_over)
     assert "about <b>42 s" in run_view.estimate_line(job, 60, True)
     assert "measure again" in run_view.estimate_line(job, 100, False)
@@ -268,7 +268,7 @@ def test_resume(app: WithTraining) -> None:
     folder = cut_off(app)
     app.pace = None
     unfinished.do(app, "resume", shown_name(app, folder))
-    job = app.training()
+    job = app.training.under_way()
     assert job
     assert not unfinished.content(app, Acted())
     app.steps.release(10)
@@ -317,7 +317,7 @@ def test_discard_keeps_snapshots(app: WithTraining) -> None:
 def test_whatever_else_a_page_asks_does_nothing(app: WithTraining, asked: tuple[str, str]) -> None:
     cut_off(app)
     assert unfinished.do(app, *asked) == ""
-    assert app.training() is None
+    assert app.training.under_way() is None
     assert len(resumable(app)) == 1
 
 

@@ -63,7 +63,7 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
 
 def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Browser, live: Live) -> None:
     """L4: the run goes on whatever becomes of the page."""
-    job = live.app.train(params(live.app))
+    job = live.app.training.begin(params(live.app))
     live.app.steps.release(12)
     settle(job, 12)
     phone = browser.new_context(viewport={"width": 390, "height": 844})

@@ -2,7 +2,10 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
+from modules.desks.embeddings import EmbeddingDesk
+from modules.desks.training import TrainingDesk
 from modules.errors import OutOfMemory, TrainingDiverged
 from modules.events import (
     EmbeddingSaved,
@@ -37,22 +40,37 @@ class WithTraining(StandIn):
 
     ends_with: Exception | None = None
 
-    def _pace(self) -> None:
+    def __init__(self, *given: Any, **more: Any):
+        super().__init__(*given, **more)
+        self.embeddings = _Embeddings(self.models, lambda line: None)
+        self.training = _Training(self)
+
+    def wait_for_a_step(self) -> None:
         if self.pace is None:
             assert self.steps.acquire(timeout=GUARD), "nobody let it go on"
         else:
-            super()._pace()
+            super().wait_for_a_step()
 
-    def embedding_names(self) -> list[str]:
+
+class _Embeddings(EmbeddingDesk):
+    """One that is there without a model."""
+
+    def names(self) -> list[str]:
         return ["realbenny-t2"]
+
+
+class _Training(TrainingDesk):
+    def __init__(self, app: WithTraining):
+        super().__init__(app.paths, app.jobs, app.models, app.embeddings)
+        self._app = app
 
     def _estimate(self, params: TrainParams) -> Work:
         yield Status("measuring two trial steps")
-        self._pace()
+        self._app.wait_for_a_step()
         yield Estimated(0.7, 0.7 * params.steps, 34 * GIGABYTE // 10, 8 * GIGABYTE)
 
     def _train(self, params: TrainParams) -> Work:
-        folder = new_run_folder(self.paths.textual_inversion, params.embedding)
+        folder = new_run_folder(self._paths.textual_inversion, params.embedding)
         about = {"ending": "", "step": 0, "steps": params.steps, "checkpoint": "demo-portraits", "started": 1e9}
         folder.describe(about)
         yield from self._steps(folder, 0, params.steps)
@@ -63,8 +81,8 @@ class WithTraining(StandIn):
         yield from self._steps(run.folder, run.step, run.steps)
 
     def _use(self, folder: Path, step: int, name: str, overwrite: bool) -> Work:
-        self._pace()
-        path = self.paths.embeddings / f"{name}.safetensors"
+        self._app.wait_for_a_step()
+        path = self._paths.embeddings / f"{name}.safetensors"
         yield EmbeddingSaved(path, f"{name} is now the snapshot of step {step}.")
 
     def _steps(self, folder: RunFolder, first: int, last: int) -> Work:
@@ -72,10 +90,10 @@ class WithTraining(StandIn):
         step, request, asked_for_sample = first, None, False
         try:
             while step < last:
-                self._pace()
+                self._app.wait_for_a_step()
                 step += 1
-                if self.ends_with and step == 3:
-                    raise self.ends_with
+                if self._app.ends_with and step == 3:
+                    raise self._app.ends_with
                 loss = 0.1 + 1 / (step + 5)
                 folder.curve_log.append(step, loss, 0.005, 0.4 + step / 100)
                 request = yield Trained(step, last, loss, loss, 0.005, 0.4 + step / 100, 2.0, "a photo of realbenny-t2")
@@ -91,12 +109,12 @@ class WithTraining(StandIn):
         except Exception as error:
             kind = Ending.DIVERGED if isinstance(error, TrainingDiverged) else Ending.FAILED
             folder.end(kind, step)
-            yield TrainingEnded(kind, step, f"{error} The vectors are kept.", None, self.paths.log_file)
+            yield TrainingEnded(kind, step, f"{error} The vectors are kept.", None, self._paths.log_file)
             raise
         ending = Ending.FINISHED if step == last else Ending.STOPPED
         save_state(folder, step)
         folder.end(ending, step)
-        path = self.paths.embeddings / f"{folder.name}.safetensors"
+        path = self._paths.embeddings / f"{folder.name}.safetensors"
         how = "finished" if ending is Ending.FINISHED else "interrupted"
         yield TrainingEnded(ending, step, f"Training {how} at {step} steps. Embedding saved to {path}.", path)
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from modules.desks.photos import PhotoDesk
 from modules.errors import DatasetError, FileFormatError, JobBusy, ModelMissing, ParameterError
 from modules.events import Failed, Noticed
 from modules.images import open_image
 from modules.jobs import Job, JobQueue, JobState
 from modules.paths import Paths
-from modules.photo_desk import PhotoDesk
 from modules.preprocess import photos
 from modules.preprocess.album import Album
 from modules.preprocess.crop import Crop, cut
@@ -273,7 +273,7 @@ class Blip:
 
 @pytest.fixture
 def blip(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("modules.photo_desk", "modules.preprocess.describing", "modules.preprocess.run"):
+    for module in ("modules.desks.photos", "modules.preprocess.describing", "modules.preprocess.run"):
         monkeypatch.setattr(f"{module}.find_blip", lambda models: models)
     for module in ("modules.preprocess.describing", "modules.preprocess.run"):
         monkeypatch.setattr(f"{module}.load_blip", lambda folder, device: Blip)

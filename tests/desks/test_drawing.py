@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from modules.drawing_desk import DrawingDesk
+from modules.desks.drawing import DrawingDesk
 from modules.errors import ParameterError
 from modules.events import ImageDone, Status
 from modules.flags import Flags

@@ -7,7 +7,7 @@ waits for the network has a queue of its own, so that no picture waits for it.
 import dataclasses
 import importlib.util
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ from modules.preprocess.crop import Size
 from modules.preprocess.describing import Described, describe
 from modules.preprocess.folder import list_folder
 from modules.preprocess.photos import Photo
-from modules.preprocess.run import Judged, Prepared, PreprocessingEnded, Surveyed, preprocess, survey
+from modules.preprocess.run import Choice, Judged, Prepared, PreprocessingEnded, Surveyed, preprocess, survey
 from modules.preprocess_params import PreprocessParams
 
 SAVE_EVERY = 10  # photos looked at
@@ -194,6 +194,14 @@ class PhotoDesk:
     def download(self) -> Job | None:
         """The newest fetch of BLIP."""
         return self._download
+
+    def survey(self, params: PreprocessParams, owner: str = "") -> Job:
+        """Queue a look at each photo of a folder, which no album remembers, see `preprocess.run.survey`."""
+        return self._jobs.submit(LOOKING, survey(params, self._models, self._roots), owner)
+
+    def preprocess(self, params: PreprocessParams, choices: Mapping[str, Choice] | None = None, owner: str = "") -> Job:
+        """Queue the preparing of photos without an album, see `preprocess.run.preprocess`."""
+        return self._jobs.submit(WRITING, preprocess(params, self._models, choices, self._roots), owner)
 
     # --- photos that are sent ---------------------------------------------------------------------------------------
 

@@ -2,22 +2,21 @@
 VAE and the snapshot that it names."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modules.drawing_desk import DrawingDesk
-from modules.errors import ModelMissing, ParameterError
+from modules.desks.drawing import DrawingDesk
+from modules.desks.models import ModelDesk
+from modules.errors import ParameterError
 from modules.events import Status, Work
 from modules.generation.scripts.cells import Cell
-from modules.model.checkpoint import Checkpoint
 from modules.settings import Settings
 from modules.training.run_folder import Run, find_runs
 
 if TYPE_CHECKING:  # these bring torch
     from modules.generation.outputs import OutputFolder
-    from modules.model.conditioning import Conditioner
 
 
 class ScriptBench:
@@ -25,10 +24,8 @@ class ScriptBench:
 
     Args:
         desk: draws.
+        models: puts other models into use.
         runs: folder of training runs.
-        conditioner: gives the one of the model in use, None while there is none.
-        find: the checkpoint behind a title, or a ParameterError.
-        switch: puts another checkpoint into use.
         folder: where everything goes, instead of the day's folders.
         settings: for these runs alone; None: those of the moment.
     """
@@ -36,18 +33,14 @@ class ScriptBench:
     def __init__(
         self,
         desk: DrawingDesk,
+        models: ModelDesk,
         runs: Path,
-        conditioner: "Callable[[], Conditioner | None]",
-        find: Callable[[str], Checkpoint],
-        switch: Callable[[Checkpoint], Work],
         folder: Path | None = None,
         settings: Settings | None = None,
     ):
         self._desk = desk
+        self._models = models
         self._runs = runs
-        self._conditioner = conditioner
-        self._find = find
-        self._switch = switch
         self._folder = folder
         self._settings = settings
 
@@ -58,7 +51,7 @@ class ScriptBench:
             ParameterError: something that it names does not exist.
         """
         if cell.checkpoint:
-            self._find(cell.checkpoint)
+            self._models.find(cell.checkpoint)
         if cell.embedding_step is not None:
             self._snapshot(cell)
         return replace(cell, params=self._desk.checked(cell.params, self._settings))
@@ -71,13 +64,8 @@ class ScriptBench:
     def draw(self, cell: Cell, outputs: "OutputFolder") -> Work:
         """One run, with another model or a snapshot if it says so."""
         if cell.checkpoint:
-            wanted, now = self._find(cell.checkpoint), self._conditioner()
-            if now is None or now.model.checkpoint.path != wanted.path:
-                del now  # or the old model could not go
-                yield from self._switch(wanted)
-        conditioner = self._conditioner()
-        if conditioner is None:
-            raise ModelMissing("No model is loaded: choose one at the top.")
+            yield from self._models.use(self._models.find(cell.checkpoint))
+        conditioner = self._models.in_use()
         if cell.embedding_step is not None:
             from modules.embeddings.reading import read_embedding
 
