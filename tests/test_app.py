@@ -1,5 +1,4 @@
 import gc
-import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 
 from modules import images
 from modules.app import App, ModelStatus
-from modules.errors import JobBusy, OutOfMemory, ParameterError, StorageError
+from modules.errors import JobBusy, OutOfMemory, ParameterError
 from modules.events import Event, Failed, ImageDone, Sampled, Status
 from modules.flags import Flags
 from modules.infotext import parse_infotext
@@ -69,7 +68,23 @@ def start(paths) -> Iterator[Callable[..., App]]:
 
 @pytest.fixture
 def app(start) -> App:
-    app = start()
+    """An App of the test's own, its model loaded."""
+    return loaded(start())
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory, checkpoints) -> Iterator[App]:
+    """One App for many tests, which leave it as they found it: its model is loaded once."""
+    data = tmp_path_factory.mktemp("lasting")
+    (data / "models").mkdir()
+    shutil.copytree(checkpoints, data / "models" / "Stable-diffusion")
+    app = App(Isolated(data), None, ON_CPU)
+    app.start()
+    yield loaded(app)
+    assert app.stop(PATIENCE)
+
+
+def loaded(app: App) -> App:
     ended(app.jobs.jobs()[0])
     assert app.model_state.status is ModelStatus.READY, app.model_state.sentence
     return app
@@ -105,14 +120,9 @@ def picture(job: Job) -> ImageDone:
 
 def hashed(app: App) -> str:
     """The title of the model in use once its hash is known."""
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "hashing"] or [None]
-    if thread:
+    for thread in [thread for thread in threading.enumerate() if thread.name == "hashing"]:
         thread.join(PATIENCE)
     return app.model_state.checkpoint
-
-
-def broken_into(app: App, write: Callable[[Path], object], name: str = "foreign.safetensors") -> None:
-    write(app.paths.checkpoint_folders[0] / name)
 
 
 # --- start and stop ---------------------------------------------------------------------------------------------------
@@ -195,28 +205,31 @@ def test_a_data_folder_that_cannot_be_written_still_serves(tmp_path, checkpoints
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_picture_is_saved_for_its_owner(app, paths):
-    job = app.generate(params(seed=5), owner="me")
+def test_a_picture_is_saved_for_its_owner(lasting):
+    job = lasting.generate(params(seed=5), owner="me")
     done = picture(job)
     assert (job.owner, job.title) == ("me", "1 × 64×64")
-    assert done.path.is_relative_to(paths.txt2img_images)
+    assert done.path.is_relative_to(lasting.paths.txt2img_images)
     assert images.read_infotext(done.path) == done.infotext
 
 
-def test_the_settings_decide_about_the_overview(app):
+def test_the_settings_decide_about_the_overview(lasting):
     run = params(batch_size=2)
-    assert type(ended(app.generate(run))[-1]).__name__ == "GridDone"
-    app.change_settings(save_grid=False)
-    assert isinstance(ended(app.generate(run))[-1], ImageDone)
+    assert type(ended(lasting.generate(run))[-1]).__name__ == "GridDone"
+    lasting.change_settings(save_grid=False)
+    without = ended(lasting.generate(run))[-1]
+    lasting.change_settings(save_grid=True)
+    assert isinstance(without, ImageDone)
 
 
-def test_wrong_parameters_are_refused_before_they_queue(app):
+def test_wrong_parameters_are_refused_before_they_queue(lasting):
+    before = lasting.jobs.jobs()
     with pytest.raises(ParameterError):
-        app.generate(params(sampler="Guess"))
-    assert len(app.jobs.jobs()) == 1
+        lasting.generate(params(sampler="Guess"))
+    assert lasting.jobs.jobs() == before
 
 
-def test_eight_callers_get_what_they_asked_for(app):
+def test_eight_callers_get_what_they_asked_for(lasting):
     """Seed and prompt of every picture are its asker's, or the asker was told that the queue is full."""
     answers: list[tuple[str, int, ImageDone | None]] = []
 
@@ -224,7 +237,7 @@ def test_eight_callers_get_what_they_asked_for(app):
         for number in range(4):
             prompt, seed = f"cat {caller} {number}", 100 * caller + number
             try:
-                job = app.generate(params(prompt, seed=seed, steps=1), owner=str(caller))
+                job = lasting.generate(params(prompt, seed=seed, steps=1), owner=str(caller))
             except JobBusy:
                 answers.append((prompt, seed, None))
             else:
@@ -244,44 +257,44 @@ def test_eight_callers_get_what_they_asked_for(app):
         assert (read["Prompt"], read["Seed"]) == (prompt, str(seed))
 
 
-def test_a_queue_of_sixteen_refuses_the_others_and_works_later(app):
-    job = app.generate(params(steps=150))
+def test_a_queue_of_sixteen_refuses_the_others_and_works_later(lasting):
+    job = lasting.generate(params(steps=150))
     until_sampled(job)
     refused = []
     for _ in range(40):
         try:
-            app.generate(params(steps=1))
+            lasting.generate(params(steps=1))
         except JobBusy as error:
             refused.append(str(error))
     assert len(refused) == 40 - 16
     assert all("queue is full" in sentence for sentence in refused)
     job.interrupt()
-    for waiting in app.jobs.jobs():
+    for waiting in lasting.jobs.jobs():
         ended(waiting)
-    assert picture(app.generate(params(steps=1))).path.exists()
+    assert picture(lasting.generate(params(steps=1))).path.exists()
 
 
 @pytest.mark.parametrize("part", ["unet", "decoder"])
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")])
-def test_running_out_of_memory_ends_one_job_and_not_the_next(app, part, error):
-    model = app.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
+def test_running_out_of_memory_ends_one_job_and_not_the_next(lasting, part, error):
+    model = lasting.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
     hook = (model.unet if part == "unet" else model.vae.decoder).register_forward_pre_hook(raiser(error))
-    failed = ended(app.generate(params()))[-1]
+    failed = ended(lasting.generate(params()))[-1]
     hook.remove()
     assert isinstance(failed, Failed)
     assert failed.text.startswith("Out of memory: choose a smaller size")
-    assert picture(app.generate(params())).path.exists()
+    assert picture(lasting.generate(params())).path.exists()
 
 
-def test_a_mistake_of_ours_is_told_without_its_inside(app, paths):
-    model = app.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
-    hook = model.unet.register_forward_pre_hook(raiser(ValueError(f"inside at {paths.data}/secret")))
-    failed = ended(app.generate(params()))[-1]
+def test_a_mistake_of_ours_is_told_without_its_inside(lasting):
+    model = lasting.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess] -- where the fault is put in
+    hook = model.unet.register_forward_pre_hook(raiser(ValueError(f"inside at {lasting.paths.data}/secret")))
+    failed = ended(lasting.generate(params()))[-1]
     hook.remove()
     assert isinstance(failed, Failed)
-    for inside in ("secret", str(paths.data), "Traceback", "ValueError"):
+    for inside in ("secret", str(lasting.paths.data), "Traceback", "ValueError"):
         assert inside not in failed.text
-    log = paths.log_file.read_text(encoding="utf-8")
+    log = lasting.paths.log_file.read_text(encoding="utf-8")
     assert failed.log_id in failed.text
     assert failed.log_id in log
     assert "Traceback" in log
@@ -341,19 +354,21 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_a_file_that_cannot_be_used_leaves_the_model_in_use(app, kind):
-    hashed(app)
-    before, model = app.model_state, app.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess]
-    broken_into(app, FOREIGN[kind])
-    failed = ended(app.models.select("foreign.safetensors"))[-1]
+def test_a_file_that_cannot_be_used_leaves_the_model_in_use(lasting, kind):
+    hashed(lasting)
+    before, model = lasting.model_state, lasting.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess]
+    file = lasting.paths.checkpoint_folders[0] / "foreign.safetensors"
+    FOREIGN[kind](file)
+    failed = ended(lasting.models.select("foreign.safetensors"))[-1]
+    file.unlink()
     assert isinstance(failed, Failed)
     assert not failed.log_id
     assert "foreign.safetensors" in failed.text
-    state = app.model_state
+    state = lasting.model_state
     assert (state.status, state.checkpoint, state.sentence) == (ModelStatus.READY, before.checkpoint, failed.text)
-    assert app.models.conditioner.model is model  # pyright: ignore[reportOptionalMemberAccess]
-    assert app.settings.checkpoint == ""
-    assert parse_infotext(picture(app.generate(params())).infotext)["Model"] == "one"
+    assert lasting.models.conditioner.model is model  # pyright: ignore[reportOptionalMemberAccess]
+    assert lasting.settings.checkpoint == ""
+    assert parse_infotext(picture(lasting.generate(params())).infotext)["Model"] == "one"
 
 
 def test_a_model_that_fails_while_loading_brings_the_old_one_back(app, monkeypatch):
@@ -377,9 +392,9 @@ def test_a_model_that_fails_while_loading_brings_the_old_one_back(app, monkeypat
     assert parse_infotext(picture(app.generate(params())).infotext)["Model"] == "one"
 
 
-def test_unknown_checkpoints_are_refused(app):
+def test_unknown_checkpoints_are_refused(lasting):
     with pytest.raises(ParameterError, match="no checkpoint"):
-        app.models.select("nowhere")
+        lasting.models.select("nowhere")
 
 
 def test_a_file_that_nobody_asked_for_and_is_no_model_is_passed_over(paths, start):
@@ -415,47 +430,3 @@ def test_without_a_model_everything_says_why_and_a_new_file_helps(tmp_path, chec
     shutil.copytree(checkpoints, folder)
     ended(app.models.select("one.safetensors"))
     assert picture(app.generate(params())).path.exists()
-
-
-def test_a_flag_chooses_a_file_anywhere(paths, checkpoints, start, tmp_path):
-    elsewhere = shutil.copy(checkpoints / "two.safetensors", tmp_path / "elsewhere.safetensors")
-    app = start(flags=Flags(use_cpu=True, ckpt=elsewhere))
-    ended(app.jobs.jobs()[0])
-    assert app.model_state.checkpoint.startswith("elsewhere.safetensors")
-    assert [checkpoint.name for checkpoint in app.models.checkpoints()] == [
-        "elsewhere.safetensors",
-        "one.safetensors",
-        "two.safetensors",
-    ]
-    inside = start(flags=Flags(use_cpu=True, ckpt=paths.checkpoint_folders[0] / "two.safetensors"))
-    ended(inside.jobs.jobs()[0])
-    assert inside.model_state.checkpoint.startswith("two.safetensors")
-    assert len(inside.models.checkpoints()) == 2
-
-
-def test_a_checkpoint_that_has_gone_is_told_and_the_first_is_used(start):
-    app = start(settings=Settings(checkpoint="gone.safetensors [0123456789]"))
-    ended(app.jobs.jobs()[0])
-    assert app.model_state.checkpoint.startswith("one.safetensors")
-    assert "gone.safetensors" in app.notices[0]
-
-
-# --- settings ---------------------------------------------------------------------------------------------------------
-
-
-def test_settings_are_written_and_a_damaged_file_is_told(paths):
-    app = App(paths, None, Flags())
-    app.change_settings(clip_skip=2)
-    assert json.loads(paths.settings_file.read_text()) == {"CLIP_stop_at_last_layers": 2}
-    paths.settings_file.write_text("{")
-    again = App(paths, None, Flags())
-    assert again.settings.clip_skip == 1
-    assert "damaged" in again.notices[0]
-
-
-def test_a_change_that_cannot_be_written_does_not_hold(paths, monkeypatch):
-    app = App(paths, None, Flags())
-    paths.settings_file.mkdir()
-    with pytest.raises(StorageError):
-        app.change_settings(clip_skip=2)
-    assert app.settings.clip_skip == 1
