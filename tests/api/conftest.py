@@ -24,8 +24,10 @@ def begin(tmp_path_factory: pytest.TempPathFactory, two_models: Path) -> Iterato
 
     def begin(flags: Flags = API_ONLY, settings: Settings | None = None) -> Served:
         data = tmp_path_factory.mktemp("data")
-        (data / "models").mkdir()
-        (data / "models" / "Stable-diffusion").symlink_to(two_models)
+        folder = data / "models" / "Stable-diffusion"
+        folder.mkdir(parents=True)
+        for file in two_models.iterdir():
+            (folder / file.name).symlink_to(file)
         running.append(start(data, flags, settings))
         return running[-1]
 

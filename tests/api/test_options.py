@@ -95,13 +95,11 @@ def test_another_checkpoint_is_in_use_when_the_answer_comes(fresh: Served) -> No
     assert fresh.post("options", {"sd_model_checkpoint": "one"}).status_code == 200
 
 
-def test_a_file_that_is_no_checkpoint_leaves_the_model_in_use(begin: Callable[..., Served]) -> None:
-    served = begin()
-    folder = served.app.paths.data / "more"
-    folder.mkdir()
-    served.app.paths = type(served.app.paths)(served.app.paths.data, (folder,))
-    (folder / "broken.safetensors").write_bytes(b"no tensors")
+def test_a_file_that_is_no_checkpoint_leaves_the_model_in_use(served: Served) -> None:
+    broken = served.app.paths.checkpoint_folders[0] / "broken.safetensors"
+    broken.write_bytes(b"no tensors")
     answer = served.post("options", {"sd_model_checkpoint": "broken"})
+    broken.unlink()
     assert answer.status_code == 422
     assert "broken" in sentence(answer)
     assert served.post("txt2img", SMALL).status_code == 200

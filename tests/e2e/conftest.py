@@ -57,6 +57,10 @@ class Started:
                 self._ready.set()
         self._ready.set()
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit code."""
         self._process.send_signal(number)

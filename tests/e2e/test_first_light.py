@@ -23,10 +23,18 @@ expect.set_options(timeout=GENEROUS)
 
 
 @pytest.fixture(scope="module")
-def studio(start: Callable[..., Started], tmp_path_factory: pytest.TempPathFactory) -> Started:
-    data = tmp_path_factory.mktemp("my data")
-    _no_tensors(data / "embeddings" / f"{HOSTILE_NAME}.pt")
-    return start(data)
+def started() -> list[Started]:
+    """The program that the tests of this module share; it is started again only if one of them ended it."""
+    return []
+
+
+@pytest.fixture
+def studio(start: Callable[..., Started], started: list[Started], tmp_path_factory: pytest.TempPathFactory) -> Started:
+    if not started or started[-1].has_ended:
+        data = tmp_path_factory.mktemp("my data")
+        _no_tensors(data / "embeddings" / f"{HOSTILE_NAME}.pt")
+        started.append(start(data))
+    return started[-1]
 
 
 def _no_tensors(path: Path) -> None:
@@ -142,14 +150,14 @@ def test_ctrl_c_while_the_model_loads(start: Callable[..., Started], tmp_path: P
     assert "Traceback" not in "".join(studio.said)
 
 
-def test_a_signal_in_mid_run_keeps_what_there_is(start: Callable[..., Started], page: Page, tmp_path: Path) -> None:
-    studio = start(tmp_path / "data")
-    open_page(page, studio)
+def test_a_signal_in_mid_run_keeps_what_there_is(ready: Page, studio: Started) -> None:
+    """The last of them: it ends the program that the others share."""
+    page, before = ready, files(studio)
     fill(page, "steps", 150)
     page.click("#txt2img_generate")
     expect(page.locator("#html_log_txt2img")).to_contain_text(re.compile(r"step \d+/150"))
     assert studio.end(signal.SIGTERM) == 0
     assert "Traceback" not in "".join(studio.said)
-    [path] = files(studio)
+    [path] = set(files(studio)) - set(before)
     assert "Steps: 150" in read_infotext(path)
     expect(page.locator("#server_gone")).to_contain_text("The server has stopped")

@@ -52,9 +52,28 @@ class Live:
         self.app.stop()
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One server for a module; see `live`."""
+    live = Live(StandIn(tmp_path_factory.mktemp("lasting") / "data"))
+    yield live
+    live.stop()
+
+
+@pytest.fixture
+def live(lasting: Live, capsys: pytest.CaptureFixture[str]) -> Iterator[Live]:
+    """The module's server, idle and as it was at its start, but for pictures that other browsers made.
+
+    A test may change the pace of its App, and break runs; its browser is a new one. The test fails as with `serve`.
+    """
+    yield lasting
+    lasting.app.calm_down()
+    assert "Traceback" not in capsys.readouterr().err
+
+
 @pytest.fixture
 def serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Live]]:
-    """`serve(pace=…, …)` makes a stand-in with these arguments and serves it.
+    """`serve(pace=…, …)` makes a stand-in with these arguments and serves it, for this test alone.
 
     The test fails if Gradio printed a traceback: its page shows nothing of an event that went wrong.
     """

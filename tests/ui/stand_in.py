@@ -43,6 +43,7 @@ class StandIn(App):
         data: its data folder.
         pace: seconds for a step; None: each step waits for `steps.release()`.
         failing: runs end with a sentence instead of a picture.
+        loading: the model is there when this is set; None: at once.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class StandIn(App):
         data: Path,
         pace: float | None = 0.0,
         failing: bool = False,
-        loading: float = 0.0,
+        loading: threading.Event | None = None,
         flags: Flags | None = None,
     ):
         paths, flags = Paths(data), flags or Flags()
@@ -63,7 +64,8 @@ class StandIn(App):
 
     def _first_work(self) -> Work:
         yield Status("loading")
-        time.sleep(self.loading)
+        if self.loading:
+            assert self.loading.wait(30), "the test lets it go on"
         self.models.state = ModelState(
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
@@ -94,6 +96,17 @@ class StandIn(App):
             yield GridDone(path, "grid")
         if "[" in params.prompt:
             yield Noticed(f"A note about {params.prompt}")
+
+    def calm_down(self) -> None:
+        """End all jobs and be as at the start, but for what was saved."""
+        self.pace, self.failing = 0.0, False
+        left = [job for job in self.jobs.jobs() if not job.is_over]
+        for job in left:
+            job.interrupt()
+        while not all(job.is_over for job in left):
+            self.steps.release()  # for a step that waits already
+            time.sleep(0.01)
+        self.steps = threading.Semaphore(0)
 
     def wait_for_a_step(self) -> None:
         """Return when the next step may be done."""

@@ -1,6 +1,7 @@
 """The page in a real browser, drawn by the stand-in: what a user sees in every state."""
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,11 +57,12 @@ def first_answer(page: Page, open: Callable[[], object]) -> str:
 
 
 def test_loading_then_ready_then_a_picture(page: Page, serve: Serve) -> None:
-    live = serve(loading=3.0)
-    page.goto(live.url)
+    loading = threading.Event()
+    page.goto(serve(loading=loading).url)
     expect(page.locator("#txt2img_stage")).to_contain_text("Loading the model")
     expect(page.locator("#txt2img_generate")).to_be_disabled()
     page.fill("#txt2img_prompt textarea", "a (cat:1.2)")
+    loading.set()
     expect(page.locator("#txt2img_generate")).to_be_enabled()
     expect(page.locator("#txt2img_stage")).to_contain_text("demo model")
     assert (number(page, "width"), number(page, "steps"), number(page, "cfg_scale")) == ("128", "12", "5")
@@ -72,8 +74,8 @@ def test_loading_then_ready_then_a_picture(page: Page, serve: Serve) -> None:
     expect(page.locator("#txt2img_stage .card")).to_have_count(0)
 
 
-def test_live_preview_stands_where_the_picture_will_stand(page: Page, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_live_preview_stands_where_the_picture_will_stand(page: Page, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     page.click("#txt2img_generate")
     live.app.steps.release(3)
@@ -89,8 +91,8 @@ def test_live_preview_stands_where_the_picture_will_stand(page: Page, serve: Ser
     assert page.locator("#txt2img_gallery [data-testid=detailed-image]").bounding_box() == before
 
 
-def test_reload_in_mid_run_attaches_again(page: Page, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_reload_in_mid_run_attaches_again(page: Page, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     page.fill("#txt2img_prompt textarea", "half [a|b]")
     fill(page, "steps", "4")
@@ -111,8 +113,8 @@ def test_reload_in_mid_run_attaches_again(page: Page, serve: Serve) -> None:
     assert len(pictures(page)) == 3
 
 
-def test_interrupt_keeps_what_there_is(page: Page, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_interrupt_keeps_what_there_is(page: Page, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     page.click("#txt2img_generate")
     live.app.steps.release(2)
@@ -124,8 +126,8 @@ def test_interrupt_keeps_what_there_is(page: Page, serve: Serve) -> None:
     expect(page.locator("#txt2img_gallery [data-testid=detailed-image]")).to_be_visible()
 
 
-def test_skip_goes_on_with_the_next_batch(page: Page, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_skip_goes_on_with_the_next_batch(page: Page, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     fill(page, "batch_count", "2")
     page.click("#txt2img_generate")
@@ -139,8 +141,8 @@ def test_skip_goes_on_with_the_next_batch(page: Page, serve: Serve) -> None:
     expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
 
 
-def test_queue_shows_titles_to_all_and_pictures_to_their_browser(page: Page, browser: Browser, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_queue_shows_titles_to_all_and_pictures_to_their_browser(page: Page, browser: Browser, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     page.fill("#txt2img_prompt textarea", "a zebra")
     page.click("#txt2img_generate")
@@ -165,8 +167,8 @@ def test_queue_shows_titles_to_all_and_pictures_to_their_browser(page: Page, bro
     context.close()
 
 
-def test_a_second_tab_shows_the_same(page: Page, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_a_second_tab_shows_the_same(page: Page, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     page.click("#txt2img_generate")
     live.app.steps.release(2)
@@ -180,8 +182,8 @@ def test_a_second_tab_shows_the_same(page: Page, serve: Serve) -> None:
         expect(tab.locator("#html_log_txt2img")).to_contain_text("Interrupted")
 
 
-def test_full_queue_is_told_beside_the_button(page: Page, serve: Serve) -> None:
-    live = serve(pace=None)
+def test_full_queue_is_told_beside_the_button(page: Page, live: Live) -> None:
+    live.app.pace = None
     open_page(page, live)
     complaint = page.locator("#txt2img_complaint")
     for _ in range(200):  # a click while the one before is being sent is no second one
@@ -192,8 +194,7 @@ def test_full_queue_is_told_beside_the_button(page: Page, serve: Serve) -> None:
     assert len([job for job in live.app.jobs.jobs() if job.state is JobState.WAITING]) == 16
 
 
-def test_a_value_that_cannot_be_used_is_told_and_marked(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_a_value_that_cannot_be_used_is_told_and_marked(page: Page, live: Live) -> None:
     open_page(page, live)
     page.fill("#txt2img_seed input", "seven")
     page.click("#txt2img_generate")
@@ -206,8 +207,7 @@ def test_a_value_that_cannot_be_used_is_told_and_marked(page: Page, serve: Serve
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("5000", "lies outside 1 … 150"), ("", "must be a whole number")])
-def test_number_that_is_sent_before_its_box_corrected_it(page: Page, serve: Serve, text: str, sentence: str) -> None:
-    live = serve()
+def test_number_that_is_sent_before_its_box_corrected_it(page: Page, live: Live, text: str, sentence: str) -> None:
     open_page(page, live)
     box = page.locator("#txt2img_steps input[type=number]")
     box.fill(text)
@@ -215,8 +215,8 @@ def test_number_that_is_sent_before_its_box_corrected_it(page: Page, serve: Serv
     expect(page.locator("#txt2img_complaint")).to_contain_text(sentence)
 
 
-def test_failed_run_says_why_and_the_next_one_works(page: Page, serve: Serve) -> None:
-    live = serve(failing=True)
+def test_failed_run_says_why_and_the_next_one_works(page: Page, live: Live) -> None:
+    live.app.failing = True
     open_page(page, live)
     page.click("#txt2img_generate")
     expect(page.locator("#txt2img_stage")).to_contain_text("There is too little memory for 128×128")
@@ -227,9 +227,8 @@ def test_failed_run_says_why_and_the_next_one_works(page: Page, serve: Serve) ->
 
 
 def test_our_own_mistake_shows_no_traceback_and_no_path(
-    page: Page, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    page: Page, live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = serve()
     open_page(page, live)
     zebra = f"zebra {live.app.paths.data}"
 
@@ -252,8 +251,7 @@ def test_our_own_mistake_shows_no_traceback_and_no_path(
     assert live.app.paths.log_file.read_text("utf-8").count(f"RuntimeError: {zebra}") == 2
 
 
-def test_seed_of_the_picture_that_is_looked_at(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_seed_of_the_picture_that_is_looked_at(page: Page, live: Live) -> None:
     open_page(page, live)
     page.fill("#txt2img_seed input", "9007199254740993")  # more than a number in the browser can hold
     fill(page, "batch_size", "2")
@@ -268,8 +266,7 @@ def test_seed_of_the_picture_that_is_looked_at(page: Page, serve: Serve) -> None
     expect(page.locator("#txt2img_seed input")).to_have_value("9007199254740994")
 
 
-def test_downloaded_picture_keeps_its_parameters(page: Page, serve: Serve, tmp_path: Path) -> None:
-    live = serve()
+def test_downloaded_picture_keeps_its_parameters(page: Page, live: Live, tmp_path: Path) -> None:
     open_page(page, live)
     page.fill("#txt2img_prompt textarea", "a cat")
     page.click("#txt2img_generate")
@@ -281,8 +278,7 @@ def test_downloaded_picture_keeps_its_parameters(page: Page, serve: Serve, tmp_p
         assert image.info["parameters"].startswith("a cat\nSteps: 12")
 
 
-def test_touched_fields_stay_and_others_follow_the_model(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_touched_fields_stay_and_others_follow_the_model(page: Page, live: Live) -> None:
     open_page(page, live)
     fill(page, "width", "192")
     page.click("#txt2img_res_switch_btn")
@@ -293,8 +289,7 @@ def test_touched_fields_stay_and_others_follow_the_model(page: Page, serve: Serv
     expect(page.locator("#txt2img_cfg_scale input[type=number]")).to_have_value("5")
 
 
-def test_switch_that_fails_leaves_the_old_model(page: Page, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = serve()
+def test_switch_that_fails_leaves_the_old_model(page: Page, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     open_page(page, live)
 
     def refuse(*_: object) -> None:
@@ -308,8 +303,7 @@ def test_switch_that_fails_leaves_the_old_model(page: Page, serve: Serve, monkey
     expect(picker).to_have_value(re.compile("demo-portraits"))
 
 
-def test_reading_of_a_prompt(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_reading_of_a_prompt(page: Page, live: Live) -> None:
     open_page(page, live)
     page.get_by_role("button", name="How this prompt is read").click()
     page.fill("#txt2img_prompt textarea", "(cat:1.4) [red | blue]")
@@ -323,8 +317,7 @@ def test_reading_of_a_prompt(page: Page, serve: Serve) -> None:
     expect(page.locator("#txt2img_token_counter")).to_have_text("0/75")
 
 
-def test_keys_reach_the_form(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_keys_reach_the_form(page: Page, live: Live) -> None:
     open_page(page, live)
     box = page.locator("#txt2img_prompt textarea")
     box.fill("a cat")
@@ -334,9 +327,8 @@ def test_keys_reach_the_form(page: Page, serve: Serve) -> None:
     expect(page.locator("#html_info_txt2img")).to_contain_text("a (cat:1.1)")
 
 
-def test_markup_never_acts(page: Page, serve: Serve) -> None:
+def test_markup_never_acts(page: Page, live: Live) -> None:
     """The page fixture fails on any dialog; nothing may be added to the page but text."""
-    live = serve()
     open_page(page, live)
     page.get_by_role("button", name="How this prompt is read").click()
     for text in HOSTILE:
@@ -384,8 +376,7 @@ def test_theme_of_the_flag_holds(page: Page, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
-def test_prompt_button_and_picture_are_on_one_screen(page: Page, serve: Serve, width: int, height: int) -> None:
-    live = serve()
+def test_prompt_button_and_picture_are_on_one_screen(page: Page, live: Live, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, live)
     page.click("#txt2img_generate")
@@ -405,8 +396,7 @@ def test_prompt_button_and_picture_are_on_one_screen(page: Page, serve: Serve, w
     assert box["y"] + box["height"] <= height
 
 
-def test_every_button_has_a_name_and_focus_is_seen(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_every_button_has_a_name_and_focus_is_seen(page: Page, live: Live) -> None:
     open_page(page, live)
     for button in page.locator("button:visible").all():
         name = button.get_attribute("aria-label") or button.inner_text() or button.text_content() or ""

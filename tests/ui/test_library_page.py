@@ -38,9 +38,9 @@ def open_tab(page: Page, name: str) -> None:
 
 
 def test_a_picture_of_another_program_fills_the_form_and_says_what_differs(
-    page: Page, serve: Serve, tmp_path: Path
+    page: Page, live: Live, tmp_path: Path
 ) -> None:
-    open_page(page, serve())
+    open_page(page, live)
     open_tab(page, "PNG Info")
     chosen = page.locator("#png_info_file input[type=file]")
     chosen.set_input_files(picture(tmp_path / "theirs.png", THEIRS))
@@ -61,8 +61,8 @@ def test_a_picture_of_another_program_fills_the_form_and_says_what_differs(
     assert number(page, "steps") == "31"
 
 
-def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page, serve: Serve, tmp_path: Path) -> None:
-    open_page(page, serve())
+def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page, live: Live, tmp_path: Path) -> None:
+    open_page(page, live)
     open_tab(page, "PNG Info")
     chosen = page.locator("#png_info_file input[type=file]")
     chosen.set_input_files(picture(tmp_path / "plain.png", ""))
@@ -74,16 +74,15 @@ def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page,
     expect(page.locator("#png_info_answer")).to_contain_text("broken.png")
 
 
-def test_parameters_pasted_into_the_prompt_are_spread_over_the_form(page: Page, serve: Serve) -> None:
-    open_page(page, serve())
+def test_parameters_pasted_into_the_prompt_are_spread_over_the_form(page: Page, live: Live) -> None:
+    open_page(page, live)
     page.fill("#txt2img_prompt textarea", THEIRS)
     page.click("#paste")
     expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
     assert number(page, "steps") == "31"
 
 
-def test_history_finds_stars_deletes_and_brings_back(page: Page, serve: Serve) -> None:
-    live = serve()
+def test_history_finds_stars_deletes_and_brings_back(page: Page, live: Live) -> None:
     for prompt, seed in (("a pixar cat", 5), ("an oil lamp", 6)):
         assert live.app.generate(Txt2ImgParams(prompt=prompt, seed=seed, steps=2)).wait(10_000, timeout=60)
     open_page(page, live)
