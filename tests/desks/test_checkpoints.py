@@ -56,7 +56,8 @@ def test_the_first_by_name_the_one_used_last_or_the_flags(folder: Path) -> None:
 
 
 def test_the_flag_names_a_file_anywhere(folder: Path, tmp_path: Path) -> None:
-    elsewhere = shutil.copy(folder / "two.safetensors", tmp_path / "elsewhere.safetensors")
+    elsewhere = tmp_path / "elsewhere.safetensors"
+    shutil.copy(folder / "two.safetensors", elsewhere)
     outside = shelf(folder, elsewhere)
     assert chosen(outside) == ("elsewhere.safetensors", [])
     assert [found.name for found in outside.all()] == ["elsewhere.safetensors", "one.safetensors", "two.safetensors"]
@@ -82,7 +83,7 @@ def test_when_there_is_no_model_the_sentence_says_why(tmp_path: Path) -> None:
         chosen(shelf(tmp_path / "none"))
     foreign.lora(tmp_path / "none" / "a lora.safetensors")
     foreign.vae_only(tmp_path / "none" / "a vae.safetensors")
-    with pytest.raises(ModelMissing, match=r"a lora.* a vae"):
+    with pytest.raises(ModelMissing, match=r"a lora.*a vae"):
         chosen(shelf(tmp_path / "none"))
 
 

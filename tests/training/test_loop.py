@@ -88,7 +88,7 @@ def test_samples_are_what_txt2img_draws(model, paths, photos, tmp_path):
 def test_samples_and_measurements_change_nothing(model, paths, photos):
     plain = pull(model, paths, small(photos))
     paths_again = make_embedding(paths)
-    busy = pull(model, paths, small(photos, create_image_every=1, held_out_every=1))
+    busy = pull(model, paths, small(photos, create_image_every=2, held_out_every=2))
     assert paths_again.exists()
     assert plain.losses == busy.losses
     assert torch.equal(plain.after, busy.after)
@@ -102,13 +102,13 @@ def test_the_seed_decides_everything(model, paths, photos):
 
 
 def test_stopped_keeps_and_resumed_ends_the_same(model, paths, photos):
-    whole = pull(model, paths, small(photos, steps=5, held_out_every=1, learning_rate="0.01:3, 0.005"))
+    whole = pull(model, paths, small(photos, steps=5, held_out_every=2, learning_rate="0.01:3, 0.005"))
     make_embedding(paths)
 
     def stop(event):
         return Request.INTERRUPT if isinstance(event, Trained) and event.step == 3 else None
 
-    params = small(photos, steps=5, held_out_every=1, learning_rate="0.01:3, 0.005")
+    params = small(photos, steps=5, held_out_every=2, learning_rate="0.01:3, 0.005")
     part = pull(model, paths, params, ask=stop)
     ended = part.of(TrainingEnded)[0]
     assert (ended.kind, ended.step) == (Ending.STOPPED, 3)

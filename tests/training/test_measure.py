@@ -1,6 +1,7 @@
 """Snapshots measured: once each, through interruptions, with and without photos."""
 
 import dataclasses
+import functools
 import shutil
 
 import pytest
@@ -10,15 +11,40 @@ from modules.embeddings.writing import save_embedding
 from modules.errors import ParameterError
 from modules.events import Noticed, Progressed, Request, SnapshotMeasured
 from modules.model.checkpoint import Checkpoint
+from modules.paths import Paths
+from modules.training import measure
 from modules.training.measure import measure_snapshots, plain_word
 from modules.training.measurements import MeasurementFile, read_measurements
-from tests.training.tiny_run import NAME, database, pull, small
+from modules.training.obedience import CHANGES, Obedience
+from modules.training.run_folder import find_runs
+from tests.training.tiny_run import NAME, database, make_embedding, make_photos, pull, small
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch):
+    """How well obedience itself is measured, `test_obedience.py` tells; here a fifteenth of the calls will do."""
+    monkeypatch.setattr(measure, "Obedience", functools.partial(Obedience, noises=1, changes=CHANGES[:2]))
+
+
+@pytest.fixture(scope="module")
+def trained(model, tmp_path_factory):
+    """A data folder with a run of three snapshots, steps 0, 2 and 4, and its photos in there; trained once."""
+    paths = Paths(data=tmp_path_factory.mktemp("trained"))
+    make_embedding(paths)
+    pull(model, paths, small(make_photos(paths.data / "photos", 4), held_out_every=2))
+    return paths.data.rename(paths.data.with_name("carried"))  # photos are looked for beside the run that is copied
 
 
 @pytest.fixture
-def run(model, paths, photos):
-    """A run of three snapshots: steps 0, 2 and 4."""
-    return pull(model, paths, small(photos, held_out_every=2)).folder
+def paths(trained, tmp_path):
+    """A copy of it of the test's own."""
+    return Paths(data=shutil.copytree(trained, tmp_path / "data"))
+
+
+@pytest.fixture
+def run(paths):
+    (found,) = find_runs(paths.textual_inversion)
+    return found.folder
 
 
 @pytest.fixture
@@ -91,9 +117,9 @@ def test_other_vectors_under_the_same_name_are_measured_anew(model, paths, run):
     assert found[4].held_out == found[0].held_out
 
 
-def test_without_photos_the_log_has_to_do(model, paths, run, photos):
+def test_without_photos_the_log_has_to_do(model, paths, run):
     logged = [loss for _, loss in run.held_out_log.rows()]
-    shutil.rmtree(photos)
+    shutil.rmtree(paths.data / "photos")
     events = measured(model, paths, run)
     assert "taken from the log" in of(events, Noticed)[0].text
     assert [event.held_out for event in of(events, SnapshotMeasured)] == logged

@@ -49,9 +49,9 @@ def result(work):
             return end.value
 
 
-def obeyed(model: Any, vectors=None):
+def obeyed(model: Any, vectors=None, **fewer: Any):
     vectors = torch.ones(2, 72) if vectors is None else vectors
-    return result(Obedience(model, NAME, "face", SIZE, PromptRules()).measure(vectors))
+    return result(Obedience(model, NAME, "face", SIZE, PromptRules(), **fewer).measure(vectors))
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.5, 0.0, -0.25])
@@ -93,7 +93,8 @@ def test_the_vector_of_the_word_itself_obeys_exactly(model):
     table = model.text_encoder.get_input_embeddings().weight
     word = table[model.tokenizer.encode("face")].detach()
     conditioner = Conditioner(model, EmbeddingDatabase([]))
-    same, strong = obeyed(conditioner, word), obeyed(conditioner, word * 1000)
+    fewer = {"noises": 1, "changes": CHANGES[:3]}
+    same, strong = obeyed(conditioner, word, **fewer), obeyed(conditioner, word * 1000, **fewer)
     assert same.value == pytest.approx(1, abs=1e-4)  # the name's tokens are other ones, all vectors are the same
     assert strong.value < 0.9
-    assert strong == obeyed(conditioner, word * 1000)
+    assert strong == obeyed(conditioner, word * 1000, **fewer)
