@@ -5,7 +5,7 @@ from collections.abc import Callable
 from modules.errors import ModelMissing, ParameterError, WebuiError
 from modules.events import Noticed, Progressed, Request, Work
 from modules.flags import Flags
-from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints, judge
+from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints
 from modules.model.hashes import HashCache
 from modules.paths import Paths
 
@@ -95,6 +95,8 @@ class CheckpointShelf:
 
 def _fault(checkpoint: Checkpoint) -> str:
     """What the header of a file that nobody asked for says against its being a model; empty: nothing."""
+    from modules.model.loader import judge  # brings torch
+
     try:
         judge(checkpoint.path)
     except WebuiError as error:

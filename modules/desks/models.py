@@ -19,7 +19,7 @@ from modules.errors import ModelMissing, StorageError, WebuiError
 from modules.events import Noticed, Request, Status, Work
 from modules.flags import Flags
 from modules.jobs import Job, JobQueue
-from modules.model.checkpoint import Checkpoint, judge
+from modules.model.checkpoint import Checkpoint
 from modules.model_state import ModelState, ModelStatus
 
 if TYPE_CHECKING:  # these bring torch
@@ -216,6 +216,8 @@ class ModelDesk:
 
     def _switch(self, checkpoint: Checkpoint) -> Work:
         """Judge the file while the old model is in use; only a file that looks right makes it go."""
+        from modules.model.loader import judge
+
         conditioner = self.conditioner
         old = conditioner.model.checkpoint if conditioner else None
         request = yield Status(f"loading {checkpoint.name}")

@@ -1,16 +1,12 @@
-"""Checkpoints on disk: found, named, told apart by hash. Nothing here loads torch until a file is judged."""
+"""Checkpoints on disk: found, named, told apart by hash. None is opened here, and nothing loads torch."""
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modules.model.hashes import HashCache, old_hash
-
-if TYPE_CHECKING:  # brings torch
-    from modules.model.families import Architecture
 
 SUFFIXES = (".safetensors", ".ckpt")
 FOLDER_MARK = "model_index.json"  # stands in every diffusers folder
@@ -93,17 +89,6 @@ def choose(checkpoints: Sequence[Checkpoint], text: str) -> Checkpoint | None:
         if holding:
             return min(holding, key=lambda checkpoint: len(checkpoint.title))
     return None
-
-
-def judge(path: Path) -> "Architecture":
-    """Tell from its header alone whether a file or folder is a checkpoint that can be loaded, and which.
-
-    Raises:
-        FileFormatError: a sentence with what was found and what is needed.
-    """
-    from modules.model.loader import judge_checkpoint
-
-    return judge_checkpoint(Checkpoint(path, path.name))
 
 
 def _candidates(folder: Path) -> Iterator[Path]:

@@ -1,5 +1,7 @@
 """A checkpoint becomes a model: judged by its header, then mapped or converted tensor by tensor into a skeleton."""
 
+from pathlib import Path
+
 import torch
 from transformers import CLIPTextModel
 
@@ -48,13 +50,15 @@ def load_model(checkpoint: Checkpoint, policy: DevicePolicy) -> SDModel:
     )
 
 
-def judge_checkpoint(checkpoint: Checkpoint) -> Architecture:
-    """Everything that can be checked before a weight is read, as `load_model` does it.
+def judge(path: Path) -> Architecture:
+    """Tell from its header alone whether a file or folder is a checkpoint that can be loaded, and which.
+
+    Everything that can be checked before a weight is read is checked, as `load_model` does it.
 
     Raises:
-        FileFormatError: damaged, unsafe, or no Stable Diffusion 1 or 2.
+        FileFormatError: a sentence with what was found and what is needed.
     """
-    return _prepared(checkpoint)[1]
+    return _prepared(Checkpoint(path, path.name))[1]
 
 
 def _prepared(checkpoint: Checkpoint) -> tuple[Weights, Architecture, Networks]:

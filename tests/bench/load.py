@@ -15,9 +15,9 @@ from typing import ParamSpec, TypeVar
 import psutil
 import torch
 
-from modules.model.checkpoint import Checkpoint, judge
+from modules.model.checkpoint import Checkpoint
 from modules.model.device import DevicePolicy, Precision
-from modules.model.loader import load_model
+from modules.model.loader import judge, load_model
 from modules.model.model import SDModel
 from tests import tiny
 from tests.bench import Result, seconds

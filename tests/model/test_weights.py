@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modules.errors import CheckpointError, FileFormatError
-from modules.model.checkpoint import judge
 from modules.model.ldm_keys import Parts
+from modules.model.loader import judge
 from modules.model.weights import open_weights
 from tests import foreign, tiny
 from tests.prompts.prompt_vectors import REFERENCE
