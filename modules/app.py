@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modules import images
 from modules.desks.checkpoints import CheckpointShelf
-from modules.desks.drawing import DrawingDesk
+from modules.desks.drawing import DAYS_FOLDERS, DrawingDesk, Place
 from modules.desks.embeddings import EmbeddingDesk
 from modules.desks.models import ModelDesk, free_memory
 from modules.desks.photos import PhotoDesk
@@ -20,8 +20,9 @@ from modules.desks.settings import SettingsDesk
 from modules.desks.training import TrainingDesk
 from modules.errors import ParameterError
 from modules.events import Status, Work
-from modules.files import sweep_temporaries
+from modules.files import sweep_older, sweep_temporaries
 from modules.flags import Flags
+from modules.generation import partners
 from modules.generation.scripts.script import Plan, make_plan
 from modules.jobs import Job, JobQueue
 from modules.library import Library
@@ -37,6 +38,8 @@ from modules.settings import Imported, Settings
 
 if TYPE_CHECKING:  # these bring torch
     from PIL import Image
+
+SHEETS_KEPT = 86400.0  # seconds: those that are only shown; another process may be showing them
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +82,6 @@ class App:
         self.library = Library(paths, self._here)
         self.jobs = JobQueue(free_memory=free_memory, on_event=self.library.note)
         hashes = HashCache(paths.hash_cache)
-        self.drawing = DrawingDesk(paths, lambda: self.settings, hashes)
         self.models = ModelDesk(
             shelf or CheckpointShelf(paths, flags, hashes),
             paths.embeddings,
@@ -88,8 +90,9 @@ class App:
             flags,
             notice=self.notices.append,
             on_load=lambda: self.embeddings.report(),
-            on_leave=self.drawing.forget,
+            on_leave=lambda: self.drawing.forget(),
         )
+        self.drawing = DrawingDesk(paths, lambda: self.settings, hashes, self.models)
         self.embeddings = EmbeddingDesk(self.models, say)
         photo_roots = () if flags.is_private else (paths.data,)  # anywhere, unless other machines can ask
         self.training = TrainingDesk(paths, self.jobs, self.models, self.embeddings, photo_roots)
@@ -134,7 +137,7 @@ class App:
         params: Txt2ImgParams,
         owner: str = "",
         title: str = "",
-        folder: Path | None = None,
+        place: Place = DAYS_FOLDERS,
         settings: Settings | None = None,
         checkpoint: str = "",
         checkpoint_stays: bool = False,
@@ -144,7 +147,7 @@ class App:
         Args:
             owner: browser session that gets the pictures.
             title: shown to everybody in the queue, so by default without the prompt.
-            folder: where the files go, instead of the day's folders in `outputs/`.
+            place: where the files go.
             settings: for this run alone; None: those of the moment when its turn comes.
             checkpoint: draw with another one, by title, name or hash.
             checkpoint_stays: leave it in use afterwards, and write the choice down.
@@ -155,10 +158,11 @@ class App:
         """
         params = self.drawing.checked(params, settings)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        work = self._txt2img(params, folder, settings)
+        work = self._txt2img(params, place, settings)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        return self.jobs.submit(title, work, owner, cuts_in=not checkpoint, kind="txt2img")  # training needs its model
+        cuts_in = not checkpoint and not partners.wanted(params)  # training needs its model
+        return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
 
     def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "") -> Job:
         """Queue the second pass of a hires fix over a picture that was made here.
@@ -183,14 +187,15 @@ class App:
         wanted = {**made.values, **second, **size, "enable_hr": True, "preview_every": form.preview_every}
         params = self.drawing.checked(Txt2ImgParams(**wanted))
         title = f"Hires. fix of {opened.width}×{opened.height}"
-        return self.jobs.submit(title, self._enlarge(params, opened), owner, cuts_in=True, kind="txt2img")
+        cuts_in = not partners.wanted(params)
+        return self.jobs.submit(title, self._enlarge(params, opened), owner, cuts_in=cuts_in, kind="txt2img")
 
     def run_script(
         self,
         params: Txt2ImgParams,
         script: ScriptParams,
         owner: str = "",
-        folder: Path | None = None,
+        place: Place = DAYS_FOLDERS,
         settings: Settings | None = None,
         checkpoint: str = "",
         checkpoint_stays: bool = False,
@@ -199,13 +204,13 @@ class App:
 
         Args:
             script: which script; not “None”.
-            folder, settings, checkpoint, checkpoint_stays: as in `generate`.
+            place, settings, checkpoint, checkpoint_stays: as in `generate`.
 
         Raises:
             ParameterError: a value of the script or the form that cannot be used.
             QueueFull: too many jobs wait.
         """
-        bench = self._bench(folder, settings)
+        bench = self._bench(place, settings)
         plan = make_plan(params, script, bench)
         title = f"{script.script}: {plan.pictures} × {params.width}×{params.height}"
         work = self._script(plan, bench)
@@ -248,16 +253,19 @@ class App:
                 sweep_temporaries(folder)
             except OSError as error:  # litter hinders nobody
                 _log.warning("What killed writers left in %s stays: %s", folder.name, error)
+        sweep_older(self.paths.passing_sheets, SHEETS_KEPT)
+        if vae := self.drawing.missing_vae():
+            self.notices.append(f"The VAE “{vae}” is not there any more: Automatic is used.")
         yield from self.models.first_work()
 
-    def _txt2img(self, params: Txt2ImgParams, folder: Path | None, settings: Settings | None = None) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, place: Place, settings: Settings | None) -> Work:
         yield from self.models.ready()
-        yield from self.drawing.draw(self.models.in_use(), params, self.drawing.outputs(folder, settings))
+        yield from self.drawing.draw(params, self.drawing.outputs(place, settings))
         self.embeddings.report()
 
     def _enlarge(self, params: Txt2ImgParams, picture: "Image.Image") -> Work:
         yield from self.models.ready()
-        yield from self.drawing.draw(self.models.in_use(), params, self.drawing.outputs(), picture)
+        yield from self.drawing.draw(params, self.drawing.outputs(), picture)
 
     def _script(self, plan: Plan, bench: ScriptBench) -> Work:
         """Draw a script, then put the model before back."""
@@ -265,8 +273,8 @@ class App:
         self.models.in_use()
         yield from self.models.back_after(plan.work(bench))
 
-    def _bench(self, folder: Path | None = None, settings: Settings | None = None) -> ScriptBench:
-        return ScriptBench(self.drawing, self.models, self.paths.textual_inversion, folder, settings)
+    def _bench(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> ScriptBench:
+        return ScriptBench(self.drawing, self.models, self.paths.textual_inversion, place, settings)
 
     def _open_log(self) -> None:
         """A data folder that cannot be written is only told."""

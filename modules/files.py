@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -112,6 +113,17 @@ def sweep_temporaries(folder: Path) -> int:
     for path in stale:
         path.unlink(missing_ok=True)
     return len(stale)
+
+
+def sweep_older(folder: Path, seconds: float) -> int:
+    """Remove the files of a folder that were written longer ago. Returns how many went; no folder: none."""
+    try:
+        old = [path for path in folder.iterdir() if path.is_file() and path.stat().st_mtime < time.time() - seconds]
+    except OSError:  # not there, or another process removes the same files
+        return 0
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 def safe_name(name: str, field: str = "name") -> str:

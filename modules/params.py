@@ -13,9 +13,11 @@ from modules.errors import ParameterError
 EMPHASIS_CHOICES = ("Original", "No norm", "Ignore", "None")
 NOISE_SOURCES = ("CPU", "GPU", "NV")
 SAME_SAMPLER, SAME_SCHEDULE = "Use same sampler", "Use same scheduler"  # in the second pass of a hires fix
+SAME_CHECKPOINT, NO_REFINER = "Use same checkpoint", "None"
+FIRST_PASS, SECOND_PASS, BOTH_PASSES = "first pass", "second pass", "both passes"  # of a hires fix, for the refiner
 HIRES_FIELDS = (  # that say how a second pass is done
-    "hr_upscaler", "hr_second_pass_steps", "denoising_strength", "hr_scale", "hr_resize_x", "hr_resize_y", "hr_sampler",
-    "hr_schedule", "hr_prompt", "hr_negative_prompt", "extra_noise",
+    "hr_upscaler", "hr_second_pass_steps", "denoising_strength", "hr_scale", "hr_resize_x", "hr_resize_y",
+    "hr_checkpoint", "hr_sampler", "hr_schedule", "hr_prompt", "hr_negative_prompt", "extra_noise",
 )  # fmt: skip
 _LARGEST_SEED = 2**63 - 1
 
@@ -82,6 +84,7 @@ class Txt2ImgParams:
     hr_resize_y: int = parameter(
         0, "Resize height to", minimum=0, maximum=2048, step=8, info="0 = as “Upscale by” or the width says."
     )
+    hr_checkpoint: str = parameter(SAME_CHECKPOINT, "Hires checkpoint")
     hr_sampler: str = parameter(SAME_SAMPLER, "Hires sampling method")
     hr_schedule: str = parameter(SAME_SCHEDULE, "Hires schedule type")
     hr_prompt: str = parameter("", "Hires prompt", info="Empty = the prompt.")
@@ -94,6 +97,23 @@ class Txt2ImgParams:
     )
     firstphase_width: int = parameter(0, "Firstpass width", minimum=0, maximum=1024, step=64, info="0 = automatic.")
     firstphase_height: int = parameter(0, "Firstpass height", minimum=0, maximum=1024, step=64, info="0 = automatic.")
+
+    # --- refiner: another model for the end of a run ------------------------------------------------------------------
+    refiner_checkpoint: str = parameter(NO_REFINER, "Refiner checkpoint", info="Takes over where little noise is left.")
+    refiner_switch_at: float = parameter(
+        0.8,
+        "Refiner switch at",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+        info="0.8: for the last fifth of the noise levels that the model knows. 1: never.",
+    )
+    hr_refiner_pass: str = parameter(
+        SECOND_PASS, "Refiner with a hires fix", choices=(FIRST_PASS, SECOND_PASS, BOTH_PASSES)
+    )
+    refiner_by_steps: bool = parameter(
+        False, "Switch to the refiner by steps", info="0.8: for the last fifth of the steps, as before 1.9."
+    )
 
     # --- what samplers take besides steps -----------------------------------------------------------------------------
     eta_ancestral: float = parameter(
@@ -162,6 +182,11 @@ class Txt2ImgParams:
     pad_conds_v0: bool = parameter(False, "Pad prompt/negative prompt as DDIM and PLMS did before 1.6")
     a1111_exact: bool = parameter(False, "Prompt rules: A1111 exact")
     old_timelines: bool = parameter(False, "Old prompt editing timelines")
+    old_edit_steps: bool = parameter(
+        False,
+        "Old prompt editing steps",
+        info="As in 2022: with samplers that call the model twice a step, prompts change at half the step.",
+    )
     preview_every: int = parameter(1, "Live preview every N steps, 0 = off", minimum=0, maximum=150, step=1)
 
     def __post_init__(self) -> None:

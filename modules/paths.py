@@ -80,6 +80,11 @@ class Paths:
         return self.data / "cache"
 
     @property
+    def passing_sheets(self) -> Path:
+        """Sheets of scripts that are shown and not kept: emptied at every start."""
+        return self.cache / "sheets"
+
+    @property
     def stars(self) -> Path:
         """The stars of the history."""
         return self.data / "stars.json"

@@ -51,6 +51,7 @@ class Settings:
     comma_backtrack: int = _form_default("comma_padding_backtrack", "comma_backtrack", "Prompts")
     pad_conds: bool = _form_default("pad_cond_uncond", "pad_conds", "Prompts")
     old_timelines: bool = _form_default("use_old_scheduling", "old_timelines", "Prompts")
+    old_edit_steps: bool = _form_default("use_old_edit_steps", "old_edit_steps", "Prompts")
     a1111_exact: bool = _form_default("prompt_rules_a1111_exact", "a1111_exact", "Prompts")
     pad_conds_v0: bool = _form_default("pad_cond_uncond_v0", "pad_conds_v0", "Prompts")
     vae: str = _form_default("sd_vae", "vae", "Model")
@@ -69,6 +70,7 @@ class Settings:
     discard_penultimate: bool = _form_default("always_discard_next_to_last_sigma", "discard_penultimate", SAMPLERS)
     sgm_noise_multiplier: bool = _form_default("sgm_noise_multiplier", "sgm_noise_multiplier", SAMPLERS)
     downcast_alphas: bool = _form_default("use_downcasted_alpha_bar", "downcast_alphas", SAMPLERS)
+    all_timesteps: bool = _form_default("ddim_all_timesteps", "all_timesteps", SAMPLERS)
     beta_alpha: float = _form_default("beta_dist_alpha", "beta_alpha", SAMPLERS)
     beta_beta: float = _form_default("beta_dist_beta", "beta_beta", SAMPLERS)
     unipc_variant: str = _form_default("uni_pc_variant", "unipc_variant", SAMPLERS)
@@ -79,6 +81,8 @@ class Settings:
     s_min_uncond_all: bool = _form_default("s_min_uncond_all", "s_min_uncond_all", GUIDANCE)
     skip_early_cond: float = _form_default("skip_early_cond", "skip_early_cond", GUIDANCE)
     extra_noise: float = _form_default("img2img_extra_noise", "extra_noise", "Hires. fix")
+    hr_refiner_pass: str = _form_default("hires_fix_refiner_pass", "hr_refiner_pass", "Hires. fix")
+    refiner_by_steps: bool = _form_default("refiner_switch_by_sample_steps", "refiner_by_steps", "Hires. fix")
     save_grid: bool = _setting(
         "grid_save", True, Control("Save an overview (grid) of runs with several pictures"), "Saving pictures"
     )

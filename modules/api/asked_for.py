@@ -12,7 +12,7 @@ from typing import Any
 
 from modules import params as fields
 from modules.api import errors, options, scripts, table
-from modules.api.requests import ours
+from modules.api.requests import Txt2ImgRequest, ours
 from modules.app import App
 from modules.errors import ParameterError
 from modules.model_state import ModelStatus
@@ -51,6 +51,11 @@ class Wish:
         return bool(self.asked.get("save_images")) and not self.asked.get("do_not_save_samples")
 
     @property
+    def save_grids(self) -> bool:
+        """Overviews, and sheets of scripts."""
+        return bool(self.asked.get("save_images")) and self.settings.save_grid
+
+    @property
     def send_pictures(self) -> bool:
         return self.asked.get("send_images", True)
 
@@ -69,7 +74,7 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     settings = options.changed(app.settings, overrides.settings)
     if asked.get("do_not_save_grid"):
         settings = settings.changed(save_grid=False)
-    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app.settings, app.drawing.vae_files())}
+    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app)}
     infotext = asked.get("infotext") or ""
     values = {
         **_within_limits({**defaults, **_recommended(app)}, settings),
@@ -86,6 +91,12 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     stays = asked.get("override_settings_restore_afterwards", True) is False
     script = scripts.read(asked.get("script_name"), asked.get("script_args"))
     return Wish(asked, params, settings, checkpoint, stays, script)
+
+
+def unused(asked: Mapping[str, Any]) -> list[str]:
+    """The fields and settings of a request that mean nothing here: A1111's for other work, and those of nobody."""
+    fields = [name for name in asked if name not in Txt2ImgRequest.model_fields]
+    return [*fields, *options.sort_out(asked.get("override_settings") or {}).others]
 
 
 def _said(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from modules import params
 from modules.api import errors, table
 from modules.api.errors import Json
 from modules.api.host import Host
+from modules.app import App
 from modules.errors import ParameterError
 from modules.model.vae import AUTOMATIC, VaeFile, choose_vae
 from modules.settings import Settings
@@ -59,23 +60,27 @@ def sort_out(values: Mapping[str, Any]) -> Sorted:
         elif key in table.FORM_SETTINGS:
             name = table.FORM_SETTINGS[key]
             found.form[name] = _checked(key, name, _typed(value, params.default(name)))
+        elif key in table.FORM_CHOICES:
+            name, meant = table.FORM_CHOICES[key]
+            if not isinstance(value, str) or value not in meant:
+                raise ParameterError(key, f"{key} {value!r:.60} is unknown: choose one of {', '.join(meant)}.")
+            found.form[name] = meant[value]
         else:
             found.others[key] = value
     return found
 
 
-def form_defaults(settings: Settings, vaes: Sequence[VaeFile]) -> dict[str, Any]:
+def form_defaults(app: App) -> dict[str, Any]:
     """Fields of the form as the settings have them. What cannot be used is left out: settings brought along may name
-    anything, and a VAE may have gone."""
-    found = settings.form_defaults()
-    try:
-        check_vae(found["vae"], vaes)
-    except ParameterError:
-        del found["vae"]
+    anything."""
+    found, other = app.drawing.form_defaults(), app.settings.other
     for key, name in table.FORM_SETTINGS.items():
-        if key in settings.other:
+        if key in other:
             with contextlib.suppress(ParameterError):
-                found[name] = _checked(key, name, _typed(settings.other[key], params.default(name)))
+                found[name] = _checked(key, name, _typed(other[key], params.default(name)))
+    for key, (name, meant) in table.FORM_CHOICES.items():
+        if isinstance(other.get(key), str) and other[key] in meant:
+            found[name] = meant[other[key]]
     return found
 
 
@@ -124,6 +129,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
         """All settings by their keys, those that mean nothing here included."""
         settings = app.settings
         form = {key: params.default(name) for key, name in table.FORM_SETTINGS.items()}
+        form |= {key: next(iter(meant)) for key, (_, meant) in table.FORM_CHOICES.items()}
         stored = {field.metadata["key"]: getattr(settings, field.name) for field in _fields()}
         title = app.model_state.checkpoint or settings.checkpoint
         sha256 = next((found.sha256 for found in app.models.checkpoints() if title and found.title == title), "")
@@ -148,9 +154,9 @@ def add_routes(router: APIRouter, host: Host) -> None:
         check_vae(sent.settings.get("vae", AUTOMATIC), app.drawing.vae_files())
         if title is not None:
             await _select(host, title)
-        form = {key: sent.form[name] for key, name in table.FORM_SETTINGS.items() if name in sent.form}
+        form = {key: values[key] for key in (*table.FORM_SETTINGS, *table.FORM_CHOICES) if key in values}
         await host.in_thread(lambda: app.change_settings(**sent.settings, other={**sent.others, **form}))
-        return Json(None, headers={"x-without-effect": _header(sent.others)} if sent.others else None)
+        return Json(None, headers=without_effect(sent.others))
 
 
 def _fields() -> list[dataclasses.Field[Any]]:
@@ -175,6 +181,8 @@ def _check_others(there: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         raise errors.refuse(422, f"More than {MOST_OTHERS} settings mean nothing here: no more of them are kept.")
 
 
-def _header(others: Mapping[str, Any]) -> str:
-    """Keys as a header can hold them: signs that it cannot are written as in addresses."""
-    return ", ".join(urllib.parse.quote(key) for key in list(others)[:20] if key)
+def without_effect(names: Iterable[str]) -> dict[str, str]:
+    """The header that names what was sent and means nothing here, if there is any. Signs that a header cannot hold are
+    written as in addresses."""
+    found = ", ".join(urllib.parse.quote(name[:60], errors="replace") for name in list(names)[:20] if name)
+    return {"x-without-effect": found} if found else {}

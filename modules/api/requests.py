@@ -1,7 +1,7 @@
 """What may be sent, as pydantic models made from the dataclasses: a field added there can be sent at once.
 
 Ranges stand in the models for their readers only; the dataclass checks them, with a sentence. `null` is the same as
-saying nothing. Fields that nobody knows are passed over, as in A1111.
+saying nothing. Fields that nobody knows are passed over, as in A1111; the answer names them.
 """
 
 import dataclasses

@@ -10,6 +10,7 @@ TXT2IMG: Mapping[str, str] = {
     "sampler": "sampler_name",
     "schedule": "scheduler",
     "batch_count": "n_iter",
+    "hr_checkpoint": "hr_checkpoint_name",
     "hr_sampler": "hr_sampler_name",
     "hr_schedule": "hr_scheduler",
 }
@@ -29,14 +30,22 @@ FORM_SETTINGS: Mapping[str, str] = {
     "use_old_hires_fix_width_height": "old_hires_size",
 }
 
+# The same for settings whose choices are switches here: (our field, what each choice means), the usual one first.
+FORM_CHOICES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "sd_noise_schedule": ("zero_terminal_snr", {"Default": False, "Zero Terminal SNR": True}),
+}
+
 # Where A1111's interface takes another value than its page, if a request says nothing.
-TXT2IMG_DEFAULTS: Mapping[str, Any] = {"sampler": "Euler", "steps": 50, "denoising_strength": 0.75}
+TXT2IMG_DEFAULTS: Mapping[str, Any] = {
+    "sampler": "Euler",
+    "steps": 50,
+    "denoising_strength": 0.75,
+    "refiner_switch_at": 0.0,  # a refiner without a place to begin draws everything
+}
 
 # Fields of A1111's request whose work is not done here: with one of these values they ask for nothing.
 ABSENT: Mapping[str, tuple[Any, ...]] = {
     "restore_faces": (None, False),
-    "refiner_checkpoint": (None, "", "None"),
-    "hr_checkpoint_name": (None, "", "Use same checkpoint"),
     "firstpass_image": (None, ""),
     "token_merging_ratio": (None, 0),
     "token_merging_ratio_hr": (None, 0),

@@ -16,12 +16,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from modules.api import asked_for, errors, told
+from modules.api import asked_for, errors, options, told
 from modules.api.answers import Accepted, Txt2ImgAnswer
 from modules.api.asked_for import Wish
 from modules.api.errors import Json
 from modules.api.host import Host, result_of
 from modules.api.requests import Txt2ImgRequest, given
+from modules.desks.drawing import Place
 from modules.jobs import Job
 
 RESULTS_KEPT = 16
@@ -34,7 +35,7 @@ class Run:
     Attributes:
         job: that does it.
         wish: what was asked for.
-        folder: of its pictures if they are not to be saved, else None.
+        folder: of what is not to be saved; None: all is.
     """
 
     job: Job
@@ -61,7 +62,7 @@ class Runs:
             WebuiError, HTTPException: it cannot be done.
         """
         wish = asked_for.read(self.host.app, asked)
-        folder = None if wish.save_pictures else self._new_folder()
+        folder = None if wish.save_pictures and wish.save_grids else self._new_folder()
         try:
             job = self._queue(wish, folder)
         except Exception:
@@ -76,7 +77,9 @@ class Runs:
     def _queue(self, wish: Wish, folder: Path | None) -> Job:
         app, owner = self.host.app, self.host.owner
         more: dict[str, Any] = {
-            "folder": folder,
+            "place": Place(
+                None if wish.save_pictures else folder, None if wish.save_grids else folder, passing=folder is not None
+            ),
             "settings": wish.settings,
             "checkpoint": wish.checkpoint,
             "checkpoint_stays": wish.checkpoint_stays,
@@ -121,10 +124,13 @@ class Runs:
 def add_routes(router: APIRouter, host: Host, runs: Runs) -> None:
     @router.post("/sdapi/v1/txt2img", response_model=Txt2ImgAnswer, responses={202: {"model": Accepted}})
     async def txt2img(body: Txt2ImgRequest, request: Request, wait: bool = True) -> Response:  # pyright: ignore
-        """Draw pictures. With `wait=false` the answer is the id of a job, see `jobs/{id}/result`."""
-        job = await host.in_thread(lambda: runs.submit(given(body)))
+        """Draw pictures. With `wait=false` the answer is the id of a job, see `jobs/{id}/result`. Fields and settings
+        that mean nothing here are named in the header X-Without-Effect."""
+        asked = given(body)
+        job = await host.in_thread(lambda: runs.submit(asked))
+        headers = options.without_effect(asked_for.unused(asked))
         if not wait:
-            return Json({"job": job.id}, 202)
+            return Json({"job": job.id}, 202, headers)
         try:
             await host.end_of(job)
             response = await host.in_thread(lambda: runs.answer(job))
@@ -133,6 +139,7 @@ def add_routes(router: APIRouter, host: Host, runs: Runs) -> None:
             raise
         if not await request.is_disconnected():
             runs.forget(job)
+        response.headers.update(headers)
         return response
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modules.app import App, ModelStatus
-from modules.cli.following import follow
+from modules.cli.following import follow, say, tell
 from modules.errors import WebuiError
+from modules.events import Noticed, as_data
 from modules.flags import Flags
 
 
@@ -32,13 +33,17 @@ def hosted(flags: Flags) -> Iterator[App]:
 
 
 def load(app: App) -> None:
-    """Load the model, telling about it.
+    """Load the model, telling about it and about what is not as the settings say.
 
     Raises:
         Stopped: interrupted, or the model cannot be used, which has been told.
         WebuiError: there is no model.
     """
-    if code := follow(app.start()):
+    code = follow(app.start())
+    for notice in app.notices:
+        tell(as_data(Noticed(notice)))
+        say(notice)
+    if code:
         raise Stopped(code)
     if app.model_state.status is not ModelStatus.READY:
         raise WebuiError(app.model_state.sentence)

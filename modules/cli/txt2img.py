@@ -10,6 +10,7 @@ from modules.app import App
 from modules.cli.arguments import SERVER_FLAGS, Parser
 from modules.cli.following import follow, tell
 from modules.cli.host import hosted, load
+from modules.desks.drawing import Place
 from modules.errors import ImageError, ParameterError
 from modules.params import Txt2ImgParams
 from modules.samplers import names
@@ -36,8 +37,8 @@ def run(arguments: Sequence[str]) -> int:
         load(app)
         params = Txt2ImgParams(**{**_defaults(app), **_as_in(app, infotext), **values, "preview_every": 0})
         if script.script == NONE:
-            return follow(app.generate(params, folder=folder))
-        return follow(app.run_script(params, script, folder=folder))
+            return follow(app.generate(params, place=Place(folder, folder)))
+        return follow(app.run_script(params, script, place=Place(folder, folder)))
 
 
 def _parser() -> Parser:
@@ -86,7 +87,7 @@ def _defaults(app: App) -> dict[str, Any]:
     width, height = state.native_size
     recommended: dict[str, Any] = {"width": width, "height": height, **state.recommended}
     from_model = {name: value for name, value in recommended.items() if name in _FROM_MODEL}
-    return {**app.settings.form_defaults(), **from_model}
+    return {**app.drawing.form_defaults(), **from_model}
 
 
 def _as_in(app: App, infotext: str) -> dict[str, Any]:

@@ -1,15 +1,17 @@
 """The desk at which pictures are drawn: styles, VAEs and upscalers kept at hand, and forms turned into runs. One per
-App; which model draws, and when, is the App's."""
+App; which model is in use, and when a run may begin, is the App's."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from modules.errors import WebuiError
+from modules.errors import ParameterError, WebuiError
 from modules.events import Status, Work
-from modules.generation import stages
+from modules.generation import partners, stages
+from modules.generation.model_use import Use
+from modules.generation.partners import Partners
 from modules.generation.upscalers import choose_upscaler, find_upscalers
 from modules.model.checkpoint import Checkpoint
 from modules.model.hashes import HashCache
@@ -22,11 +24,38 @@ from modules.styles import StyleFile
 if TYPE_CHECKING:  # these bring torch
     from PIL import Image
 
+    from modules.embeddings.embedding import Embedding
     from modules.generation.outputs import OutputFolder
     from modules.model.conditioning import Conditioner
     from modules.model.model import SDModel
 
 _log = logging.getLogger(__name__)
+
+
+class Models(Protocol):
+    """Where the desk gets models from; see `ModelDesk`, which is one."""
+
+    def in_use(self) -> "Conditioner": ...
+    def find(self, title: str, /) -> Checkpoint: ...
+    def lend(self, checkpoint: Checkpoint, /) -> Work: ...
+    def back_after(self, work: Work, /, lent: bool = False) -> Work: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a run go; None is the day's folder in `outputs/`.
+
+    Attributes:
+        pictures, grids: folders of single pictures, and of overviews and sheets.
+        passing: whoever asks takes them away once they were seen.
+    """
+
+    pictures: Path | None = None
+    grids: Path | None = None
+    passing: bool = False
+
+
+DAYS_FOLDERS = Place()
 
 
 class DrawingDesk:
@@ -35,12 +64,14 @@ class DrawingDesk:
     Args:
         settings: gives the settings of now.
         hashes: of files, for what infotexts say.
+        models: where models come from.
 
     Attributes:
         styles: the user's prompts under names.
     """
 
-    def __init__(self, paths: Paths, settings: Callable[[], Settings], hashes: HashCache):
+    def __init__(self, paths: Paths, settings: Callable[[], Settings], hashes: HashCache, models: Models):
+        self.models = models
         self.styles = StyleFile(paths.styles_file)
         self._paths = paths
         self._settings = settings
@@ -60,6 +91,22 @@ class DrawingDesk:
     def vae_files(self) -> list[VaeFile]:
         """Every VAE in a file of its own, looked up afresh."""
         return find_vaes([folder / "VAE" for folder in self._paths.model_folders], self._paths.checkpoint_folders)
+
+    def form_defaults(self) -> dict[str, Any]:
+        """The form's defaults that are settings, by field. A VAE that has gone is left out: “Automatic” holds then."""
+        defaults = self._settings().form_defaults()
+        if self.missing_vae():
+            del defaults["vae"]
+        return defaults
+
+    def missing_vae(self) -> str:
+        """The VAE of the settings if it is not here any more; empty: it is."""
+        name = self._settings().vae
+        try:
+            choose_vae(name, self.vae_files(), None)
+        except ParameterError:
+            return name
+        return ""
 
     def stock(self, checkpoint: Checkpoint | None) -> tuple[dict[str, str], str, list[str], dict[str, tuple[str, str]]]:
         """What a picture can be remade with: known hashes of VAEs by name, the VAE that “Automatic” takes for this
@@ -81,55 +128,82 @@ class DrawingDesk:
             settings: for this run alone; None: those of now.
 
         Raises:
-            ParameterError: a style, sampler, schedule, upscaler or VAE that does not exist, a size that a hires fix
-                cannot have, or more than this server takes.
+            ParameterError: a style, sampler, schedule, upscaler, VAE or checkpoint that does not exist, a size that a
+                hires fix cannot have, or more than this server takes.
         """
         params = self.styles.applied(params)
         stages.check(params, self._paths.model_folders)
         size = stages.HiresSize.of(params).cover if params.enable_hr else (params.width, params.height)
         (settings or self._settings()).check_limits(params, size)
         choose_vae(params.vae, self.vae_files(), None)
+        partners.check(params, self.models.find)
         return params
 
     # --- the worker's part ------------------------------------------------------------------------------------------
 
-    def outputs(self, folder: Path | None = None, settings: Settings | None = None) -> "OutputFolder":
-        """Where a run saves its pictures: in the day's folders, or all in one `folder`."""
+    def outputs(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> "OutputFolder":
+        """Where a run saves its pictures.
+
+        Args:
+            settings: for this run alone; None: those of now.
+        """
         from modules.generation.outputs import OutputFolder
 
         settings = settings or self._settings()
         return OutputFolder(
-            folder or self._paths.txt2img_images,
-            folder or self._paths.txt2img_grids,
+            place.pictures or self._paths.txt2img_images,
+            place.grids or self._paths.txt2img_grids,
             settings.save_grid,
             settings.grid_rows,
             settings.grid_without_gaps,
-            by_day=folder is None,
+            by_day=place.pictures is None,
+            grids_by_day=place.grids is None,
             save_before_hires=settings.save_before_hires,
         )
 
+    def script_outputs(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> "OutputFolder":
+        """As `outputs`, for a script: a sheet that is not to be kept has to lie somewhere as long as it is shown."""
+        if not (settings or self._settings()).save_grid and not place.passing:
+            place = replace(place, grids=self._paths.passing_sheets)
+        return self.outputs(place, settings)
+
     def draw(
         self,
-        conditioner: "Conditioner",
         params: Txt2ImgParams,
         outputs: "OutputFolder",
         picture: "Image.Image | None" = None,
+        embedding: "Embedding | None" = None,
     ) -> Work:
-        """A txt2img run with the VAE and the upscaler that `params`, once checked, names.
+        """A txt2img run with the models, the VAE and the upscaler that `params`, once checked, names.
+
+        Whatever happens, the model in use is the same afterwards.
 
         Args:
             picture: see `txt2img`.
+            embedding: takes the place of the user's of the same name.
+
+        Raises:
+            ModelMissing: no model is in use.
         """
-        from modules.generation.txt2img import txt2img
+        from modules.generation.txt2img import txt2img_with
 
         upscaler = choose_upscaler(params.hr_upscaler, self._paths.model_folders) if params.enable_hr else None
-        vae = choose_vae(params.vae, self.vae_files(), conditioner.model.checkpoint)
-        if vae is None:
+        lent = _Lent(self, params.vae, embedding)
+        taking_part = Partners.of(params, lent.own, self.models.find)
+        run = txt2img_with(lent, params, outputs, upscaler, picture, taking_part)
+        yield from self.models.back_after(run, lent=True)
+
+    def dressed(self, conditioner: "Conditioner", vae: str, embedding: "Embedding | None") -> Use:
+        """The model with the VAE that is asked for, and the embedding."""
+        file = choose_vae(vae, self.vae_files(), conditioner.model.checkpoint)
+        if file is None:
             self._with_vae = None
         else:
-            yield Status(f"loading {vae.name}")
-            conditioner = conditioner.with_model(self._model_with(vae, conditioner.model))
-        yield from txt2img(conditioner, params, outputs, upscaler, picture)
+            yield Status(f"loading {file.name}")
+            conditioner = conditioner.with_model(self._model_with(file, conditioner.model))
+        if embedding:
+            conditioner = conditioner.with_embeddings(conditioner.embeddings.with_embedding(embedding))
+        return conditioner
 
     def _model_with(self, vae: VaeFile, model: "SDModel") -> "SDModel":
         """The model with this VAE, which stays loaded until another one is asked for."""
@@ -148,3 +222,25 @@ class DrawingDesk:
     def forget(self) -> None:
         """Let go of what belongs to the model in use, before another one is loaded."""
         self._with_vae = None
+
+
+class _Lent:
+    """The models of one run, each with the VAE and the embedding that the run asks for. See `model_use.Models`.
+
+    Attributes:
+        own: the checkpoint in use when the run began.
+
+    Raises:
+        ModelMissing: there is none.
+    """
+
+    def __init__(self, desk: DrawingDesk, vae: str, embedding: "Embedding | None"):
+        self.own = desk.models.in_use().model.checkpoint
+        self._desk = desk
+        self._vae = vae
+        self._embedding = embedding
+
+    def use(self, checkpoint: Checkpoint | None) -> Use:
+        """See `model_use.Models.use`."""
+        yield from self._desk.models.lend(checkpoint or self.own)
+        return (yield from self._desk.dressed(self._desk.models.in_use(), self._vae, self._embedding))

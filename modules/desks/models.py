@@ -167,6 +167,11 @@ class ModelDesk:
         if not self._is_in_use(checkpoint):
             yield from self._switch(checkpoint)
 
+    def lend(self, checkpoint: Checkpoint) -> Work:
+        """As `use`, for a part of a run whose own model comes back: what the page says of the model stays."""
+        if not self._is_in_use(checkpoint):
+            yield from self._switch(checkpoint, lent=True)
+
     def with_checkpoint(self, title: str, work: Work, stays: bool) -> Work:
         """Work that is done with another model in use.
 
@@ -180,8 +185,12 @@ class ModelDesk:
         checkpoint = self._shelf.find(title)
         return self._select_for(checkpoint, work) if stays else self.back_after(self._use_for(checkpoint, work))
 
-    def back_after(self, work: Work) -> Work:
-        """Work that may change the model in use; whatever becomes of it, the one before comes back."""
+    def back_after(self, work: Work, lent: bool = False) -> Work:
+        """Work that may change the model in use; whatever becomes of it, the one before comes back.
+
+        Args:
+            lent: the work changes it by `lend`.
+        """
         before = self._checkpoint()
         failure = None
         try:
@@ -190,7 +199,9 @@ class ModelDesk:
             traceback.clear_frames(error.__traceback__)  # they hold what has to make room
             failure = error
         if before:
-            yield from self.use(before)
+            coming = self.lend(before) if lent else self.use(before)
+            while (event := next(coming, None)) is not None:  # without the answers: nothing can interrupt that
+                yield event
         if failure:
             raise failure
 
@@ -214,23 +225,24 @@ class ModelDesk:
         except StorageError as error:
             yield Noticed(f"The choice holds until the server ends: {error}")
 
-    def _switch(self, checkpoint: Checkpoint) -> Work:
+    def _switch(self, checkpoint: Checkpoint, lent: bool = False) -> Work:
         """Judge the file while the old model is in use; only a file that looks right makes it go."""
         from modules.model.loader import judge
 
-        conditioner = self.conditioner
+        conditioner, state = self.conditioner, self.state
         old = conditioner.model.checkpoint if conditioner else None
         request = yield Status(f"loading {checkpoint.name}")
         if request is Request.INTERRUPT:
             return
-        self._put(conditioner, ModelState(ModelStatus.LOADING, f"Loading {checkpoint.name}.", checkpoint.title))
+        loading = ModelState(ModelStatus.LOADING, f"Loading {checkpoint.name}.", checkpoint.title)
+        self._put(conditioner, None if lent else loading)
         del conditioner  # or the old model could not go
         try:
             judge(checkpoint.path)
-            self._put(None, self.state)
+            self._put(None, None)
             self._on_leave()
             free_memory()  # before the new one needs the room
-            self._load(checkpoint)
+            self._load(checkpoint, keep_state=lent)
         except Exception as error:
             sentence = _sentence(error)
             if self.conditioner is None:
@@ -240,7 +252,8 @@ class ModelDesk:
                     self._load(old)
             kept = self.conditioner
             if kept:
-                self._put(kept, dataclasses.replace(_ready(kept.model), sentence=sentence))
+                as_before = lent and kept.model.checkpoint.title == state.checkpoint
+                self._put(kept, state if as_before else dataclasses.replace(_ready(kept.model), sentence=sentence))
             raise
 
     def _checkpoint(self) -> Checkpoint | None:
@@ -263,14 +276,14 @@ class ModelDesk:
         self._put(None, ModelState(ModelStatus.READY, sentence, title))
         free_memory()
 
-    def _load(self, checkpoint: Checkpoint) -> None:
+    def _load(self, checkpoint: Checkpoint, keep_state: bool = False) -> None:
         from modules.model.conditioning import Conditioner
         from modules.model.device import DevicePolicy
         from modules.model.loader import load_model
 
         assert self.embeddings is not None, "made before the first model"
         model = load_model(checkpoint, DevicePolicy.chosen(self._flags))
-        self._put(Conditioner(model, self.embeddings), _ready(model))
+        self._put(Conditioner(model, self.embeddings), None if keep_state else _ready(model))
         self._on_load()
         if not checkpoint.sha256:
             threading.Thread(target=self._hash, args=(checkpoint,), name="hashing", daemon=True).start()
@@ -292,9 +305,10 @@ class ModelDesk:
             if self.state.checkpoint == checkpoint.title:
                 self.state = dataclasses.replace(self.state, checkpoint=hashed.title)
 
-    def _put(self, conditioner: "Conditioner | None", state: ModelState) -> None:
+    def _put(self, conditioner: "Conditioner | None", state: ModelState | None) -> None:
+        """Put a model into use, or none; `state` is what is told of it, None: what was told before."""
         with self._lock:
-            self.conditioner, self.state = conditioner, state
+            self.conditioner, self.state = conditioner, state or self.state
 
 
 def free_memory() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modules.desks.drawing import DrawingDesk
+from modules.desks.drawing import DAYS_FOLDERS, DrawingDesk, Place
 from modules.desks.models import ModelDesk
 from modules.errors import ParameterError
 from modules.events import Status, Work
@@ -26,7 +26,7 @@ class ScriptBench:
         desk: draws.
         models: puts other models into use.
         runs: folder of training runs.
-        folder: where everything goes, instead of the day's folders.
+        place: where everything goes.
         settings: for these runs alone; None: those of the moment.
     """
 
@@ -35,13 +35,13 @@ class ScriptBench:
         desk: DrawingDesk,
         models: ModelDesk,
         runs: Path,
-        folder: Path | None = None,
+        place: Place = DAYS_FOLDERS,
         settings: Settings | None = None,
     ):
         self._desk = desk
         self._models = models
         self._runs = runs
-        self._folder = folder
+        self._place = place
         self._settings = settings
 
     def check(self, cell: Cell) -> Cell:
@@ -65,7 +65,7 @@ class ScriptBench:
         """One run, with another model or a snapshot if it says so."""
         if cell.checkpoint:
             yield from self._models.use(self._models.find(cell.checkpoint))
-        conditioner = self._models.in_use()
+        embedding = None
         if cell.embedding_step is not None:
             from modules.embeddings.reading import read_embedding
 
@@ -73,13 +73,12 @@ class ScriptBench:
             yield Status(f"reading {path.name}")
             embedding = read_embedding(path)
             assert embedding is not None, "a snapshot is no picture"
-            database = conditioner.embeddings.with_embedding(replace(embedding, name=name))
-            conditioner = conditioner.with_embeddings(database)
-        yield from self._desk.draw(conditioner, cell.params, outputs)
+            embedding = replace(embedding, name=name)
+        yield from self._desk.draw(cell.params, outputs, embedding=embedding)
 
     def outputs(self) -> "OutputFolder":
         """Where pictures and sheets go."""
-        return self._desk.outputs(self._folder, self._settings)
+        return self._desk.script_outputs(self._place, self._settings)
 
     def _snapshot(self, cell: Cell) -> tuple[str, Path]:
         """Name and file of the embedding that a run is to be drawn with."""

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modules.embeddings.embedding import Embedding
+from modules.generation.partners import NOBODY, Partners
 from modules.generation.passes import sampler_options
 from modules.generation.stages import HiresSize, Pass, is_old_form
 from modules.infotext import VERSION_VALUE, build_infotext, uses_emphasis
 from modules.model.checkpoint import Checkpoint
 from modules.model.vae import VaeFile
-from modules.params import Txt2ImgParams
+from modules.params import SECOND_PASS, Txt2ImgParams
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def describe(
     hires: Hires | None = None,
     incomplete: str = "",
     vae: VaeFile | None = None,
+    partners: Partners = NOBODY,
 ) -> str:
     """The infotext of one picture.
 
@@ -50,9 +52,11 @@ def describe(
         hires: the second pass, if there is one.
         incomplete: “step 7 of 20” for a picture that was interrupted there.
         vae: the file that the VAE came from, if not from the checkpoint.
+        partners: the other models that took part.
     """
     width, height = hires.size.first if hires else (params.width, params.height)
     hashes = dict.fromkeys(f"{embedding.name}: {embedding.short_hash}" for embedding in embeddings)
+    second_order = first.sampler.second_order or (hires is not None and hires.stage.sampler.second_order)
     emphasised = params.emphasis != "Original" and uses_emphasis(prompts.prompt, prompts.negative_prompt)
     values = {
         "Steps": params.steps,
@@ -68,15 +72,17 @@ def describe(
         "RNG": params.randn_source if params.randn_source != "GPU" else None,
         "Tiling": params.tiling or None,
         **_variation(params, seeds[1]),
-        **(_hires(params, prompts, first, hires) if hires else {}),
+        **(_hires(params, prompts, first, hires, partners) if hires else {}),
         "TI hashes": ", ".join(hashes) or None,
         "Emphasis": params.emphasis if emphasised else None,
         **_sampling(params, first),
         "Pad conds": params.pad_conds or None,
         "Pad conds v0": params.pad_conds_v0 or None,
         "Downcast alphas_cumprod": params.downcast_alphas or None,
+        **_refiner(params, partners),
         "Noise Schedule": "Zero Terminal SNR" if params.zero_terminal_snr else None,
         "Old prompt editing timelines": params.old_timelines or None,
+        "Old prompt editing steps": (params.old_edit_steps and second_order) or None,
         "Comma backtrack": params.comma_backtrack if params.comma_backtrack != 20 else None,
         "Prompt rules": "A1111" if params.a1111_exact else None,
         "Interrupted": incomplete or None,
@@ -108,7 +114,18 @@ def _sampling(params: Txt2ImgParams, first: Pass) -> dict[str, object]:
     return values
 
 
-def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires) -> dict[str, object]:
+def _refiner(params: Txt2ImgParams, partners: Partners) -> dict[str, object]:
+    if partners.refiner is None:
+        return {}
+    return {
+        "Refiner": partners.refiner.short_title,
+        "Refiner switch at": f"{params.refiner_switch_at:g}",
+        "Refiner switch by sampling steps": params.refiner_by_steps or None,
+        "Hires refiner": params.hr_refiner_pass if params.enable_hr and params.hr_refiner_pass != SECOND_PASS else None,
+    }
+
+
+def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires, partners: Partners) -> dict[str, object]:
     """As A1111 writes it today, for the old form too: a size that it is resized to."""
     resize = hires.size.target if is_old_form(params) else (params.hr_resize_x, params.hr_resize_y)
     enlarged: dict[str, object] = {"Hires upscale": f"{params.hr_scale:g}"}
@@ -118,6 +135,7 @@ def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires) -
     return {
         "Denoising strength": f"{params.denoising_strength:g}",
         **enlarged,
+        "Hires checkpoint": partners.hires.short_title if partners.hires else None,
         "Hires sampler": hires.stage.sampler.name if own_sampler else None,
         "Hires schedule type": _own_schedule(first, hires.stage),
         "Hires prompt": prompts.hr_prompt if prompts.hr_prompt != prompts.prompt else None,

@@ -18,7 +18,7 @@ class OutputFolder:
         pictures, grids: made when the first file is written.
         save_grid: whether runs of several pictures get an overview.
         grid_rows, grid_without_gaps: its shape, see `images.grid_rows`.
-        by_day: whether each day has its own folder below them.
+        by_day, grids_by_day: whether each day has its own folder below them.
         save_before_hires: whether the first pass of a hires fix is saved as well.
     """
 
@@ -28,6 +28,7 @@ class OutputFolder:
     grid_rows: int = -1
     grid_without_gaps: bool = False
     by_day: bool = True
+    grids_by_day: bool = True
     save_before_hires: bool = False
 
     def save_picture(self, image: Image.Image, seed: int, infotext: str, incomplete: bool = False) -> Path:
@@ -37,7 +38,7 @@ class OutputFolder:
             StorageError: disk full, read-only or gone.
         """
         suffix = "-incomplete" if incomplete else ""
-        return images.save_numbered(image, self._now(self.pictures), f"{{:05}}-{seed}{suffix}.png", infotext)
+        return images.save_numbered(image, _now(self.pictures, self.by_day), f"{{:05}}-{seed}{suffix}.png", infotext)
 
     def save_before(self, image: Image.Image, seed: int, infotext: str) -> Path:
         """Save what the first pass of a hires fix drew as `<number>-<seed>-before-highres-fix.png`.
@@ -45,7 +46,9 @@ class OutputFolder:
         Raises:
             StorageError: disk full, read-only or gone.
         """
-        return images.save_numbered(image, self._now(self.pictures), f"{{:05}}-{seed}-before-highres-fix.png", infotext)
+        return images.save_numbered(
+            image, _now(self.pictures, self.by_day), f"{{:05}}-{seed}-before-highres-fix.png", infotext
+        )
 
     def save_overview(self, paths: Sequence[Path], batch_size: int, infotext: str) -> Path:
         """Save the pictures of a run, side by side, as `grid-<number>.png`.
@@ -56,7 +59,7 @@ class OutputFolder:
         """
         rows = images.grid_rows(len(paths), self.grid_rows, batch_size, self.grid_without_gaps)
         sheet = images.grid((images.open_image(path) for path in paths), len(paths), rows)
-        return images.save_numbered(sheet, self._now(self.grids), "grid-{:04}.png", infotext)
+        return images.save_numbered(sheet, _now(self.grids, self.grids_by_day), "grid-{:04}.png", infotext)
 
     def save_sheet(self, image: Image.Image, name: str, infotext: str) -> Path:
         """Save the sheet of a script as `<name>-<number>.png`.
@@ -64,7 +67,8 @@ class OutputFolder:
         Raises:
             StorageError: disk full, read-only or gone.
         """
-        return images.save_numbered(image, self._now(self.grids), f"{name}-{{:04}}.png", infotext)
+        return images.save_numbered(image, _now(self.grids, self.grids_by_day), f"{name}-{{:04}}.png", infotext)
 
-    def _now(self, folder: Path) -> Path:
-        return folder / time.strftime("%Y-%m-%d") if self.by_day else folder
+
+def _now(folder: Path, by_day: bool) -> Path:
+    return folder / time.strftime("%Y-%m-%d") if by_day else folder

@@ -86,12 +86,14 @@ class Pass:
     Attributes:
         sampler, schedule, steps: of this pass.
         name: what progress calls it; empty for the only or first one.
+        old_edits: prompts see steps, as in 2022, even if the model is called twice in each.
     """
 
     sampler: Sampler
     schedule: str
     steps: int
     name: str = ""
+    old_edits: bool = False
 
     @classmethod
     def first(cls, params: Txt2ImgParams) -> "Pass":
@@ -100,7 +102,7 @@ class Pass:
         Raises:
             ParameterError: no such sampler or schedule.
         """
-        return cls(*names.find(params.sampler, params.schedule), params.steps)
+        return cls(*names.find(params.sampler, params.schedule), params.steps, old_edits=params.old_edit_steps)
 
     @classmethod
     def second(cls, params: Txt2ImgParams) -> "Pass":
@@ -111,12 +113,13 @@ class Pass:
         """
         sampler = params.sampler if params.hr_sampler == SAME_SAMPLER else params.hr_sampler
         schedule = params.schedule if params.hr_schedule == SAME_SCHEDULE else params.hr_schedule
-        return cls(*names.find(sampler, schedule), params.hr_second_pass_steps or params.steps, "hires")
+        steps = params.hr_second_pass_steps or params.steps
+        return cls(*names.find(sampler, schedule), steps, "hires", params.old_edit_steps)
 
     @property
     def calls(self) -> int:
         """The steps that prompt schedules are laid out for."""
-        return self.sampler.total_steps(self.steps)
+        return self.steps if self.old_edits else self.sampler.total_steps(self.steps)
 
 
 def check(params: Txt2ImgParams, models: Sequence[Path]) -> Upscaler | None:

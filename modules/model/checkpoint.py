@@ -42,6 +42,11 @@ class Checkpoint:
         return self.path.stem if self.path.suffix.lower() in SUFFIXES else self.path.name
 
     @property
+    def short_title(self) -> str:
+        """What infotexts call it where it is not the model of the whole picture: “cosy [6ce0161689]”."""
+        return f"{self.model_name} [{self.short_hash}]" if self.sha256 else self.model_name
+
+    @property
     def old_hash(self) -> str:
         """A1111's 8 digits of 2022; see `hashes.old_hash`."""
         return old_hash(self.path)
@@ -77,14 +82,17 @@ def ensure_hash(checkpoint: Checkpoint, hashes: HashCache) -> Checkpoint:
 def choose(checkpoints: Sequence[Checkpoint], text: str) -> Checkpoint | None:
     """The checkpoint that a title, name, model name or hash means, or None.
 
-    What is said exactly wins; else the shortest title that contains the text, tried once more without a hash in
-    brackets. The old 8 digits choose nothing: unrelated models share them.
+    What is said exactly wins, a hash in brackets before the name; else the shortest title that contains the text,
+    tried once more without a hash in brackets. The old 8 digits choose nothing: unrelated models share them.
     """
-    for checkpoint in checkpoints:
-        exact = {checkpoint.title, checkpoint.name, checkpoint.model_name, str(checkpoint.path)}
-        if text in exact or (checkpoint.sha256 and text.lower() in (checkpoint.sha256, checkpoint.short_hash)):
-            return checkpoint
-    for part in (text, re.sub(r"\s*\[[^\]]*\]\s*$", "", text)):
+    bracketed = re.search(r"\s*\[([^\]]*)\]\s*$", text)
+    bare, digits = (text[: bracketed.start()], bracketed[1]) if bracketed else (text, "")
+    for said in (text, digits, bare):
+        for checkpoint in checkpoints:
+            exact = {checkpoint.title, checkpoint.name, checkpoint.model_name, str(checkpoint.path)}
+            if said in exact or (checkpoint.sha256 and said.lower() in (checkpoint.sha256, checkpoint.short_hash)):
+                return checkpoint
+    for part in (text, bare):
         holding = [checkpoint for checkpoint in checkpoints if part and part.lower() in checkpoint.title.lower()]
         if holding:
             return min(holding, key=lambda checkpoint: len(checkpoint.title))

@@ -1,50 +1,18 @@
 """What a picture says and what is here: one sentence for each difference, and a way out where there is one."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from modules.model.checkpoint import Checkpoint
 from modules.params import default
 from modules.prompts.tags import cut_tags
+from modules.remake.difference import Difference, Way
 from modules.remake.fields import KEYS, SPECIAL
 from modules.remake.here import Here
 from modules.remake.maker import NEWEST, Maker
+from modules.remake.partners import partner_differences
 from modules.samplers import names
-
-
-@dataclass(frozen=True)
-class Way:
-    """Something a user may press.
-
-    Attributes:
-        label: what the button says.
-        checkpoint: title of the checkpoint to load.
-        fields: values of `Txt2ImgParams` to set.
-        hash_checkpoints: compute the hashes that are not known yet, and look again.
-    """
-
-    label: str
-    checkpoint: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    hash_checkpoints: bool = False
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing that is not as it was.
-
-    Attributes:
-        subject: “Model”, “Embedding” …
-        text: what the picture says, what is here, what to do.
-        ways: buttons; none where the sentence says all that can be done.
-        harmless: worth knowing, and no reason for another picture.
-    """
-
-    subject: str
-    text: str
-    ways: tuple[Way, ...] = ()
-    harmless: bool = False
 
 
 def differences(said: Mapping[str, Any], maker: Maker, values: Mapping[str, Any], here: Here) -> list[Difference]:
@@ -56,7 +24,7 @@ def differences(said: Mapping[str, Any], maker: Maker, values: Mapping[str, Any]
     """
     case = _Case(said, maker, values, here)
     finders = (
-        _other_picture, _model, _vae, _embeddings, _extra_networks, _upscaler, _noise, _release, _left_out,
+        _other_picture, _model, _partners, _vae, _embeddings, _extra_networks, _upscaler, _noise, _release, _left_out,
     )  # fmt: skip
     return [difference for finder in finders for difference in finder(case)]
 
@@ -129,6 +97,10 @@ def _old_model(called: str, wanted: str, now: str, here: Here) -> Iterator[Diffe
         )
         return
     yield Difference("Model", f"{text}; but different models share these 8 digits, so it may be another one.", ways)
+
+
+def _partners(case: _Case) -> Iterator[Difference]:
+    return partner_differences(case.said, case.values, case.here.checkpoints)
 
 
 def _has_hash(checkpoint: Checkpoint, wanted: str) -> bool:
@@ -224,10 +196,12 @@ def _release(case: _Case) -> Iterator[Difference]:
     switched = {
         "downcast_alphas": "rounded noise levels",
         "old_timelines": "prompt editing counted as before 1.6",
+        "old_edit_steps": "prompts changed at the steps of 2022",
         "pad_conds_v0": "prompts padded as before 1.6",
         "all_timesteps": "every step taken, as before 1.6",
         "a1111_exact": "the prompt read exactly as A1111 reads it",
         "sigma_max": "the Karras schedule of 2022",
+        "refiner_by_steps": "the refiner’s place counted in steps, as before 1.9",
     }
     maker = case.maker
     on = [name for name in switched if case.values.get(name) and not maker.ours]
@@ -251,9 +225,6 @@ def _of_2022(values: Mapping[str, Any]) -> Iterator[Difference]:
     sampler = names.find_sampler(values["sampler"])
     if sampler.discard_penultimate:
         yield Difference("Sampler", f"{sampler.name} of 2022 spaced its last steps in another way: details may differ.")
-    if sampler.second_order and values.get("old_timelines"):
-        text = f"With {sampler.name} the changes inside [ ] came twice as early in 2022: halve their steps."
-        yield Difference("Prompt editing", text)
 
 
 # Keys that say nothing about the pixels, or something that other differences have told.
@@ -261,11 +232,9 @@ _TOLD = {
     *KEYS, *SPECIAL, "Model", "Model hash", "VAE hash", "TI hashes", "Lora hashes", "Version", "User", "Interrupted",
     "Batch size", "Batch pos", "Script", "Hypernet", "Hypernet strength", "Mask blur", "Init image hash",
     "Conditional mask weight", "Image CFG scale", "Mask mode", "Masked content", "Inpaint area", "Masked area padding",
-    "VAE Encoder", "VAE Decoder", "FP8 weight", "Refiner switch by sampling steps", "Refiner switch at", "Styles",
-    "Hires checkpoint", "Used embeddings",
+    "VAE Encoder", "VAE Decoder", "FP8 weight", "Styles", "Used embeddings",
 }  # fmt: skip
 _CANNOT = {
-    "Refiner": "a second model for the last steps (refiner)",
     "Face restoration": "faces repaired by another network",
     "Token merging ratio": "tokens merged to be faster",
     "Token merging ratio hr": "tokens merged in the second pass",
@@ -274,8 +243,6 @@ _CANNOT = {
 
 def _left_out(case: _Case) -> Iterator[Difference]:
     parts = [f"{text} ({case.said[key]})" for key, text in _CANNOT.items() if key in case.said]
-    if case.said.get("Hires checkpoint", "Use same checkpoint") != "Use same checkpoint":
-        parts.append(f"another model in the second pass ({case.said['Hires checkpoint']})")
     if case.said.get("FP8 weight", "Disable") != "Disable":
         parts.append("weights in 8 bits")
     if any(case.said.get(f"VAE {part}", "Full") != "Full" for part in ("Encoder", "Decoder")):

@@ -8,7 +8,7 @@ from typing import Any
 
 from modules import params
 from modules.errors import ParameterError
-from modules.params import SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams
+from modules.params import HIRES_FIELDS, NO_REFINER, SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams
 from modules.samplers import names
 
 KEYS = {
@@ -27,6 +27,7 @@ KEYS = {
     "Hires upscale": "hr_scale",
     "Hires resize-1": "hr_resize_x",
     "Hires resize-2": "hr_resize_y",
+    "Hires checkpoint": "hr_checkpoint",
     "Hires steps": "hr_second_pass_steps",
     "Hires upscaler": "hr_upscaler",
     "Hires prompt": "hr_prompt",
@@ -55,6 +56,10 @@ KEYS = {
     "UniPC order": "unipc_order",
     "UniPC lower order final": "unipc_lower_order_final",
     "Downcast alphas_cumprod": "downcast_alphas",
+    "Refiner": "refiner_checkpoint",
+    "Refiner switch at": "refiner_switch_at",
+    "Refiner switch by sampling steps": "refiner_by_steps",
+    "Hires refiner": "hr_refiner_pass",
     "All timesteps": "all_timesteps",
     "NGMS": "s_min_uncond",
     "NGMS all steps": "s_min_uncond_all",
@@ -64,6 +69,7 @@ KEYS = {
     "Pad conds": "pad_conds",
     "Pad conds v0": "pad_conds_v0",
     "Old prompt editing timelines": "old_timelines",
+    "Old prompt editing steps": "old_edit_steps",
 }
 """Keys whose value is the field's. `read_fields` knows those that need a thought."""
 
@@ -73,11 +79,9 @@ SPECIAL = {
 }  # fmt: skip
 
 _WITHOUT_EFFECT = {  # fields that a picture leaves alone where it does not use them
-    "enable_hr": (
-        "denoising_strength", "hr_scale", "hr_resize_x", "hr_resize_y", "hr_second_pass_steps", "hr_upscaler",
-        "hr_sampler", "hr_schedule", "hr_prompt", "hr_negative_prompt", "extra_noise",
-    ),
+    "enable_hr": (*HIRES_FIELDS, "hr_refiner_pass"),
     "subseed_strength": ("subseed",),
+    "refiner_checkpoint": ("refiner_switch_at", "refiner_by_steps", "hr_refiner_pass"),
 }  # fmt: skip
 _NOT_OF_A_PICTURE = ("batch_count", "batch_size", "preview_every")
 _OVERRIDE_KEYS = {field: key for key, field in KEYS.items()} | {
@@ -131,6 +135,8 @@ def read_fields(said: Mapping[str, Any]) -> Fields:
             reader.take(field, said[key], key)
     reader.take_samplers(said)
     reader.take_hires(said)
+    if "Refiner" in said and "Refiner switch at" not in said:
+        reader.values["refiner_switch_at"] = 0.0  # so written by programs that let it draw everything
     if said.get("Noise Schedule") == "Zero Terminal SNR":
         reader.values["zero_terminal_snr"] = True
     if "Prompt rules" in said:
@@ -226,7 +232,8 @@ class _Reader:
                 self.values[error.field] = params.default(error.field)
             else:
                 break
-        unused = {name for switch, names in _WITHOUT_EFFECT.items() if not self.values[switch] for name in names}
+        off = (False, 0, "", NO_REFINER)
+        unused = {name for switch, names in _WITHOUT_EFFECT.items() if self.values[switch] in off for name in names}
         kept = {name: value for name, value in self.values.items() if name not in unused}
         return Fields(kept, tuple(misfit for misfit in self.misfits if misfit.field not in unused))
 

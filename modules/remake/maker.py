@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modules.samplers import names
+
 _OURS = "-studio-"
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _OLD_HASH = re.compile(r"[0-9a-f]{8}")
@@ -49,19 +51,31 @@ def find_maker(said: Mapping[str, Any], text: str) -> Maker:
     return Maker(version, _OURS in version, release, unnumbered and old_hash)
 
 
+def _calls_twice(said: Mapping[str, Any]) -> bool:
+    """Whether its sampler calls the model twice a step, in the first pass or the second."""
+    keys = ("Sampler", "Hires sampler")
+    return any(names.find_sampler(names.read_pasted(str(said.get(key, "")), None)[0]).second_order for key in keys)
+
+
 def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
     """Fields by which a picture is drawn as it was then, besides those that its version gives it in `parse_infotext`.
 
     That leaves texts without a version alone, as A1111 does, so this is where they get their rules.
     """
+    rules: dict[str, Any] = {}
+    if "Refiner" in said and maker.release and maker.release < (1, 9, 0):
+        rules["refiner_by_steps"] = True
     if not maker.before_1_6:
-        return {}
-    rules: dict[str, Any] = {"all_timesteps": True} if said.get("Sampler") in ("DDIM", "PLMS") else {}
+        return rules
+    if said.get("Sampler") in ("DDIM", "PLMS"):
+        rules["all_timesteps"] = True
     if maker.version:
         return rules
     rules["downcast_alphas"] = True
     if "[" in str(said.get("Prompt", "")):
         rules["old_timelines"] = True
+        if maker.of_2022 and _calls_twice(said):
+            rules["old_edit_steps"] = True
     if said.get("Sampler") in ("DDIM", "PLMS"):
         rules["pad_conds_v0"] = True
     if maker.of_2022 and "Karras" in str(said.get("Sampler", "")):

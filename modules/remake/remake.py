@@ -8,10 +8,12 @@ from typing import Any
 from modules.infotext import parse_infotext
 from modules.model.vae import AUTOMATIC, BUILT_IN
 from modules.params import control
-from modules.remake.differences import Difference, differences
+from modules.remake.difference import Difference
+from modules.remake.differences import differences
 from modules.remake.fields import read_fields
 from modules.remake.here import Here
 from modules.remake.maker import Maker, find_maker, old_rules
+from modules.remake.partners import find_partner, has_partner
 from modules.remake.rules import reads_differently
 
 _USED_EMBEDDINGS = re.compile(r"\n\s*\nUsed embeddings: ([^\n]{1,4000})\s*\Z")  # under pictures of 2022, not in them
@@ -51,6 +53,9 @@ def remake(text: str, here: Here) -> Remake:
         values["randn_source"] = "NV"  # no other card's numbers can be computed, and few cards were others
     if not maker.ours and _reads_differently(values, here):
         values["a1111_exact"] = True
+    for field in ("hr_checkpoint", "refiner_checkpoint"):
+        if field in values:
+            values[field] = find_partner(str(values[field]), here.checkpoints) or values[field]
     values["vae"] = _vae(said, maker, here)
     found = [Difference(_subject(misfit.field), misfit.text) for misfit in fields.misfits]
     found += differences(said, maker, values, here)
@@ -63,6 +68,8 @@ def _vae(said: Mapping[str, Any], maker: Maker, here: Here) -> str:
     name, wanted = str(said.get("VAE", "")), str(said.get("VAE hash", "")).lower()[:10]
     if not name and not wanted:  # we name every file that we use
         return BUILT_IN if maker.ours and here.automatic_vae else AUTOMATIC
+    if name == here.automatic_vae and has_partner(said):  # whose own one is taken by “Automatic” too
+        return AUTOMATIC
     if name in (AUTOMATIC, BUILT_IN) or (name in here.vaes and here.vaes[name][:10] in ("", wanted)):
         return name
     same = [found for found, digits in here.vaes.items() if wanted and digits.startswith(wanted)]

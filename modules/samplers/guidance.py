@@ -72,9 +72,14 @@ class Guided:
         cfg_scale: how far to go from the negative prompt to the prompt and beyond; 1 = no guidance.
         options: how the negative prompt takes part.
 
+    Attributes:
+        before_call: told the training timestep of each call before it is made; it may change the model.
+
     Raises:
         NumericalError: when called, if the model answers with NaN or infinity.
     """
+
+    denoiser: Denoiser
 
     def __init__(
         self,
@@ -90,6 +95,7 @@ class Guided:
         self.unconds = unconds
         self.cfg_scale = cfg_scale
         self.options = options or GuidanceOptions()
+        self.before_call: Callable[[int], None] | None = None
         self.calls = 0
         self.total_steps = 0
         self._weights = [weight for composed in conds for _, weight in composed]
@@ -101,8 +107,22 @@ class Guided:
         """Start a run whose prompt schedules see `total_steps` steps."""
         self.calls, self.total_steps = 0, total_steps
 
+    def let_go(self) -> None:
+        """Forget the model, to make room for the next one: `go_on_with` has to come before the next call."""
+        del self.denoiser
+        self.before_call = None
+
+    def go_on_with(
+        self, denoiser: Denoiser, conds: Sequence[Composed], unconds: Sequence[Scheduled], options: GuidanceOptions
+    ) -> None:
+        """Let another model do the calls to come, told by the same prompts in its own encodings."""
+        assert [len(composed) for composed in conds] == [len(composed) for composed in self.conds], "the same prompts"
+        self.denoiser, self.conds, self.unconds, self.options = denoiser, conds, unconds, options
+
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Guess of the clean latents in x [images, 4, h, w] of noise level sigma."""
+        if self.before_call:
+            self.before_call(self.denoiser.sigmas.nearest(sigma))
         return self._guide(self.denoiser, x, sigma, sigma)[0]
 
     def eps(self, x: Tensor, timestep: float, level: float | None = None) -> Tensor:
@@ -112,10 +132,14 @@ class Guided:
             timestep: what the model is told, whole or fractional.
             level: compared with `s_min_uncond`; the timestep itself, if not given, as A1111 does.
         """
+        if self.before_call:
+            self.before_call(int(timestep))
         return self._guide(self.denoiser.eps, x, timestep, timestep if level is None else level)[0]
 
     def eps_and_uncond(self, x: Tensor, timestep: float, cfg_divisor: float) -> tuple[Tensor, Tensor]:
         """As `eps` with cfg_scale divided by `cfg_divisor`, and beside it the guess of the negative prompt alone."""
+        if self.before_call:
+            self.before_call(int(timestep))
         return self._guide(self.denoiser.eps, x, timestep, timestep, self.cfg_scale / cfg_divisor, both=True)
 
     def _guide(

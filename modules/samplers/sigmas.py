@@ -52,6 +52,10 @@ class NoiseTable:
         """The most noise of the table."""
         return self.sigmas[-1].item()
 
+    def nearest(self, sigma: float) -> int:
+        """The training timestep whose noise level is nearest to `sigma`."""
+        return int((self.sigmas - sigma).abs().argmin())
+
     def sigma_to_t(self, sigma: Tensor) -> Tensor:
         """Fractional timesteps of any sigmas, by linear interpolation of log sigma, on the device of `sigma`."""
         log_sigmas = self.log_sigmas.to(sigma.device)

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from modules.app import App
+from modules.params import NO_REFINER, SAME_CHECKPOINT, default
 from modules.samplers.names import AUTOMATIC
 from modules.ui import controls, form
 from modules.ui.screen import Picture
@@ -15,7 +16,8 @@ from modules.ui.watch import Seen
 from modules.ui.wiring import AS_SENT, QUIET
 
 _TWO_LINES = ("hr_prompt", "hr_negative_prompt")
-_FROM_DISK = ("hr_upscaler", "vae")  # choices that are looked up when their part is opened
+_OF_PARTS = {"hr": ("hr_upscaler", "hr_checkpoint"), "refiner": ("refiner_checkpoint",), "model": ("vae",)}
+FROM_DISK = tuple(field for fields in _OF_PARTS.values() for field in fields)  # looked up when their part is opened
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,8 @@ def wire_sections(app: App, folded: Folded, all_controls: dict[str, Any], seen: 
     """Keep titles true, look choices up, and the two buttons beside the variation seed."""
     for section in SECTIONS:
         _wire_title(section, folded.parts[section.name], [all_controls[name] for name in section.watched])
-    upscaler, vae = (all_controls[name] for name in _FROM_DISK)
-
-    def choices(upscaler: Any, vae: Any) -> list[Any]:
-        return [_choices(app.drawing.upscalers(), upscaler), _choices(app.drawing.vaes(), vae)]
-
-    for name in ("hr", "model"):
-        folded.parts[name].expand(choices, [upscaler, vae], [upscaler, vae], **AS_SENT)
-
+    for name, fields in _OF_PARTS.items():
+        _wire_choices(app, folded.parts[name], {field: all_controls[field] for field in fields})
     subseed = all_controls["subseed"]
     folded.dice.click(None, None, subseed, js="() => '-1'", **QUIET)
 
@@ -88,6 +84,30 @@ def _wire_title(section: Section, part: gr.Accordion, watched: list[Any]) -> Non
     gr.on([control.change for control in watched], title, watched, part, trigger_mode="always_last", **AS_SENT)
 
 
+def found_choices(app: App, field: str) -> list[str]:
+    """What there is to choose for a field whose choices are files, looked up afresh."""
+    match field:
+        case "hr_upscaler":
+            return app.drawing.upscalers()
+        case "vae":
+            return app.drawing.vaes()
+        case "hr_checkpoint":
+            return [SAME_CHECKPOINT, *(checkpoint.title for checkpoint in app.models.checkpoints())]
+        case _:
+            assert field == "refiner_checkpoint", field
+            return [NO_REFINER, *(checkpoint.title for checkpoint in app.models.checkpoints())]
+
+
+def _wire_choices(app: App, part: gr.Accordion, made: dict[str, Any]) -> None:
+    """Look the choices up when their part is opened."""
+
+    def choices(*chosen: Any) -> Any:
+        updates = [_choices(found_choices(app, field), one) for field, one in zip(made, chosen, strict=True)]
+        return updates if len(updates) > 1 else updates[0]
+
+    part.expand(choices, list(made.values()), list(made.values()), **AS_SENT)
+
+
 def _control(field: str) -> Any:
     if field == "hr_upscaler":
         from modules.generation.upscalers import LATENT_MODES, PIXEL_MODES
@@ -95,6 +115,8 @@ def _control(field: str) -> Any:
         return controls.dropdown(field, [*LATENT_MODES, *PIXEL_MODES])
     if field == "vae":
         return controls.dropdown(field, [AUTOMATIC, "None"])
+    if field in FROM_DISK:
+        return controls.dropdown(field, [default(field)])
     if field in form.SEEDS:
         return controls.textbox(field)
     if field in _TWO_LINES:

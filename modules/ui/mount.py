@@ -19,7 +19,7 @@ def add_page(server: FastAPI, app: App) -> None:
     add_photo_routes(server, app)
     add_routes(server, app)
     gr.set_static_paths(
-        [app.paths.outputs, app.paths.textual_inversion]
+        [app.paths.outputs, app.paths.textual_inversion, app.paths.passing_sheets]
     )  # served from where they lie: copies in a cache would double the disk
     gr.mount_gradio_app(
         server,

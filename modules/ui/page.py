@@ -165,7 +165,7 @@ def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTa
     def open_page(session: Any, remembered: Any, seen: Seen, selected: int, interrupting: str) -> dict[Any, Any]:
         owner = session if isinstance(session, str) and session else secrets.token_hex(16)
         updates = watch.look(owner, seen, selected, interrupting)
-        recommended, settings = json.loads(updates[memory.recommended]), watch.app.settings.form_defaults()
+        recommended, settings = json.loads(updates[memory.recommended]), watch.app.drawing.form_defaults()
         values = form.shown_values(remembered, recommended, settings)
         updates |= {tab.controls[name]: value for name, value in values.items()}
         return updates | {memory.session: owner, memory.owner: owner}

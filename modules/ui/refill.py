@@ -15,10 +15,10 @@ import gradio as gr
 from modules import images
 from modules.errors import ImageError, ParameterError, WebuiError
 from modules.params import default
-from modules.remake.differences import Way
+from modules.remake.difference import Way
 from modules.remake.fields import can_override, override, read_overrides
 from modules.remake.remake import Remake
-from modules.ui import form, report
+from modules.ui import folded, form, report
 from modules.ui.refill_box import RefillBox
 from modules.ui.wiring import BROWSER_SECRET, QUIET, PageContext, complaint
 
@@ -160,16 +160,13 @@ class Refill:
 
     def _update(self, name: str, value: Any) -> Any:
         """A value, and the choices that it needs where they are looked up only when their part is opened."""
-        drawing = self.page.app.drawing
-        match name:
-            case "hr_upscaler":
-                return gr.update(value=value, choices=list(dict.fromkeys([*drawing.upscalers(), value])))
-            case "vae":
-                return gr.update(value=value, choices=list(dict.fromkeys([*drawing.vaes(), value])))
-            case "styles":
-                return gr.update(value=value, choices=[style.name for style in drawing.styles.styles()])
-            case _:
-                return value
+        if name in folded.FROM_DISK:
+            found = folded.found_choices(self.page.app, name)
+            return gr.update(value=value, choices=list(dict.fromkeys([*found, value])))
+        if name == "styles":
+            styles = self.page.app.drawing.styles.styles()
+            return gr.update(value=value, choices=[style.name for style in styles])
+        return value
 
     def _overridden(self, values: Mapping[str, Any], lines: Sequence[str]) -> dict[Any, Any]:
         """The list of overrides `lines` with those fields that the form does not have."""

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from modules.remake.differences import Difference
+from modules.remake.difference import Difference
 from modules.remake.remake import Remake
 from modules.ui.fragments import NOTHING, join
 

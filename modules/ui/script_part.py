@@ -9,6 +9,7 @@ import gradio as gr
 
 from modules.app import App
 from modules.errors import WebuiError
+from modules.params import NO_REFINER
 from modules.samplers import names
 from modules.script_params import AXES, LINES, MATRIX, NONE, NOTHING, SCRIPTS, VALUES_HELP, XYZ, ScriptParams
 from modules.ui import form, fragments
@@ -60,6 +61,9 @@ def make_script_part() -> ScriptPart:
             with gr.Row(elem_classes="of_3 switches"):
                 made["draw_legend"], made["keep_seeds"] = _switch("draw_legend"), _switch("keep_seeds")
                 made["include_sub_grids"] = _switch("include_sub_grids")
+            with gr.Row(elem_classes="of_3 switches"):
+                for letter in "xyz":
+                    made[f"vary_seeds_{letter}"] = _switch(f"vary_seeds_{letter}")
             with gr.Row(elem_classes="of_2"):
                 made["margin_size"] = _number("margin_size")
                 swap = gr.Button("Swap X and Y", elem_id="script_txt2img_swap_xy")
@@ -149,6 +153,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
         "Hires sampler": names.sampler_names,
         "Schedule type": names.schedule_names,
         "Checkpoint name": lambda: [checkpoint.title for checkpoint in app.models.checkpoints()],
+        "Refiner checkpoint": lambda: [NO_REFINER, *(checkpoint.title for checkpoint in app.models.checkpoints())],
         "VAE": app.drawing.vaes,
         "Styles": lambda: ["None", *(style.name for style in app.drawing.styles.styles())],
         "Hires upscaler": app.drawing.upscalers,
@@ -160,7 +165,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
 def _wire_fill(app: App, script: ScriptPart, letter: str, button: gr.Button, prompt: gr.Textbox) -> None:
     axis, values = script.controls[f"{letter}_type"], script.controls[f"{letter}_values"]
     known = ("Embedding step", "Sampler", "Hires sampler", "Schedule type", "Checkpoint name", "VAE", "Styles")
-    known += ("Hires upscaler", "RNG")
+    known += ("Hires upscaler", "Refiner checkpoint", "RNG")
     axis.change(lambda chosen: gr.update(interactive=chosen in known), axis, button, **AS_SENT)
 
     def fill(chosen: Any, prompt: Any) -> list[Any]:

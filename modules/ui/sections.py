@@ -7,7 +7,7 @@ from typing import Any
 from modules import params
 from modules.errors import WebuiError
 from modules.generation.stages import HiresSize
-from modules.params import Txt2ImgParams
+from modules.params import BOTH_PASSES, NO_REFINER, Txt2ImgParams
 
 Values = Mapping[str, Any]
 """Usable values of all fields of a section, and of those that its title needs besides."""
@@ -64,6 +64,16 @@ def _hires(values: Values) -> str:
     return f"Hires. fix: from {width}x{height} to {wide}x{high}"
 
 
+def _refiner(values: Values) -> str:
+    """“Refiner: cosy.safetensors at 0.8”."""
+    name, at = values["refiner_checkpoint"], values["refiner_switch_at"]
+    if name in ("", NO_REFINER) or at >= 1:
+        return "Refiner: off"
+    which = values["hr_refiner_pass"]
+    which = which if which == BOTH_PASSES else f"the {which}"
+    return f"Refiner: {name.partition(' [')[0]} at {at:g}{f' of {which}' if values['enable_hr'] else ''}"
+
+
 def _variation(values: Values) -> str:
     seed = "a random seed" if values["subseed"] < 0 else f"seed {values['subseed']}"
     parts = [f"{values['subseed_strength']:g} of {seed}"] if values["subseed_strength"] else []
@@ -85,10 +95,11 @@ _HIRES = (
     ("enable_hr", "hr_upscaler", "hr_second_pass_steps"),
     ("denoising_strength", "hr_scale", "extra_noise"),
     ("hr_resize_x", "hr_resize_y"),
-    ("hr_sampler", "hr_schedule"),
+    ("hr_checkpoint", "hr_sampler", "hr_schedule"),
     ("hr_prompt", "hr_negative_prompt"),
     ("old_hires_size", "firstphase_width", "firstphase_height"),
 )
+_REFINER = (("refiner_checkpoint", "refiner_switch_at"), ("hr_refiner_pass", "refiner_by_steps"))
 _MODEL = (("vae", "clip_skip", "tiling"),)
 _SAMPLING = (
     ("eta_ancestral", "eta_ddim", "ensd"),
@@ -110,6 +121,7 @@ def _fields(rows: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
 
 SECTIONS = (
     Section("hr", _HIRES, _hires, ("width", "height")),
+    Section("refiner", _REFINER, _refiner, ("enable_hr",)),
     Section("subseed_row", (("subseed", "subseed_strength"), ("seed_resize_from_w", "seed_resize_from_h")), _variation),
     Section("model", _MODEL, _listed("VAE, clip skip and tiling", _fields(_MODEL))),
     Section("sampling_options", _SAMPLING, _listed("Sampler parameters", _fields(_SAMPLING))),

@@ -66,6 +66,31 @@ def test_a_plot_answers_with_its_sheet_alone_unless_told_otherwise(served: Serve
     assert parts[0].height > parts[1].height == parts[2].height
 
 
+def files(served: Served) -> list[str]:
+    return sorted(path.name for path in served.app.paths.outputs.rglob("*.png"))
+
+
+def test_what_is_saved_of_a_script(served: Served) -> None:
+    """The answer is the same; sheet and pictures are kept as the request says, and as the settings do."""
+    plot = {**SMALL, "script_name": XYZ, "script_args": [SEED, "5, 9", "", 0, "", "", 0, "", "", False, True]}
+    matrix = {**SMALL, "prompt": "a cat|oil", "script_name": MATRIX, "script_args": [], "save_images": True}
+
+    def saved(body: dict[str, Any], **more: Any) -> list[str]:
+        before = files(served)
+        answer = served.post("txt2img", {**body, **more})
+        assert len(answer.json()["images"]) == 3, answer.text
+        return [name.rsplit("-", 1)[0] for name in files(served) if name not in before]
+
+    kept = {"save_images": True}
+    assert saved(plot) == []
+    assert saved(plot, **kept) == ["00000", "00001", "xyz_grid"]
+    assert saved(plot, **kept, do_not_save_grid=True) == ["00002", "00003"]
+    assert saved(plot, **kept, do_not_save_samples=True) == ["xyz_grid"]
+    assert saved(plot, **kept, override_settings={"grid_save": False}) == ["00004", "00005"]
+    assert saved(matrix, do_not_save_grid=True) == ["00006", "00007"]
+    assert saved(matrix) == ["00008", "00009", "prompt_matrix"]
+
+
 def test_seeds_vary_along_the_axes_that_say_so(served: Served) -> None:
     args = [STEPS, "1,2", "", "CFG Scale", "5,7", "", 0, "", "", False, True, False, False, True, True, False, 0, False]
     told = info(served.post("txt2img", {**SMALL, "seed": 10, "script_name": XYZ, "script_args": args}))
@@ -123,7 +148,8 @@ def test_arguments_of_older_versions_and_lists_of_choices(name: str, older: list
         ("no such", [], "no script 'no such'"),
         (XYZ, [], "no axis"),
         (XYZ, [99, "1"], "no axis 99"),
-        (XYZ, ["Refiner checkpoint", "x"], "“Refiner checkpoint” is not there yet"),
+        (XYZ, ["FP8 mode", "x"], "“FP8 mode” is not there yet"),
+        (XYZ, ["Refiner checkpoint", "no such"], "no such"),
         (XYZ, [True, "1"], "no axis True"),
         (XYZ, ["Steps", 5], "X values are a text"),
         (XYZ, ["Steps", "many"], "many"),

@@ -7,6 +7,7 @@ import pytest
 
 from modules import images
 from modules.api import asked_for
+from modules.desks.drawing import Place
 from modules.events import Sampled
 from modules.infotext import parse_infotext
 from modules.jobs import JobState
@@ -14,6 +15,7 @@ from modules.params import Txt2ImgParams
 from modules.styles import Style
 from tests.api.serving import SMALL, Served, image, info, over, sentence, until
 
+JSON = {"content-type": "application/json"}
 INFO_KEYS = """prompt all_prompts negative_prompt all_negative_prompts seed all_seeds subseed all_subseeds
     subseed_strength width height sampler_name cfg_scale steps batch_size restore_faces face_restoration_model
     sd_model_name sd_model_hash sd_vae_name sd_vae_hash seed_resize_from_w seed_resize_from_h denoising_strength
@@ -49,7 +51,7 @@ def test_a_picture_with_its_parameters_inside(served: Served) -> None:
 def test_it_is_the_picture_that_the_page_draws(served: Served, tmp_path: Path) -> None:
     asked = image(served.post("txt2img", SMALL).json()["images"][0])
     params = Txt2ImgParams(prompt="a cat", width=64, height=64, steps=2, seed=1, sampler="Euler")
-    over(served.app.generate(params, folder=tmp_path))
+    over(served.app.generate(params, place=Place(tmp_path, tmp_path)))
     (path,) = tmp_path.glob("*.png")
     assert images.open_image(path).tobytes() == asked.tobytes()
 
@@ -153,7 +155,9 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
         ({"n_iter": 0}, 422, "n_iter"),
         ({"script_name": "foo"}, 422, "no script 'foo'"),
         ({"alwayson_scripts": {"ControlNet": {"args": []}}}, 422, "ControlNet"),
-        ({"refiner_checkpoint": "x"}, 422, "refiner_checkpoint"),
+        ({"refiner_checkpoint": "none of these"}, 422, "none of these"),
+        ({"enable_hr": True, "hr_checkpoint_name": "none of these"}, 422, "none of these"),
+        ({"override_settings": {"sd_noise_schedule": "Loud"}}, 422, "sd_noise_schedule"),
         ({"restore_faces": True}, 422, "restore_faces"),
         ({"override_settings": {"sd_model_checkpoint": "none of these"}}, 422, "none of these"),
         ({"override_settings": {"CLIP_stop_at_last_layers": "x"}}, 422, "CLIP_stop_at_last_layers"),
@@ -169,6 +173,53 @@ def test_what_cannot_be_done_is_a_sentence(served: Served, body: dict, status: i
     assert answer.status_code == status
     assert words in sentence(answer)
     assert len(served.app.jobs.jobs()) == jobs, "refused before it was queued"
+
+
+def test_what_means_nothing_here_is_named(served: Served) -> None:
+    body = {**SMALL, "seed_enable_extras": True, "x é": 1, "y" * 99: None, "send_images": False}
+    content = json.dumps({**body, "override_settings": {"face_restoration_unload": True, "randn_source": "NV"}})
+    for query in ("", "?wait=false"):
+        answer = served.client.post(f"/sdapi/v1/txt2img{query}", content=content, headers=JSON)
+        assert answer.headers["x-without-effect"] == "seed_enable_extras, x%20%C3%A9, face_restoration_unload"
+    over(served.app.jobs.jobs()[-1])
+    assert "x-without-effect" not in served.post("txt2img", SMALL).headers
+
+
+def test_a_setting_of_a1111_that_is_a_switch_of_the_form_here(served: Served) -> None:
+    stretched = {"override_settings": {"sd_noise_schedule": "Zero Terminal SNR"}}
+    (text,) = info(served.post("txt2img", {**SMALL, **stretched}))["infotexts"]
+    assert parse_infotext(text)["Noise Schedule"] == "Zero Terminal SNR"
+    assert "Noise Schedule" not in info(served.post("txt2img", SMALL))["infotexts"][0]
+    assert served.get("options").json()["sd_noise_schedule"] == "Default"
+
+
+def test_other_models_for_a_part_of_a_picture(served: Served) -> None:
+    over(served.app.hash_checkpoints())
+    hires = {**SMALL, "enable_hr": True, "hr_scale": 1.0, "hr_checkpoint_name": "two"}
+    (text,) = info(served.post("txt2img", hires))["infotexts"]
+    said = parse_infotext(text)
+    assert (said["Model"], str(said["Hires checkpoint"]).partition(" ")[0]) == ("one", "two")
+    assert info(served.post("txt2img", {"infotext": text}))["infotexts"] == [text]
+    nobody = {"hr_checkpoint_name": "Use same checkpoint", "refiner_checkpoint": "", "refiner_switch_at": 0.5}
+    (text,) = info(served.post("txt2img", {**hires, **nobody}))["infotexts"]
+    assert "two" not in text
+    assert served.app.model_state.checkpoint.startswith("one")
+
+
+def test_a_refiner_begins_where_it_is_told_or_at_once(served: Served) -> None:
+    """As A1111's interface: on its page the place is 0.8 if nobody chose another."""
+    by_two = {**SMALL, "override_settings": {"sd_model_checkpoint": "two"}}
+    whole = image(served.post("txt2img", by_two).json()["images"][0])
+    refined = served.post("txt2img", {**SMALL, "refiner_checkpoint": "two"})
+    assert image(refined.json()["images"][0]).tobytes() == whole.tobytes()
+    said = parse_infotext(info(refined)["infotexts"][0])
+    assert (said["Model"], said["Refiner switch at"]) == ("one", "0")
+    later = served.post("txt2img", {**SMALL, "refiner_checkpoint": "two", "refiner_switch_at": 0.5})
+    assert image(later.json()["images"][0]).tobytes() != whole.tobytes()
+    never = served.post("txt2img", {**SMALL, "refiner_checkpoint": "two", "refiner_switch_at": 1})
+    assert (
+        image(never.json()["images"][0]).tobytes() == image(served.post("txt2img", SMALL).json()["images"][0]).tobytes()
+    )
 
 
 def test_null_says_nothing(served: Served) -> None:

@@ -46,6 +46,22 @@ def test_a_picture_is_drawn_as_the_model_recommends_and_told_line_by_line(tmp_pa
     assert {key: written[key] for key in expected} == expected
 
 
+def test_a_vae_of_the_settings_that_has_gone_is_told_and_passed_over(tmp_path, checkpoint, capsys):
+    data, output = tmp_path / "data", tmp_path / "out"
+    data.mkdir()
+    (data / "config.json").write_text(json.dumps({"sd_vae": "gone.pt", "CLIP_stop_at_last_layers": 2}))
+    server = ["--data-dir", str(data), "--ckpt", str(checkpoint), "--use-cpu", "all"]
+    words = ["txt2img", "--prompt", "a cat", "--seed", "7", "--sampler", "Euler", "-o", str(output)]
+    assert cli.main([*words, *server]) == 0
+    printed = capsys.readouterr()
+    sentence = "The VAE “gone.pt” is not there any more: Automatic is used."
+    assert [json.loads(line)["text"] for line in printed.out.splitlines() if '"noticed"' in line] == [sentence]
+    assert sentence in printed.err
+    assert parse_infotext(images.read_infotext(next(output.iterdir())))["Clip skip"] == "2"
+    assert cli.main([*words, "--vae", "gone.pt", *server]) == 2, "asked for by name it is refused"
+    assert "no VAE 'gone.pt'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

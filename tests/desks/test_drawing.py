@@ -1,13 +1,14 @@
 """The desk at which pictures are drawn: what is refused before a run waits, and the VAE a run is drawn with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
 
-from modules.desks.drawing import DrawingDesk
-from modules.errors import ParameterError
-from modules.events import ImageDone, Status
+from modules.desks.drawing import DrawingDesk, Place
+from modules.errors import ModelMissing, ParameterError
+from modules.events import ImageDone, Status, Work
 from modules.flags import Flags
 from modules.infotext import parse_infotext
 from modules.model.checkpoint import Checkpoint
@@ -34,9 +35,37 @@ def conditioner(tmp_path_factory):
 
 
 @pytest.fixture
-def desk(tmp_path):
-    paths = Paths(tmp_path)
-    return DrawingDesk(paths, Settings, HashCache(paths.hash_cache))
+def desk(tmp_path, conditioner):
+    return desk_of(tmp_path, conditioner)
+
+
+class OneModel:
+    """Where the desk gets its only model from; None: there is none."""
+
+    def __init__(self, conditioner):
+        self.conditioner = conditioner
+
+    def in_use(self):
+        if self.conditioner is None:
+            raise ModelMissing("There is no model.")
+        return self.conditioner
+
+    def find(self, title: str) -> Checkpoint:
+        raise ParameterError("checkpoint", f"There is no checkpoint “{title}”.")
+
+    def lend(self, checkpoint: Checkpoint) -> Work:
+        assert checkpoint == self.in_use().model.checkpoint
+        yield from ()
+
+    def back_after(self, work: Work, lent: bool = False) -> Work:
+        assert lent
+        return work
+
+
+def desk_of(folder: Path, conditioner, settings: Settings | None = None) -> DrawingDesk:
+    """A desk with one model."""
+    paths = Paths(folder)
+    return DrawingDesk(paths, lambda: settings or Settings(), HashCache(paths.hash_cache), OneModel(conditioner))
 
 
 def vae(path: Path, seed: int) -> Path:
@@ -45,16 +74,22 @@ def vae(path: Path, seed: int) -> Path:
     return path
 
 
-def draw(desk: DrawingDesk, conditioner, **values) -> tuple[ImageDone, list[str]]:
+def draw(desk: DrawingDesk, **values) -> tuple[ImageDone, list[str]]:
     params = desk.checked(Txt2ImgParams(**{**SMALL, **values}))
-    events = list(desk.draw(conditioner, params, desk.outputs()))
+    events = list(desk.draw(params, desk.outputs()))
     (done,) = [event for event in events if isinstance(event, ImageDone)]
     return done, [event.text for event in events if isinstance(event, Status)]
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("sampler", "Guess"), ("schedule", "Guess"), ("vae", "gone.pt"), ("styles", ("Gone",))],
+    [
+        ("sampler", "Guess"),
+        ("schedule", "Guess"),
+        ("vae", "gone.pt"),
+        ("styles", ("Gone",)),
+        ("refiner_checkpoint", "gone"),
+    ],
 )
 def test_what_does_not_exist_is_refused(desk, field, value):
     with pytest.raises(ParameterError) as caught:
@@ -71,28 +106,28 @@ def test_a_hires_fix_is_judged_only_if_it_is_on(desk):
         desk.checked(Txt2ImgParams(hr_sampler="Guess", enable_hr=True))
 
 
-def test_styles_are_in_the_prompt_and_in_the_infotext(desk, conditioner):
+def test_styles_are_in_the_prompt_and_in_the_infotext(desk):
     desk.styles.save(Style("Oil", "oil paint"))
-    done, _ = draw(desk, conditioner, styles=("Oil",))
+    done, _ = draw(desk, styles=("Oil",))
     assert done.infotext.startswith("a cat, oil paint\n")
 
 
-def test_a_chosen_vae_draws_and_is_told_with_its_hash(desk, conditioner, tmp_path):
+def test_a_chosen_vae_draws_and_is_told_with_its_hash(desk, tmp_path):
     path = vae(tmp_path / "models" / "VAE" / "soft.safetensors", seed=9)
     assert desk.vaes() == ["Automatic", "None", "soft.safetensors"]
-    plain, said = draw(desk, conditioner)
+    plain, said = draw(desk)
     assert "VAE" not in plain.infotext
     assert "loading soft.safetensors" not in said
-    other, said = draw(desk, conditioner, vae="soft.safetensors")
+    other, said = draw(desk, vae="soft.safetensors")
     assert "loading soft.safetensors" in said
     written = parse_infotext(other.infotext)
     assert (written["VAE"], written["VAE hash"]) == ("soft.safetensors", sha256_of([path])[:10])
     assert other.path.read_bytes() != plain.path.read_bytes()
-    again, _ = draw(desk, conditioner)
+    again, _ = draw(desk)
     assert again.infotext == plain.infotext
 
 
-def test_a_vae_stays_loaded_until_another_is_asked_for(desk, conditioner, tmp_path, monkeypatch):
+def test_a_vae_stays_loaded_until_another_is_asked_for(desk, tmp_path, monkeypatch):
     import modules.model.vae
 
     loaded = []
@@ -103,11 +138,39 @@ def test_a_vae_stays_loaded_until_another_is_asked_for(desk, conditioner, tmp_pa
     for name in ("soft", "hard"):
         vae(tmp_path / "models" / "VAE" / f"{name}.safetensors", seed=9)
     for name in ("soft", "soft", "hard", "soft", "None", "soft"):
-        draw(desk, conditioner, vae=name)
+        draw(desk, vae=name)
     assert loaded == [f"{name}.safetensors" for name in ("soft", "hard", "soft", "soft")]
 
 
-def test_the_vae_beside_a_checkpoint_is_taken_by_itself(desk, conditioner, tmp_path):
+def test_the_vae_beside_a_checkpoint_is_taken_by_itself(desk, tmp_path):
     vae(tmp_path / "models" / "Stable-diffusion" / "cosy.vae.safetensors", seed=9)
-    assert parse_infotext(draw(desk, conditioner)[0].infotext)["VAE"] == "cosy.vae.safetensors"
-    assert "VAE" not in draw(desk, conditioner, vae="None")[0].infotext
+    assert parse_infotext(draw(desk)[0].infotext)["VAE"] == "cosy.vae.safetensors"
+    assert "VAE" not in draw(desk, vae="None")[0].infotext
+
+
+def test_without_a_model_nothing_is_drawn(tmp_path):
+    with pytest.raises(ModelMissing):
+        draw(desk_of(tmp_path, None))
+
+
+def test_a_vae_of_the_settings_that_has_gone_is_passed_over(tmp_path, conditioner):
+    gone = desk_of(tmp_path, conditioner, Settings(vae="gone.pt", clip_skip=2))
+    assert gone.missing_vae() == "gone.pt"
+    assert gone.form_defaults()["clip_skip"] == 2
+    assert "vae" not in gone.form_defaults()
+    vae(tmp_path / "models" / "VAE" / "gone.pt", seed=1)
+    assert not gone.missing_vae()
+    assert gone.form_defaults()["vae"] == "gone.pt"
+
+
+def test_a_sheet_that_is_not_to_be_kept_lies_aside(tmp_path, conditioner):
+    kept, passing = (desk_of(tmp_path, conditioner, Settings(save_grid=save)) for save in (True, False))
+    assert kept.script_outputs().grids == tmp_path / "outputs" / "txt2img-grids"
+    assert passing.script_outputs().grids == tmp_path / "cache" / "sheets"
+    assert not passing.script_outputs().grids_by_day
+    assert passing.script_outputs().pictures == tmp_path / "outputs" / "txt2img-images"
+    own = Place(tmp_path / "mine", tmp_path / "sheets")
+    assert kept.script_outputs(own).grids == tmp_path / "sheets"
+    assert passing.script_outputs(own).grids == tmp_path / "cache" / "sheets"
+    taken_away = replace(own, passing=True)
+    assert passing.script_outputs(taken_away).grids == tmp_path / "sheets"

@@ -114,7 +114,7 @@ def test_the_list_of_embeddings_that_2022_showed_under_a_picture():
         ("Denoising strength: 0.75, Mask blur: 4", "Made from a picture", "img2img"),
         ("Init image hash: abcdef", "Made from a picture", "img2img"),
         ('Lora hashes: "x: 1"', "LoRA", "cannot be used here yet"),
-        ("Refiner: other [0d0d0d0d0d], Refiner switch at: 0.8", "Cannot be remade yet", "refiner"),
+        ("Refiner: gone [1111111111], Refiner switch at: 0.8", "Model", "drew the last steps, and is not here"),
         ("Face restoration: CodeFormer", "Cannot be remade yet", "CodeFormer"),
         ("VAE hash: 1234567890, VAE: soft.pt", "VAE", "is not here"),
         ("Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: 4x_Foo", "Upscaler", "4x_Foo"),
@@ -170,14 +170,76 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
             "a\nSteps: 1, Sampler: LMS Karras, Seed: 1, Model hash: 7460a6fa",
             {"downcast_alphas", "sigma_min", "sigma_max"},
         ),
+        (
+            "a [b:c:5]\nSteps: 9, Sampler: Heun, Seed: 1, Model hash: 7460a6fa",
+            {"downcast_alphas", "old_timelines", "old_edit_steps"},
+        ),
+        (
+            "a [b:c:5]\nSteps: 9, Sampler: DPM2 a Karras, Seed: 1, Model hash: 7460a6fa",
+            {"downcast_alphas", "old_timelines", "old_edit_steps", "sigma_min", "sigma_max"},
+        ),
+        (  # of 2023: calls were counted by then
+            "a [b:c:5]\nSteps: 9, Sampler: Heun, Seed: 1, Model hash: 1234567890",
+            {"downcast_alphas", "old_timelines"},
+        ),
+        ("a\nSteps: 9, Sampler: Heun, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas"}),
+        (f"a\n{LINE}, Refiner: other [0d0d0d0d0d], Refiner switch at: 0.8, {TODAY}", set()),
+        (
+            f"a\n{LINE}, Refiner: other [0d0d0d0d0d], Refiner switch at: 0.8, Version: v1.8.0",
+            {"refiner_by_steps"},
+        ),
     ],
 )
 def test_each_time_has_its_rules(text, rules):
     found = remake(text, here())
-    switches = ("downcast_alphas", "old_timelines", "pad_conds_v0", "all_timesteps", "sigma_min", "sigma_max")
-    assert {name for name in switches if found.values[name]} == rules
+    switches = ("downcast_alphas", "old_timelines", "old_edit_steps", "pad_conds_v0", "all_timesteps")
+    switches += ("refiner_by_steps", "sigma_min", "sigma_max")
+    assert {name for name in switches if found.values.get(name)} == rules
     back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
     assert [set(fields) for fields in back] == ([rules] if rules else [])
+
+
+HIRES = "Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent"
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value", "words", "fields"),
+    [
+        (f"{HIRES}, Hires checkpoint: other [0d0d0d0d0d]", "hr_checkpoint", OTHER.title, "", []),
+        (f"{HIRES}, Hires checkpoint: renamed [0d0d0d0d0d]", "hr_checkpoint", OTHER.title, "", []),
+        ("Refiner: other [0d0d0d0d0d]", "refiner_checkpoint", OTHER.title, "", []),
+        ("Refiner: other", "refiner_checkpoint", OTHER.title, "", []),
+        ("Refiner: other [1111111111]", "refiner_checkpoint", OTHER.title, "is another one", [{}]),
+        ("Refiner: new [1111111111]", "refiner_checkpoint", UNHASHED.title, "has not been looked into", ["look", {}]),
+        ("Refiner: gone [1111111111]", "refiner_checkpoint", "gone [1111111111]", "is not here", ["look", {}]),
+        (f"{HIRES}, Hires checkpoint: gone", "hr_checkpoint", "gone", "is not here", [{}]),
+        ("Hires checkpoint: gone", "hr_checkpoint", None, "", []),  # there was no second pass
+    ],
+)
+def test_other_models_of_a_picture_are_found_or_told(line, field, value, words, fields):
+    found = read(f"{line}, {OURS}", checkpoints=[COSY, OTHER, UNHASHED])
+    assert found.values.get(field) == value
+    assert words in told(found).get("Model", "")
+    assert bool(words) == ("Model" in told(found))
+    without = {"hr_checkpoint": "Use same checkpoint", "refiner_checkpoint": "None"}
+    expected = [{} if way == "look" else {field: without[field]} for way in fields]
+    assert [way.fields for way in ways(found)] == expected
+    assert [way.hash_checkpoints for way in ways(found)] == [way == "look" for way in fields]
+
+
+def test_a_refiner_without_a_place_drew_everything():
+    """So A1111 writes what its interface was asked for without `refiner_switch_at`."""
+    assert read(f"Refiner: other [0d0d0d0d0d], {TODAY}").values["refiner_switch_at"] == 0
+    assert read(f"Refiner: other [0d0d0d0d0d], Refiner switch at: 0.7, {TODAY}").values["refiner_switch_at"] == 0.7
+    assert "refiner_switch_at" not in read(TODAY).values
+
+
+def test_the_own_vaes_of_two_models_are_those_that_automatic_takes():
+    """Their names differ, and the picture says only the first one's."""
+    vaes = {"cosy.vae.pt": "1234567890", "soft.pt": "1234567899"}
+    said = f"VAE hash: 1234567890, VAE: cosy.vae.pt, Refiner: other [0d0d0d0d0d], {OURS}"
+    assert read(said, vaes=vaes, automatic_vae="cosy.vae.pt").values["vae"] == "Automatic"
+    assert read(said, vaes=vaes, automatic_vae="soft.pt").values["vae"] == "cosy.vae.pt"
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from modules.errors import ParameterError
 from modules.generation.description import Hires, Prompts, describe
+from modules.generation.partners import Partners
 from modules.generation.stages import HiresSize, Pass
 from modules.infotext import parse_infotext
 from modules.model.checkpoint import Checkpoint
+from modules.model.vae import VaeFile
 from modules.params import Txt2ImgParams, control
 from modules.params import default as params_default
 from modules.prompts.matching import EmbeddingIndex
@@ -22,8 +24,17 @@ from modules.remake.remake import remake
 from modules.samplers import names
 
 CHECKPOINT = Checkpoint(Path("cosy.safetensors"), "cosy.safetensors", "c0" * 32)
-HERE = Here(CHECKPOINT, [CHECKPOINT], clip_tokenizer(), EmbeddingIndex({}, clip_tokenizer()))
-NOT_WRITTEN = ("batch_count", "batch_size", "preview_every", "styles", "vae")  # of one run, or tested by themselves
+OTHER = Checkpoint(Path("other.safetensors"), "anime/other.safetensors", "0d" * 32)
+SOFT = VaeFile(Path("soft.pt"), "12" * 32)
+HERE = Here(
+    CHECKPOINT,
+    [CHECKPOINT, OTHER],
+    clip_tokenizer(),
+    EmbeddingIndex({}, clip_tokenizer()),
+    vaes={SOFT.name: SOFT.sha256[:10]},
+)
+NOT_WRITTEN = ("batch_count", "batch_size", "preview_every", "styles")  # of one run; styles are in the prompts
+IN_ANOTHER_FORM = ("old_hires_size", "firstphase_width", "firstphase_height")  # the sizes of 2022, as those of today
 # a line of a prompt that looks like parameters is read as what it looks like, see `modules.infotext`
 PROMPT = st.from_regex(r"(?:[a-zé(\[<\"\\|)\]>#,.0-9 -]{0,30}[a-z](?:\n[a-z, ]{0,20}[a-z])?)?", fullmatch=True)
 CHOICES = {
@@ -31,6 +42,9 @@ CHOICES = {
     "schedule": names.schedule_names(),
     "hr_sampler": ["Use same sampler", *names.sampler_names()],
     "hr_schedule": ["Use same scheduler", *names.schedule_names()],
+    "hr_checkpoint": ["Use same checkpoint", OTHER.title],
+    "refiner_checkpoint": ["None", OTHER.title],
+    "vae": ["Automatic", SOFT.name],
     "hr_upscaler": ["Latent", "Latent (nearest)", "Lanczos", "4x, the “best”: v2"],
 }
 
@@ -69,7 +83,10 @@ def written(params: Txt2ImgParams) -> str:
         params.hr_prompt or params.prompt,
         params.hr_negative_prompt or params.negative_prompt,
     )
-    return describe(params, prompts, (params.seed, params.subseed), CHECKPOINT, first, [], hires)
+    partners = Partners.of(params, CHECKPOINT, {checkpoint.title: checkpoint for checkpoint in (OTHER,)}.__getitem__)
+    vae = SOFT if params.vae == SOFT.name else None
+    seeds = params.seed, params.subseed
+    return describe(params, prompts, seeds, CHECKPOINT, first, [], hires, vae=vae, partners=partners)
 
 
 @settings(max_examples=300)
@@ -95,52 +112,106 @@ def test_what_is_written_comes_back(values: dict[str, Any]) -> None:
     assert found.differences == ()
 
 
-def test_a_text_of_today_gives_the_fields_that_wrote_it() -> None:
-    """Not only the same text: the values themselves, where every one of them is off its default."""
-    params = Txt2ImgParams(
-        prompt="a [b|c]",
-        negative_prompt="(bad)",
-        sampler="Euler",
-        schedule="Beta",
-        steps=11,
-        width=640,
-        height=384,
-        cfg_scale=5.5,
-        seed=9,
-        subseed=8,
-        subseed_strength=0.3,
-        seed_resize_from_w=512,
-        seed_resize_from_h=256,
-        enable_hr=True,
-        hr_upscaler="Lanczos",
-        hr_second_pass_steps=4,
-        denoising_strength=0.45,
-        hr_scale=1.5,
-        hr_sampler="LMS",
-        hr_schedule="Karras",
-        hr_prompt="a, sharper",
-        hr_negative_prompt="blurry: yes",
-        extra_noise=0.1,
-        s_churn=1.0,
-        s_noise=1.01,
-        sigma_min=0.1,
-        beta_alpha=0.5,
-        discard_penultimate=True,
-        zero_terminal_snr=True,
-        downcast_alphas=True,
-        randn_source="NV",
-        s_min_uncond=1.5,
-        s_min_uncond_all=True,
-        skip_early_cond=0.2,
-        tiling=True,
-        clip_skip=2,
-        emphasis="No norm",
-        comma_backtrack=10,
-        pad_conds=True,
-        old_timelines=True,
-        a1111_exact=True,
-    )
+HIRES: dict[str, Any] = {"enable_hr": True}
+REFINED: dict[str, Any] = {"refiner_checkpoint": OTHER.title}
+OFF_DEFAULT: dict[str, tuple[Any, dict[str, Any]]] = {
+    # a value that is no default, and what has to be set besides for it to act
+    "prompt": ("a [b|c]", {}),
+    "negative_prompt": ("(bad)", {}),
+    "sampler": ("Euler", {}),
+    "schedule": ("Exponential", {"sampler": "Euler"}),
+    "steps": (11, {}),
+    "width": (640, {}),
+    "height": (384, {}),
+    "cfg_scale": (5.5, {}),
+    "seed": (9, {}),
+    "subseed": (8, {"subseed_strength": 0.3}),
+    "subseed_strength": (0.3, {"subseed": 8}),
+    "seed_resize_from_w": (512, {"seed_resize_from_h": 256}),
+    "seed_resize_from_h": (256, {"seed_resize_from_w": 512}),
+    "enable_hr": (True, {}),
+    "hr_upscaler": ("Lanczos", HIRES),
+    "hr_second_pass_steps": (4, HIRES),
+    "denoising_strength": (0.45, HIRES),
+    "hr_scale": (1.5, HIRES),
+    "hr_resize_x": (768, HIRES),
+    "hr_resize_y": (1024, HIRES),
+    "hr_checkpoint": (OTHER.title, HIRES),
+    "hr_sampler": ("LMS", HIRES | {"hr_schedule": "Exponential"}),
+    "hr_schedule": ("Exponential", HIRES),
+    "hr_prompt": ("a, sharper", HIRES),
+    "hr_negative_prompt": ("blurry: yes", HIRES),
+    "extra_noise": (0.1, HIRES),
+    "refiner_checkpoint": (OTHER.title, {}),
+    "refiner_switch_at": (0.55, REFINED),
+    "hr_refiner_pass": ("both passes", HIRES | REFINED),
+    "refiner_by_steps": (True, REFINED),
+    "eta_ancestral": (0.5, {"sampler": "Euler a"}),
+    "eta_ddim": (0.5, {"sampler": "DDIM"}),
+    "s_churn": (1.5, {"sampler": "Euler"}),
+    "s_tmin": (0.2, {"sampler": "Heun"}),
+    "s_tmax": (9.0, {"sampler": "DPM2"}),
+    "s_noise": (1.01, {"sampler": "DPM++ SDE"}),
+    "sigma_min": (0.1, {}),
+    "sigma_max": (10.0, {}),
+    "rho": (5.0, {}),
+    "discard_penultimate": (True, {}),
+    "sgm_noise_multiplier": (True, {}),
+    "zero_terminal_snr": (True, {}),
+    "downcast_alphas": (True, {}),
+    "all_timesteps": (True, {"sampler": "PLMS"}),
+    "beta_alpha": (0.5, {"schedule": "Beta"}),
+    "beta_beta": (0.7, {"schedule": "Beta"}),
+    "unipc_variant": ("bh2", {"sampler": "UniPC"}),
+    "unipc_skip_type": ("logSNR", {"sampler": "UniPC"}),
+    "unipc_order": (2, {"sampler": "UniPC"}),
+    "unipc_lower_order_final": (False, {"sampler": "UniPC"}),
+    "randn_source": ("NV", {}),
+    "ensd": (31337, {"sampler": "Euler a"}),
+    "s_min_uncond": (1.5, {}),
+    "s_min_uncond_all": (True, {"s_min_uncond": 1.5}),
+    "skip_early_cond": (0.2, {}),
+    "vae": (SOFT.name, {}),
+    "tiling": (True, {}),
+    "clip_skip": (2, {}),
+    "emphasis": ("No norm", {"prompt": "(a)"}),
+    "comma_backtrack": (10, {}),
+    "pad_conds": (True, {}),
+    "pad_conds_v0": (True, {}),
+    "a1111_exact": (True, {}),
+    "old_timelines": (True, {}),
+    "old_edit_steps": (True, {"sampler": "Heun"}),
+}
+
+
+def test_no_field_is_forgotten() -> None:
+    """A new field has to say whether pictures carry it."""
+    fields = [field.name for field in dataclasses.fields(Txt2ImgParams)]
+    assert sorted([*OFF_DEFAULT, *NOT_WRITTEN, *IN_ANOTHER_FORM]) == sorted(fields)
+
+
+@pytest.mark.parametrize("field", OFF_DEFAULT)
+def test_every_field_is_written_and_comes_back_as_it_was(field: str) -> None:
+    """Not only the same text: the value itself, and all the others."""
+    value, besides = OFF_DEFAULT[field]
+    assert value != params_default(field)
+    usual = {"seed": 1, **besides}
+    plain, params = written(Txt2ImgParams(**usual)), Txt2ImgParams(**{**usual, field: value})
+    assert written(params) != plain, "it is written"
     assert Txt2ImgParams(**remake(written(params), HERE).values) == params
+
+
+@pytest.mark.parametrize("field", IN_ANOTHER_FORM)
+def test_sizes_of_2022_come_back_as_those_of_today(field: str) -> None:
+    old: dict[str, Any] = (
+        {"firstphase_width": 448, "firstphase_height": 320} if field != "old_hires_size" else {field: True}
+    )
+    params = Txt2ImgParams(**HIRES, **old, seed=1, width=768, height=512)
+    again = Txt2ImgParams(**remake(written(params), HERE).values)
+    first, today = HiresSize.of(params), HiresSize.of(again)
+    assert getattr(again, field) == params_default(field)
+    assert (today.first, today.target) == (first.first, first.target)
+    assert written(again) == written(params)
 
 
 @pytest.mark.parametrize("version", ["v1.10.1", "v1.6.0"])

@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from modules.app import App
 from modules.desks.checkpoints import CheckpointShelf
+from modules.desks.drawing import Place
 from modules.errors import OutOfMemory
 from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status
 from modules.flags import Flags
@@ -70,7 +71,7 @@ class StandIn(App):
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
 
-    def _txt2img(self, params: Txt2ImgParams, folder: Path | None, settings: object = None) -> Work:
+    def _txt2img(self, params: Txt2ImgParams, place: Place, settings: object = None) -> Work:
         yield Status("reading the prompt")
         if self.failing:
             raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")
@@ -85,7 +86,7 @@ class StandIn(App):
                     break
             for _ in range(params.batch_size):
                 seed = params.seed + index if params.seed >= 0 else 1000 + index
-                yield self._save(params, index, seed, request is not None, folder)
+                yield self._save(params, index, seed, request is not None, place.pictures)
                 index += 1
             if request is Request.INTERRUPT:
                 return

@@ -52,6 +52,19 @@ def test_every_field_can_be_set_somewhere() -> None:
         ("hr", {"enable_hr": True, "width": 128, "height": 128}, "Hires. fix: from 128x128 to 256x256"),
         ("hr", {"enable_hr": True, "hr_resize_x": 8}, "Hires. fix: this size cannot be drawn"),
         ("hr", {"enable_hr": True, "old_hires_size": True, "width": 1024}, "Hires. fix: from 768x384 to 1024x512"),
+        ("refiner", {}, "Refiner: off"),
+        ("refiner", {"refiner_checkpoint": "two.ckpt", "refiner_switch_at": 1}, "Refiner: off"),
+        ("refiner", {"refiner_checkpoint": "two.ckpt [0123456789]"}, "Refiner: two.ckpt at 0.8"),
+        (
+            "refiner",
+            {"refiner_checkpoint": "two.ckpt", "enable_hr": True},
+            "Refiner: two.ckpt at 0.8 of the second pass",
+        ),
+        (
+            "refiner",
+            {"refiner_checkpoint": "two.ckpt", "enable_hr": True, "hr_refiner_pass": "both passes"},
+            "Refiner: two.ckpt at 0.8 of both passes",
+        ),
         ("subseed_row", {"subseed_strength": 0.2, "subseed": "7"}, "Variation: 0.2 of seed 7"),
         ("subseed_row", {"subseed_strength": 0.2}, "Variation: 0.2 of a random seed"),
         (

@@ -14,6 +14,7 @@ from modules.generation.scripts.cells import Cell, Workbench
 from modules.generation.scripts.values import MOST, read_numbers, split_values
 from modules.script_params import AXES, NOTHING
 
+_COSTS = {"Checkpoint name": 1.0, "VAE": 0.7, "Refiner checkpoint": 0.5, "Embedding step": 0.1}
 _SIZE = re.compile(r"(\d{1,5})\s*[x×]\s*(\d{1,5})")
 
 
@@ -67,7 +68,7 @@ def read_axis(name: str, text: str, field: str, cell: Cell, bench: Workbench) ->
         raise ParameterError(field, f"{name} has no values: type some, or choose Nothing.")
     if len(values) > MOST:
         raise ParameterError(field, f"{name} has {len(values)} values: at most {MOST} can be drawn.")
-    return Axis(name, tuple(values), {"Checkpoint name": 1.0, "VAE": 0.7, "Embedding step": 0.1}.get(name, 0.0), text)
+    return Axis(name, tuple(values), _COSTS.get(name, 0.0), text)
 
 
 Reader = Callable[[str, str, Cell, Workbench], list[Value]]
@@ -242,6 +243,8 @@ _READERS: dict[str, Reader] = {
     "Schedule max sigma": _numbers("Schedule max sigma", "sigma_max"),
     "Schedule rho": _numbers("Schedule rho", "rho"),
     "Negative Guidance minimum sigma": _numbers("NGMS", "s_min_uncond"),
+    "Refiner checkpoint": _choices("Refiner checkpoint", "refiner_checkpoint"),
+    "Refiner switch at": _numbers("Refiner switch at", "refiner_switch_at"),
     "ENSD": _numbers("ENSD", "ensd"),
     "RNG": _choices("RNG", "randn_source"),
 }

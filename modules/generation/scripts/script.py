@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modules.errors import ParameterError
 from modules.events import GridDone, Status, Work
+from modules.generation import partners
 from modules.generation.scripts import axes, lines, matrix
 from modules.generation.scripts.cells import MOST_CELLS, Cell, Drawn, Workbench, draw_cells
 from modules.generation.scripts.sheet import Label, draw_sheet, stacked
@@ -52,7 +53,7 @@ class Plan:
 
     @property
     def needs_other_checkpoints(self) -> bool:
-        return any(cell.checkpoint for cell in self.cells)
+        return any(cell.checkpoint or partners.wanted(cell.params) for cell in self.cells)
 
     @property
     def pictures(self) -> int:
