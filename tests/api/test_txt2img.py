@@ -194,7 +194,7 @@ def test_a_setting_of_a1111_that_is_a_switch_of_the_form_here(served: Served) ->
 
 
 def test_other_models_for_a_part_of_a_picture(served: Served) -> None:
-    over(served.app.hash_checkpoints())
+    over(served.app.models.hash_all())
     hires = {**SMALL, "enable_hr": True, "hr_scale": 1.0, "hr_checkpoint_name": "two"}
     (text,) = info(served.post("txt2img", hires))["infotexts"]
     said = parse_infotext(text)
