@@ -188,7 +188,7 @@ def test_zero_terminal_snr_from_its_last_noise_level(velocity, tmp_path):
             4,
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict | int) else "where",
 )
 def test_steps_that_leave_the_negative_prompt_out(conditioner, tmp_path, values, alone, calls):
     left_out: list[int] = []
