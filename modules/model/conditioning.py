@@ -248,8 +248,6 @@ def _emphasised(encodings: Tensor, multipliers: Tensor, shares: Tensor, restore_
         multipliers: [texts, chunks, 77, 1].
         shares: [texts, 1, 1, 1], how much each text counts in the mean; their sum is 1.
     """
-    if (multipliers == 1).all():
-        return encodings  # the same bits; and learning gets no gradient of a ratio of two equal means, which is noise
     weighted = encodings * multipliers
     if not restore_mean:
         return weighted
