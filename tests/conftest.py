@@ -82,6 +82,17 @@ def gradio_files(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
 
 
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny checkpoints “one” and “two”, which draw different pictures. Nobody changes it."""
+    from tests import tiny  # brings torch
+
+    folder = tmp_path_factory.mktemp("models")
+    for seed, name in enumerate(("one", "two")):
+        tiny.checkpoint(folder / f"{name}.safetensors", seed=seed)
+    return folder
+
+
 @pytest.fixture
 def app_paths(tmp_path: Path) -> Paths:
     """An installation of its own: empty, but for the shipped model."""

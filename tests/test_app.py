@@ -1,54 +1,38 @@
-import gc
 import shutil
 import subprocess
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from modules import images
 from modules.app import App, ModelStatus
-from modules.errors import JobBusy, OutOfMemory, ParameterError
-from modules.events import Event, Failed, ImageDone, Sampled, Status
+from modules.errors import JobBusy, ParameterError
+from modules.events import Failed, ImageDone, Status
 from modules.flags import Flags
 from modules.infotext import parse_infotext
-from modules.jobs import Job, JobState
-from modules.params import Txt2ImgParams
+from modules.jobs import JobState
 from modules.paths import Paths
 from modules.settings import Settings, load_settings
-from tests import foreign, tiny
-
-ON_CPU = Flags(use_cpu=True)
-PATIENCE = 120.0  # seconds until a hang is called one: ten times what loading took on a busy machine
-
-
-@pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, name in enumerate(("one", "two")):
-        tiny.checkpoint(folder / f"{name}.safetensors", seed=seed)
-    return folder
-
-
-@dataclass(frozen=True)
-class Isolated(Paths):
-    """An installation that does not see the shipped model."""
-
-    @property
-    def checkpoint_folders(self) -> tuple[Path, ...]:
-        return (self.data / "models" / "Stable-diffusion", *self.extra_checkpoints)
+from tests.hosted import (
+    ON_CPU,
+    PATIENCE,
+    Isolated,
+    ended,
+    installation,
+    loaded,
+    params,
+    picture,
+    until_sampled,
+    wait_for_hashes,
+)
 
 
 @pytest.fixture
-def paths(tmp_path, checkpoints) -> Paths:
-    data = tmp_path / "data"
-    (data / "models").mkdir(parents=True)
-    shutil.copytree(checkpoints, data / "models" / "Stable-diffusion")
-    return Isolated(data)
+def paths(tmp_path, two_models) -> Paths:
+    return installation(tmp_path / "data", two_models)
 
 
 @pytest.fixture
@@ -73,56 +57,12 @@ def app(start) -> App:
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory, checkpoints) -> Iterator[App]:
+def lasting(tmp_path_factory, two_models) -> Iterator[App]:
     """One App for many tests, which leave it as they found it: its model is loaded once."""
-    data = tmp_path_factory.mktemp("lasting")
-    (data / "models").mkdir()
-    shutil.copytree(checkpoints, data / "models" / "Stable-diffusion")
-    app = App(Isolated(data), None, ON_CPU)
+    app = App(installation(tmp_path_factory.mktemp("lasting") / "data", two_models), None, ON_CPU)
     app.start()
     yield loaded(app)
     assert app.stop(PATIENCE)
-
-
-def loaded(app: App) -> App:
-    ended(app.jobs.jobs()[0])
-    assert app.model_state.status is ModelStatus.READY, app.model_state.sentence
-    return app
-
-
-def params(prompt: str = "a cat", **values: object) -> Txt2ImgParams:
-    return Txt2ImgParams(
-        **{"prompt": prompt, "width": 64, "height": 64, "steps": 2, "seed": 1, "sampler": "Euler", **values}
-    )
-
-
-def ended(job: Job) -> list[Event]:
-    """All events of the job, once it is over."""
-    number = 0
-    while not job.is_over:
-        assert job.wait(number, PATIENCE), "nothing happened"
-        number = job.events_since(number)[1]
-    return job.events_since()[0]
-
-
-def until_sampled(job: Job) -> None:
-    """Wait until the job is in the midst of sampling."""
-    number = 0
-    while not any(isinstance(event, Sampled) for event in job.events_since()[0]):
-        assert job.wait(number, PATIENCE), "nothing happened"
-        number = job.events_since(number)[1]
-
-
-def picture(job: Job) -> ImageDone:
-    (done,) = [event for event in ended(job) if isinstance(event, ImageDone)]
-    return done
-
-
-def hashed(app: App) -> str:
-    """The title of the model in use once its hash is known."""
-    for thread in [thread for thread in threading.enumerate() if thread.name == "hashing"]:
-        thread.join(PATIENCE)
-    return app.model_state.checkpoint
 
 
 # --- start and stop ---------------------------------------------------------------------------------------------------
@@ -159,7 +99,8 @@ def test_the_first_work_loads_the_first_model_and_says_so(start):
 
 
 def test_hashes_come_from_a_thread_of_their_own_and_are_remembered(app, start):
-    title = hashed(app)
+    wait_for_hashes()
+    title = app.model_state.checkpoint
     assert title.startswith("one.safetensors [")
     assert title in [checkpoint.title for checkpoint in app.models.checkpoints()]
     read = parse_infotext(picture(app.generate(params())).infotext)
@@ -191,9 +132,9 @@ def test_litter_of_killed_writers_is_swept(paths, start):
     assert not litter.exists()
 
 
-def test_a_data_folder_that_cannot_be_written_still_serves(tmp_path, checkpoints, start):
+def test_a_data_folder_that_cannot_be_written_still_serves(tmp_path, two_models, start):
     (tmp_path / "file").write_text("where a folder should be")
-    app = start(paths=Isolated(tmp_path / "file", extra_checkpoints=(checkpoints,)))
+    app = start(paths=Isolated(tmp_path / "file", extra_checkpoints=(two_models,)))
     ended(app.jobs.jobs()[0])
     assert app.model_state.status is ModelStatus.READY
     assert "no log" in app.notices[0]
@@ -325,100 +266,7 @@ def test_another_checkpoint_is_loaded_used_and_remembered(app, paths, start):
     assert second.model_state.checkpoint.startswith("two.safetensors")
 
 
-def test_the_old_model_goes_before_the_new_one_comes(app, monkeypatch):
-    from modules.model import loader
-
-    hashed(app)
-    old = weakref.ref(app.models.conditioner.model.unet)  # pyright: ignore[reportOptionalMemberAccess]
-    alive = []
-    load = loader.load_model
-
-    def look(*arguments: object) -> object:
-        gc.collect()
-        alive.append(old() is not None)
-        return load(*arguments)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(loader, "load_model", look)
-    ended(app.models.select("two.safetensors"))
-    assert alive == [False]
-
-
-FOREIGN = {
-    "LoRA": foreign.lora,
-    "SDXL": foreign.sdxl,
-    "VAE": foreign.vae_only,
-    "text": lambda path: path.write_text("not a model"),
-    "nothing": lambda path: path.write_bytes(b""),
-    "truncated": lambda path: foreign.truncated(path, path.with_name("two.safetensors"), 0.6),
-}
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_a_file_that_cannot_be_used_leaves_the_model_in_use(lasting, kind):
-    hashed(lasting)
-    before, model = lasting.model_state, lasting.models.conditioner.model  # pyright: ignore[reportOptionalMemberAccess]
-    file = lasting.paths.checkpoint_folders[0] / "foreign.safetensors"
-    FOREIGN[kind](file)
-    failed = ended(lasting.models.select("foreign.safetensors"))[-1]
-    file.unlink()
-    assert isinstance(failed, Failed)
-    assert not failed.log_id
-    assert "foreign.safetensors" in failed.text
-    state = lasting.model_state
-    assert (state.status, state.checkpoint, state.sentence) == (ModelStatus.READY, before.checkpoint, failed.text)
-    assert lasting.models.conditioner.model is model  # pyright: ignore[reportOptionalMemberAccess]
-    assert lasting.settings.checkpoint == ""
-    assert parse_infotext(picture(lasting.generate(params())).infotext)["Model"] == "one"
-
-
-def test_a_model_that_fails_while_loading_brings_the_old_one_back(app, monkeypatch):
-    from modules.model import loader
-
-    load = loader.load_model
-    loads = []
-
-    def fail_for_two(checkpoint: object, policy: object) -> object:
-        loads.append(checkpoint.name)  # pyright: ignore[reportAttributeAccessIssue]
-        if len(loads) == 1:
-            raise OutOfMemory("“two.safetensors” does not fit into memory.")
-        return load(checkpoint, policy)  # pyright: ignore[reportArgumentType]
-
-    monkeypatch.setattr(loader, "load_model", fail_for_two)
-    ended(app.models.select("two.safetensors"))
-    assert loads == ["two.safetensors", "one.safetensors"]
-    assert app.model_state.status is ModelStatus.READY
-    assert app.model_state.checkpoint.startswith("one.safetensors")
-    assert "does not fit" in app.model_state.sentence
-    assert parse_infotext(picture(app.generate(params())).infotext)["Model"] == "one"
-
-
-def test_unknown_checkpoints_are_refused(lasting):
-    with pytest.raises(ParameterError, match="no checkpoint"):
-        lasting.models.select("nowhere")
-
-
-def test_a_file_that_nobody_asked_for_and_is_no_model_is_passed_over(paths, start):
-    foreign.lora(paths.checkpoint_folders[0] / "a lora.safetensors")  # the first by name
-    app = start()
-    ended(app.jobs.jobs()[0])
-    assert app.model_state.checkpoint.startswith("one.safetensors")
-    assert ["a lora" in notice for notice in app.notices] == [True]
-
-
-def test_when_no_file_is_a_model_each_is_named(tmp_path, start):
-    empty = Isolated(tmp_path / "foreign")
-    folder = empty.checkpoint_folders[0]
-    folder.mkdir(parents=True)
-    foreign.lora(folder / "a lora.safetensors")
-    foreign.vae_only(folder / "a vae.safetensors")
-    app = start(paths=empty)
-    ended(app.jobs.jobs()[0])
-    assert app.model_state.status is ModelStatus.FAILED
-    assert "a lora" in app.model_state.sentence
-    assert "a vae" in app.model_state.sentence
-
-
-def test_without_a_model_everything_says_why_and_a_new_file_helps(tmp_path, checkpoints, start):
+def test_without_a_model_everything_says_why_and_a_new_file_helps(tmp_path, two_models, start):
     app = start(paths=Isolated(tmp_path / "empty"))
     ended(app.jobs.jobs()[0])
     assert app.model_state.status is ModelStatus.FAILED
@@ -427,6 +275,6 @@ def test_without_a_model_everything_says_why_and_a_new_file_helps(tmp_path, chec
     assert isinstance(failed, Failed)
     assert failed.text == app.model_state.sentence
     folder = app.paths.checkpoint_folders[0]
-    shutil.copytree(checkpoints, folder)
+    shutil.copytree(two_models, folder)
     ended(app.models.select("one.safetensors"))
     assert picture(app.generate(params())).path.exists()

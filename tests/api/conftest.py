@@ -5,16 +5,7 @@ import pytest
 
 from modules.flags import Flags
 from modules.settings import Settings
-from tests import tiny
 from tests.api.serving import API_ONLY, Served, start
-
-
-@pytest.fixture(scope="session")
-def two_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("api models")
-    for seed, name in enumerate(("one", "two")):
-        tiny.checkpoint(folder / f"{name}.safetensors", seed=seed)
-    return folder
 
 
 @pytest.fixture(scope="module")

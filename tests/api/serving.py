@@ -6,8 +6,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,16 @@ import httpx
 import uvicorn
 from PIL import Image
 
-from modules.app import App, ModelStatus
+from modules.app import App
 from modules.flags import Flags
 from modules.jobs import Job
-from modules.paths import Paths
 from modules.server import Server, make_server
 from modules.settings import Settings
+from tests.hosted import PATIENCE, Isolated, loaded, until
 
-PATIENCE = 120.0  # seconds until a hang is called one: ten times what anything here took on a busy machine
 STARTING = 60.0
 API_ONLY = Flags(use_cpu=True, api=True, nowebui=True)
 SMALL = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "seed": 1, "sampler_name": "Euler"}
-
-
-@dataclass(frozen=True)
-class Isolated(Paths):
-    """An installation that does not see the shipped model."""
-
-    @property
-    def checkpoint_folders(self) -> tuple[Path, ...]:
-        return (self.data / "models" / "Stable-diffusion", *self.extra_checkpoints)
 
 
 class _ServerInThread(Server):
@@ -90,23 +79,14 @@ class Served:
 def start(data: Path, flags: Flags = API_ONLY, settings: Settings | None = None) -> Served:
     """Serve an App with the model that lies in its data folder, once it is loaded."""
     app = App(Isolated(data), settings, flags)
-    over(app.start())
-    assert app.model_state.status is ModelStatus.READY, app.model_state.sentence
-    return Served(app)
+    app.start()
+    return Served(loaded(app))
 
 
 def over(job: Job) -> Job:
-    """Wait until a job is over."""
+    """The job, once it is over."""
     until(job, lambda: job.is_over)
     return job
-
-
-def until(job: Job, reached: Callable[[], bool]) -> None:
-    """Wait for something that an event of the job brings."""
-    number = 0
-    while not reached():
-        assert job.wait(number, PATIENCE), "nothing happened"
-        number = job.events_since(number)[1]
 
 
 def image(encoded: str) -> Image.Image:

@@ -1,7 +1,6 @@
 """Which checkpoint a start takes, judged by headers alone: no model is loaded here."""
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,36 +10,20 @@ from modules.errors import ModelMissing, ParameterError
 from modules.events import Noticed, Progressed
 from modules.flags import Flags
 from modules.model.hashes import HashCache
-from modules.paths import Paths
-from tests import foreign, tiny
-
-
-@dataclass(frozen=True)
-class Isolated(Paths):
-    """An installation that does not see the shipped model."""
-
-    @property
-    def checkpoint_folders(self) -> tuple[Path, ...]:
-        return (self.data,)
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.checkpoint(tmp_path_factory.mktemp("made") / "one.safetensors")
+from tests import foreign
+from tests.hosted import Isolated, installation
 
 
 @pytest.fixture
-def folder(tmp_path: Path, one: Path) -> Path:
-    """Two models."""
-    folder = tmp_path / "checkpoints"
-    folder.mkdir()
-    for name in ("one", "two"):
-        shutil.copy(one, folder / f"{name}.safetensors")
-    return folder
+def folder(tmp_path: Path, two_models: Path) -> Path:
+    """Of an installation with the models “one” and “two”."""
+    return installation(tmp_path / "data", two_models).checkpoint_folders[0]
 
 
 def shelf(folder: Path, ckpt: Path | None = None) -> CheckpointShelf:
-    return CheckpointShelf(Isolated(folder), Flags(ckpt=ckpt), HashCache(folder.parent / "hashes.json"))
+    paths = Isolated(folder.parents[1])
+    assert paths.checkpoint_folders == (folder,)
+    return CheckpointShelf(paths, Flags(ckpt=ckpt), HashCache(paths.hash_cache))
 
 
 def chosen(shelf: CheckpointShelf, wanted: str = "") -> tuple[str, list[str]]:
@@ -78,13 +61,14 @@ def test_what_is_no_model_is_passed_over_with_its_reason(folder: Path) -> None:
 
 
 def test_when_there_is_no_model_the_sentence_says_why(tmp_path: Path) -> None:
-    (tmp_path / "none").mkdir()
-    with pytest.raises(ModelMissing, match=r"put a \.safetensors file into none"):
-        chosen(shelf(tmp_path / "none"))
-    foreign.lora(tmp_path / "none" / "a lora.safetensors")
-    foreign.vae_only(tmp_path / "none" / "a vae.safetensors")
+    empty = tmp_path / "models" / "Stable-diffusion"
+    empty.mkdir(parents=True)
+    with pytest.raises(ModelMissing, match=r"put a \.safetensors file into Stable-diffusion"):
+        chosen(shelf(empty))
+    foreign.lora(empty / "a lora.safetensors")
+    foreign.vae_only(empty / "a vae.safetensors")
     with pytest.raises(ModelMissing, match=r"a lora.*a vae"):
-        chosen(shelf(tmp_path / "none"))
+        chosen(shelf(empty))
 
 
 def test_titles_find_and_what_means_none_is_told(folder: Path) -> None:

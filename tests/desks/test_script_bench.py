@@ -11,37 +11,28 @@ from modules.embeddings.embedding import Embedding
 from modules.embeddings.writing import save_embedding
 from modules.errors import ParameterError
 from modules.events import Failed, GridDone, ImageDone
-from modules.flags import Flags
 from modules.infotext import parse_infotext
 from modules.jobs import Job, JobState
 from modules.params import Txt2ImgParams
 from modules.script_params import XYZ, ScriptParams
-from modules.settings import Settings
 from modules.training.run_folder import RunFolder
 from tests import tiny
+from tests.hosted import ON_CPU, PATIENCE, ended, installation, loaded
 
 FORM = Txt2ImgParams(prompt="a benny-t1 cat", width=64, height=64, steps=1, sampler="Euler", seed=3)
 
 
-@pytest.fixture
-def app(tmp_path):
-    models = tmp_path / "models" / "Stable-diffusion"
-    models.mkdir(parents=True)
-    for seed, name in ((1, "one"), (2, "two")):
-        tiny.checkpoint(models / f"{name}.safetensors", "sd1", seed=seed)
-    flags = Flags(data_dir=tmp_path, use_cpu=True, no_half=True)
-    app = App(flags.paths(), Settings(checkpoint="one.safetensors"), flags)
-    ended(app.start())
-    yield app
-    app.stop()
+@pytest.fixture(scope="module")
+def app(tmp_path_factory, two_models):
+    app = App(installation(tmp_path_factory.mktemp("scripts") / "data", two_models), None, ON_CPU)
+    app.start()
+    yield loaded(app)
+    assert app.stop(PATIENCE)
 
 
-def ended(job: Job) -> list:
-    number = 0
-    while not job.is_over:
-        _, number = job.events_since(number)
-        job.wait(number, timeout=1.0)
-    events = job.events_since()[0]
+def finished(job: Job) -> list:
+    """All events of a job that has to end well."""
+    events = ended(job)
     assert job.state is JobState.FINISHED, [event.text for event in events if isinstance(event, Failed)]
     return events
 
@@ -62,11 +53,11 @@ def of(events: list, kind: type) -> list:
 
 def test_a_plot_over_checkpoints_puts_the_first_one_back(app):
     script = ScriptParams(script=XYZ, x_type="Checkpoint name", x_values="two, one")
-    done = of(ended(app.run_script(FORM, script)), ImageDone)
+    done = of(finished(app.run_script(FORM, script)), ImageDone)
     assert [parse_infotext(picture.infotext)["Model"] for picture in done] == ["two", "one"]
     assert done[0].path.read_bytes() != done[1].path.read_bytes()
     only_two = ScriptParams(script=XYZ, x_type="Checkpoint name", x_values="two")
-    assert len(of(ended(app.run_script(FORM, only_two)), GridDone)) == 1
+    assert len(of(finished(app.run_script(FORM, only_two)), GridDone)) == 1
     assert app.model_state.checkpoint.startswith("one.safetensors")
     with pytest.raises(ParameterError):
         app.run_script(FORM, ScriptParams(script=XYZ, x_type="Checkpoint name", x_values="three"))
@@ -77,7 +68,7 @@ def test_a_plot_over_the_steps_of_an_embedding_draws_its_snapshots(app):
     trained(app.paths.textual_inversion, "benny-t1", (10, 20), width)
     assert app.snapshot_steps("a Benny-T1 cat") == [10, 20]
     assert app.snapshot_steps("a benny-t10 cat") == []
-    events = ended(app.run_script(FORM, ScriptParams(script=XYZ, x_type="Embedding step")))
+    events = finished(app.run_script(FORM, ScriptParams(script=XYZ, x_type="Embedding step")))
     done = of(events, ImageDone)
     pictures = {picture.path.read_bytes() for picture in done}
     assert len(pictures) == 2
@@ -87,5 +78,5 @@ def test_a_plot_over_the_steps_of_an_embedding_draws_its_snapshots(app):
     sheet = images.open_image(of(events, GridDone)[0].path)
     assert sheet.width == 128
     assert sheet.height > 64  # the labels stand above the pictures
-    plain = of(ended(app.generate(FORM)), ImageDone)[0]
+    plain = of(finished(app.generate(FORM)), ImageDone)[0]
     assert "TI hashes" not in plain.infotext  # nothing was put into the folder of embeddings

@@ -1,15 +1,15 @@
 """Training as a job of the App: beside pictures, other checkpoints, second clicks, and the end of the server."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from modules.app import App, ModelStatus
+from modules.app import App
 from modules.errors import JobBusy, ParameterError
-from modules.events import EmbeddingSaved, Ending, Event, Failed, ImageDone, Trained, TrainingEnded, TrainingStarted
+from modules.events import EmbeddingSaved, Ending, Failed, ImageDone, Trained, TrainingEnded, TrainingStarted
 from modules.flags import Flags
 from modules.images import open_image
 from modules.jobs import Job, JobState
@@ -18,42 +18,41 @@ from modules.paths import Paths
 from modules.preprocess.run import PreprocessingEnded, Surveyed
 from modules.preprocess_params import PreprocessParams
 from modules.training.run_folder import RunFolder
+from tests.hosted import ON_CPU, PATIENCE, ended, loaded, until
 from tests.prompts.prompt_vectors import REFERENCE
 from tests.training.tiny_run import NAME, make_embedding, small
 
-PATIENCE = 120.0  # seconds until a hang is called one: ten times what a run took on a busy machine
-
 
 @dataclass(frozen=True)
-class Isolated(Paths):
-    """An installation that does not see the shipped model."""
+class WithReference(Paths):
+    """An installation whose models are those of the reference values."""
 
     @property
     def checkpoint_folders(self) -> tuple[Path, ...]:
         return (REFERENCE / "models",)
 
 
-@pytest.fixture
-def app(tmp_path) -> Iterator[App]:
-    paths = Isolated(data=tmp_path / "data")
+def start(data: Path) -> App:
+    paths = WithReference(data=data)
     make_embedding(paths)
-    app = App(paths, None, Flags(use_cpu=True))
-    ended(app.start())
-    assert app.model_state.status is ModelStatus.READY, app.model_state.sentence
+    app = App(paths, None, ON_CPU)
+    app.start()
+    return loaded(app)
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory) -> Iterator[App]:
+    app = start(tmp_path_factory.mktemp("lasting") / "data")
     yield app
     assert app.stop(PATIENCE)
 
 
-def ended(job: Job) -> list[Event]:
-    until(job, lambda: job.is_over)
-    return job.events_since()[0]
-
-
-def until(job: Job, reached: Callable[[], bool]) -> None:
-    number = 0
-    while not reached():
-        assert job.wait(number, PATIENCE), "nothing happened"
-        number = job.events_since(number)[1]
+@pytest.fixture
+def app(lasting) -> App:
+    """The App of all tests, with an embedding as it was created; no test leaves a job behind."""
+    assert all(job.is_over for job in lasting.jobs.jobs())
+    make_embedding(lasting.paths)
+    return lasting
 
 
 def of(job: Job, kind: type) -> list:
@@ -117,16 +116,17 @@ def test_two_clicks_are_one_run(app, photos):
 
 
 def test_an_embedding_that_cannot_be_trained_is_refused_at_the_click(app, photos):
+    before = app.jobs.jobs()
     for field, values in {"embedding": {"embedding": "nobody"}, "steps": {"embedding": "far", "steps": 3}}.items():
         make_embedding(app.paths, "far", step=3)
         with pytest.raises(ParameterError) as raised:
             app.training.begin(small(photos, **values))
         assert raised.value.field == field
-    assert len(app.jobs.jobs()) == 1
+    assert app.jobs.jobs() == before
 
 
 def test_the_console_tells_what_is_there_in_the_words_of_2022(tmp_path):
-    paths = Isolated(data=tmp_path / "data")
+    paths = WithReference(data=tmp_path / "data")
     for number, name in enumerate(("realbenny-t1", "realbenny-t2")):
         os.utime(make_embedding(paths, name), (number, number))
     said: list[str] = []
@@ -153,10 +153,11 @@ def test_another_checkpoint_waits_until_the_run_is_over(app, photos):
 
 
 def test_wrong_fields_are_refused_at_the_click(app, photos):
+    before = app.jobs.jobs()
     with pytest.raises(ParameterError) as raised:
         app.training.begin(small(photos, learning_rate="fast"))
     assert raised.value.field == "learning_rate"
-    assert len(app.jobs.jobs()) == 1
+    assert app.jobs.jobs() == before
 
 
 def test_created_trained_and_used(app, photos):
@@ -168,8 +169,9 @@ def test_created_trained_and_used(app, photos):
     assert app.embeddings.database.for_width(72)["mybenny-x2"].step == 4
 
 
-def test_the_servers_end_keeps_the_run(app, photos):
+def test_the_servers_end_keeps_the_run(photos, tmp_path):
     """K4: what stop() leaves can be resumed, and says that it was stopped."""
+    app = start(tmp_path / "data")
     training = app.training.begin(small(photos, steps=1000, save_state_every=1000, save_embedding_every=0))
     until(training, lambda: bool(of(training, Trained)))
     assert app.stop(PATIENCE)
@@ -198,7 +200,7 @@ def test_pause_and_resume(app, photos):
 
 def test_photos_lie_anywhere_unless_others_can_ask(tmp_path, photos):
     login = (("me", "secret"),)
-    app = App(Isolated(data=tmp_path / "data"), None, Flags(use_cpu=True, listen=True, logins=login))
+    app = App(WithReference(data=tmp_path / "data"), None, Flags(use_cpu=True, listen=True, logins=login))
     with pytest.raises(ParameterError, match="only below") as raised:
         app.training.begin(small(photos))
     assert raised.value.field == "data_root"
