@@ -178,7 +178,7 @@ def test_unknown_checkpoints_are_refused(lasting: Host) -> None:
     with pytest.raises(ParameterError, match="no checkpoint"):
         lasting.desk.select("nowhere")
     with pytest.raises(ParameterError, match="no checkpoint"):
-        lasting.desk.with_checkpoint("nowhere", (event for event in ()), stays=False)
+        lasting.desk.with_checkpoint("nowhere", names(lasting), stays=False)
 
 
 def test_without_a_model_the_sentence_says_why_and_a_new_file_helps(make: Callable[..., Host], tmp_path: Path) -> None:

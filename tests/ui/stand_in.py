@@ -27,6 +27,7 @@ from modules.settings import Settings
 
 DEMO = "demo-portraits.safetensors [0123456789]"
 OTHER = "other.safetensors [abcdef0123]"
+GUARD = 600.0  # seconds: pages take their time to open on a busy machine
 
 
 class _Shelf(CheckpointShelf):
@@ -66,7 +67,7 @@ class StandIn(App):
     def _first_work(self) -> Work:
         yield Status("loading")
         if self.loading:
-            assert self.loading.wait(30), "the test lets it go on"
+            assert self.loading.wait(GUARD), "the test lets it go on"
         self.models.state = ModelState(
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
@@ -112,7 +113,7 @@ class StandIn(App):
     def wait_for_a_step(self) -> None:
         """Return when the next step may be done."""
         if self.pace is None:
-            self.steps.acquire(timeout=30)
+            assert self.steps.acquire(timeout=GUARD), "nobody let it go on"
         else:
             time.sleep(self.pace)
 

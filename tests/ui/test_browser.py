@@ -135,7 +135,9 @@ def test_skip_goes_on_with_the_next_batch(page: Page, live: Live) -> None:
     live.app.steps.release(1)
     expect(page.locator("#html_log_txt2img")).to_contain_text("batch 1 of 2, step 1/12")
     page.click("#txt2img_skip")
-    page.wait_for_function("document.querySelector('#txt2img_skip')")
+    running = live.app.jobs.running()
+    while running and not running.asked:  # the click has to arrive before the steps go on
+        page.wait_for_timeout(20)
     live.app.steps.release(2)
     expect(page.locator("#html_log_txt2img")).to_contain_text("batch 2 of 2")
     live.app.steps.release(100)
@@ -178,6 +180,7 @@ def test_a_second_tab_shows_the_same(page: Page, live: Live) -> None:
     assert "step 2/12" in first_answer(second, lambda: second.goto(live.url), page)
     expect(second.locator("#html_log_txt2img")).to_contain_text("step 2/12")
     second.click("#txt2img_interrupt")
+    expect(second.locator("#html_log_txt2img")).to_contain_text("interrupting…")  # else it could end before it is told
     live.app.steps.release(100)
     for tab in (page, second):
         expect(tab.locator("#html_log_txt2img")).to_contain_text("Interrupted")
