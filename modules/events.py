@@ -223,11 +223,13 @@ class SnapshotMeasured(Event):
     Attributes:
         held_out: mean loss on the pictures set aside; None if it cannot be measured.
         obedience: how well prompts are followed, 1 = as with the plain word.
+        likeness: how much of the way to the photos its drawings have come, 1 = all; None if it cannot be measured.
     """
 
     step: int
     held_out: float | None
     obedience: float
+    likeness: float | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ GRADIENT_CLIPPING = ("disabled", "value", "norm")
 FORMATS = ("safetensors", "pt")
 FEWEST_FOR_HELD_OUT = 8  # with fewer photos, each one is needed for learning
 PRESETS = ("face", "object", "style", "as in A1111")
+PICTURES_A_STEP = 8  # at one, the demo model learned 14 points less from as many: docs/learning.md
+SMALL_PIXELS = 256 * 256  # of a picture of which several fit into any memory
 PLAIN_ALGORITHM: Mapping[str, Any] = {  # textual inversion as its paper has it, and A1111
     "relative_rate": False,
     "rate_decay": "none",
@@ -95,23 +97,23 @@ class TrainParams:
     clip_grad_mode: str = parameter("disabled", "Gradient Clipping", choices=GRADIENT_CLIPPING)
     clip_grad_value: str = parameter("0.1", "Gradient clip value", info="Same form as the learning rate.")
     batch_size: int = parameter(1, "Batch size", minimum=1, maximum=64, step=1)
-    gradient_step: int = parameter(1, "Gradient accumulation steps", minimum=1, maximum=256, step=1)
+    gradient_step: int = parameter(8, "Gradient accumulation steps", minimum=1, maximum=256, step=1)
     data_root: str = parameter("", "Dataset directory")
     log_directory: str = parameter("textual_inversion", "Log directory", info="A folder below the data folder.")
     template: str = parameter("subject_filewords.txt", "Prompt template")
     width: int = parameter(512, "Width", minimum=64, maximum=2048, step=8)
     height: int = parameter(512, "Height", minimum=64, maximum=2048, step=8)
     varsize: bool = parameter(False, "Do not resize images", info="Larger ones are still made smaller, in their shape.")
-    steps: int = parameter(1500, "Max steps", minimum=1, maximum=1_000_000, step=1)
+    steps: int = parameter(200, "Max steps", minimum=1, maximum=1_000_000, step=1)
     create_image_every: int = parameter(
-        100,
+        15,
         "Save an image to log directory every N steps, 0 to disable",
         minimum=0,
         maximum=1_000_000,
         step=1,
     )
     save_embedding_every: int = parameter(
-        100,
+        15,
         "Save a copy of embedding to log directory every N steps, 0 to disable",
         minimum=0,
         maximum=1_000_000,
@@ -145,14 +147,14 @@ class TrainParams:
         info="Never learned from; they tell learning from copying.",
     )
     held_out_every: int = parameter(
-        50,
+        10,
         "Measure the held-out loss every N steps, 0 to disable",
         minimum=0,
         maximum=1_000_000,
         step=1,
     )
     save_state_every: int = parameter(
-        50, "Save the state every N steps", minimum=1, maximum=1_000_000, step=1, info="Lost at most, if killed."
+        10, "Save the state every N steps", minimum=1, maximum=1_000_000, step=1, info="Lost at most, if killed."
     )
     write_csv_every: int = parameter(
         1, "Save an csv containing the loss to log directory every N steps", minimum=0, maximum=100_000, step=1
@@ -225,13 +227,27 @@ def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] 
     if preset == "as in A1111":
         return _as_in_a1111()
     width, height = native_size
-    steps = min(max(75 * photo_count, 500), 3000)
-    every = max(25, round(steps / 15 / 25) * 25)
+    steps = min(max(10 * photo_count, 100), 400)
+    every = max(5, round(steps / 15 / 5) * 5)
+    at_once = PICTURES_A_STEP if width * height <= SMALL_PIXELS else 1
     rate = "0.004" if preset == "style" else "0.005"
     template = {"face": "subject_filewords.txt", "object": "subject.txt", "style": "style_filewords.txt"}[preset]
     held_out = 2 if photo_count >= FEWEST_FOR_HELD_OUT else 0
     chosen: dict[str, tuple[Any, str]] = {
-        "steps": (steps, f"About 75 steps for each of {photo_count} photos, at least 500 and at most 3000."),
+        "steps": (
+            steps,
+            f"About 10 steps of {PICTURES_A_STEP} pictures for each of {photo_count} photos, from 100 to 400.",
+        ),
+        "batch_size": (
+            at_once,
+            "A small model learns from several pictures at once nearly as fast as from one."
+            if at_once > 1
+            else "One picture at a time needs the least memory.",
+        ),
+        "gradient_step": (
+            PICTURES_A_STEP // at_once,
+            f"Each step follows the mean of {PICTURES_A_STEP} pictures: a single one pulls in a direction of its own.",
+        ),
         "learning_rate": (rate, "As far a step as guides for SD 1 name; it falls from there."),
         "relative_rate": (True, "Models whose words are longer vectors need longer steps, and get them."),
         "rate_decay": ("cosine", "Large steps find the place, smaller ones settle there: late snapshots differ less."),
@@ -290,6 +306,8 @@ def _as_in_a1111() -> Advice:
     why = "A1111's own value."
     fields = {
         "steps": 100_000,
+        "batch_size": 1,
+        "gradient_step": 1,
         "learning_rate": "0.005",
         **PLAIN_ALGORITHM,
         "template": "style_filewords.txt",

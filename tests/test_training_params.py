@@ -68,8 +68,15 @@ def test_advice_is_allowed_and_says_why(preset, count):
         assert (params.steps, params.learning_rate, params.save_embedding_every) == (100_000, "0.005", 500)
     else:
         assert (params.width, params.height) == (256, 320)
-        assert 500 <= params.steps <= 3000
+        assert 100 <= params.steps <= 400
+        assert params.batch_size * params.gradient_step == 8
         assert params.held_out == (2 if count >= 8 else 0)
+
+
+def test_small_models_take_several_pictures_at_once_and_large_ones_one():
+    small, large = advise(20, native_size=(128, 128)).values, advise(20).values
+    assert (small["batch_size"], small["gradient_step"]) == (8, 1)
+    assert (large["batch_size"], large["gradient_step"]) == (1, 8)
 
 
 def test_more_photos_more_steps():

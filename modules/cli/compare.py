@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         load(app)
         if code := follow(app.training.measure(path, values.get("word", ""))):
             return code
-        best = _recommend(folder)
+        best = _recommend(folder, needed="use" in values and "step" not in values)
         if values.get("prompts") and (code := _draw(app, folder, values, best)):
             return code
         if "use" in values:
@@ -72,8 +72,12 @@ def _parser() -> Parser:
     return parser
 
 
-def _recommend(folder: RunFolder) -> int:
-    """Tell what is recommended, and return its step."""
+def _recommend(folder: RunFolder, needed: bool) -> int:
+    """Tell what is recommended, and return its step.
+
+    Raises:
+        WebuiError: there is too little to compare, or, if it is `needed`, nothing was learned.
+    """
     file = MeasurementFile(folder)
     conditions = file.conditions()
     measured = file.read()
@@ -81,7 +85,9 @@ def _recommend(folder: RunFolder) -> int:
     if found is None:
         raise WebuiError("There is too little to compare: at least two snapshots with a held-out loss are needed.")
     tell({"event": "recommended", "step": found.step, "confidence": found.confidence, "reason": found.reason})
-    say(f"Step {found.step} is recommended ({found.sureness}). {found.reason}")
+    if not found.confidence and needed:
+        raise WebuiError(f"No step is recommended. {found.reason} To use one all the same, name it with --step.")
+    say(f"Step {found.step} is recommended ({found.sureness}). {found.reason}" if found.confidence else found.reason)
     return found.step
 
 

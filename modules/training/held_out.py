@@ -61,6 +61,6 @@ class FixedLoss:
         return losses
 
 
-def choose(pictures: Sequence[T], seed: int) -> list[T]:
-    """The pictures that a loss is measured on: all, or some if there are many."""
-    return random.Random(seed).sample(list(pictures), MOST_PICTURES) if len(pictures) > MOST_PICTURES else [*pictures]
+def choose(pictures: Sequence[T], seed: int, most: int = MOST_PICTURES) -> list[T]:
+    """The pictures that something is measured on: all, or some if there are many."""
+    return random.Random(seed).sample(list(pictures), most) if len(pictures) > most else [*pictures]

@@ -1,6 +1,6 @@
 """Measure the snapshots of a run: how well each one knows its photos, and whether prompts are still followed."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +17,9 @@ from modules.model.conditioning import Conditioner, PromptRules
 from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training import plan
-from modules.training.dataset import encode
+from modules.training.dataset import Example, encode
 from modules.training.held_out import FixedLoss, choose
+from modules.training.likeness import Liked, Likeness
 from modules.training.measurements import Conditions, Measurement, MeasurementFile
 from modules.training.obedience import Obedience
 from modules.training.photos import describe_photo
@@ -29,6 +30,7 @@ from modules.training.textual_inversion import TextualInversion, fresh_state
 from modules.training.train import photos_now
 from modules.training_params import from_mapping
 
+MOST_SEEN = 24  # photos that drawings are laid beside
 PLAIN_WORD = "person"  # if the embedding began as nothing that says what it is
 
 
@@ -56,16 +58,18 @@ def measure_snapshots(model: SDModel, embeddings: EmbeddingDatabase, path: Path,
         yield Noticed(notice)
     first = next(iter(snapshots.values()))
     Origin(first.checkpoint_hash, first.checkpoint_name).check(model.checkpoint)
-    bench = _Bench(model, embeddings, folder, plain_word(word, first.init_text))
+    bench = _Bench(model, embeddings, folder, plain_word(word, first.init_text), paths)
     known = bench.file.read(bench.conditions)
     left = {
         step: snapshot
         for step, snapshot in snapshots.items()
-        if step not in known or known[step].vectors != snapshot.vectors_digest
+        if step not in known
+        or known[step].vectors != snapshot.vectors_digest
+        or known[step].photos < len(bench.seen)  # it was measured while photos were missing
     }
     if not left:
         return
-    if not (yield from bench.set_up(paths)):
+    if not (yield from bench.set_up()):
         return
     for number, (step, snapshot) in enumerate(left.items()):
         measured = yield from bench.measure(step, snapshot)
@@ -73,7 +77,7 @@ def measure_snapshots(model: SDModel, embeddings: EmbeddingDatabase, path: Path,
             return
         known[step] = measured
         bench.file.write(bench.conditions, (one for one in known.values() if one.step in snapshots))
-        asked = [(yield SnapshotMeasured(step, measured.held_out, measured.obedience))]
+        asked = [(yield SnapshotMeasured(step, measured.held_out, measured.obedience, measured.likeness))]
         asked.append((yield Progressed(number + 1, len(left), f"step {step}")))
         if Request.INTERRUPT in asked:
             return
@@ -106,59 +110,85 @@ def plain_word(word: str, init_text: str | None) -> str:
 
 
 class _Bench:
-    """Everything that snapshots of one run are measured with."""
+    """Everything that snapshots of one run are measured with.
 
-    def __init__(self, model: SDModel, embeddings: EmbeddingDatabase, folder: RunFolder, word: str):
+    Attributes:
+        seen: files of the photos that drawings are laid beside, those that are still there.
+    """
+
+    def __init__(self, model: SDModel, embeddings: EmbeddingDatabase, folder: RunFolder, word: str, paths: Paths):
         about = folder.about()
         params = from_mapping(about.get("params", {}))
         aside = [str(name) for name in about.get("held_out", [])]
-        names = choose(aside or [str(name) for name in about.get("photos", [])], params.seed)
-        self.model, self.folder, self.params = model, folder, params
+        learned = [str(name) for name in about.get("photos", [])]
+        names = choose(aside or learned, params.seed)
+        self.model, self.folder, self.params, self.paths = model, folder, params, paths
         self.conditioner = Conditioner(model, embeddings)
         self.file = MeasurementFile(folder)
         self.conditions = Conditions(_identity(model.checkpoint), word, tuple(names), bool(aside))
-        rules = PromptRules(clip_skip=params.clip_skip)
-        size = (params.preview_width or params.width, params.preview_height or params.height)
-        self.obedience = Obedience(self.conditioner, folder.name, word, size, rules)
-        self.rules = rules
+        self.rules = PromptRules(clip_skip=params.clip_skip)
+        self.word = word
+        self.size = (params.preview_width or params.width, params.preview_height or params.height)
+        self.obedience = Obedience(self.conditioner, folder.name, word, self.size, self.rules)
         table = cast(Tensor, model.text_encoder.get_input_embeddings().weight)
         ids = model.tokenizer.encode(word) or [0]
         self.usual_norm = float(table[ids].detach().float().norm(dim=1).mean().clamp(min=1e-12))
         self.logged = {int(row[0]): row[1] for row in folder.held_out_log.rows()}
         self.fixed_loss: FixedLoss | None = None
+        self.likeness: Likeness | None = None
+        self.problem = ""  # why there are no photos
+        try:
+            self.root = folder_of(photos_now(folder, params, paths), "data_root")
+        except ParameterError as error:
+            self.problem = str(error)
+            self.seen = []
+        else:
+            chosen = choose(list(dict.fromkeys([*learned, *aside])), params.seed, MOST_SEEN)
+            self.seen = [path for path in (self.root / name for name in chosen) if path.is_file()]
 
-    def set_up(self, paths: Paths) -> Generator[Event, Request | None, bool]:
+    def set_up(self) -> Generator[Event, Request | None, bool]:
         """Encode the pictures; if they have gone, the log of the run has to do. False: interrupted."""
+        try:
+            lines = read_template(self.params.template, plan.own_templates(self.paths))
+        except ParameterError as error:
+            self.problem = self.problem or str(error)
+            lines = []
+        aside = [] if self.problem else [self.root / name for name in self.conditions.aside]
+        found = yield from self._encoded(list(dict.fromkeys([*aside, *self.seen])))
+        if found is None:
+            return False
+        examples, refused = found
+        gone = self.problem or next((refused[path.name] for path in aside if path.name in refused), "")
+        if gone or not aside:  # on other pictures, the losses would be other ones
+            yield Noticed(f"The held-out loss is taken from the log of the run: {gone or 'no picture is noted in it.'}")
+        else:
+            their = [examples[path.name] for path in aside]
+            self.fixed_loss = FixedLoss(their, PromptMaker(lines, self.folder.name), self.params.seed)
+        latents = [examples[path.name].mean for path in self.seen if path.name in examples]
+        if latents:
+            self.likeness = Likeness(self.conditioner, self.folder.name, self.word, self.size, self.rules, latents)
+        return True
+
+    def _encoded(
+        self, files: Sequence[Path]
+    ) -> Generator[Event, Request | None, tuple[dict[str, Example], dict[str, str]] | None]:
+        """Examples, and why other photos cannot be used, by file name. None: interrupted."""
         params = self.params
         refused, photos = {}, []
-        try:
-            lines = read_template(params.template, plan.own_templates(paths))
-            root = folder_of(photos_now(self.folder, params, paths), "data_root")
-        except ParameterError as error:
-            yield Noticed(f"The held-out loss is taken from the log of the run: {error}")
-            return True
-        for name in self.conditions.aside:
+        for path in files:
             try:
-                photos.append(describe_photo(root / name, params.filename_word_regex, params.filename_join_string))
+                photos.append(describe_photo(path, params.filename_word_regex, params.filename_join_string))
             except (DatasetError, FileFormatError) as error:
-                refused[name] = str(error)
+                refused[path.name] = str(error)
         encoding = encode(self.model, photos, params)
         request = None
         try:
             while request is not Request.INTERRUPT:
                 request = yield encoding.send(None)
-            return False
+            return None
         except StopIteration as end:
             examples, unreadable = end.value
-        refused |= unreadable
-        if refused or not examples:  # on other pictures, the losses would be other ones
-            yield Noticed(
-                "The held-out loss is taken from the log of the run: "
-                + (next(iter(refused.values())) if refused else "no picture is noted in it.")
-            )
-            return True
-        self.fixed_loss = FixedLoss(examples, PromptMaker(lines, self.folder.name), params.seed)
-        return True
+        return {example.photo.name: example for example in examples}, refused | unreadable
 
     def measure(self, step: int, snapshot: Embedding) -> Generator[Event, Request | None, Measurement | None]:
         """Measure one snapshot. None: interrupted."""
@@ -168,12 +198,26 @@ class _Bench:
             each = yield from self.fixed_loss.measure_each(inversion)
             if each is None:
                 return None
+        liked: Liked | None = None
+        if self.likeness:
+            liked = yield from self.likeness.measure(snapshot.vectors)
+            if liked is None:
+                return None
         obeyed = yield from self.obedience.measure(snapshot.vectors)
         if obeyed is None:
             return None
-        held_out = sum(each) / len(each) if each else self.logged.get(step)
-        norm = float(snapshot.vectors.norm(dim=1).mean()) / self.usual_norm
-        return Measurement(step, snapshot.vectors_digest, held_out, tuple(each), obeyed.value, obeyed.each, norm)
+        return Measurement(
+            step=step,
+            vectors=snapshot.vectors_digest,
+            held_out=sum(each) / len(each) if each else self.logged.get(step),
+            held_out_each=tuple(each),
+            obedience=obeyed.value,
+            obedience_each=obeyed.each,
+            norm=float(snapshot.vectors.norm(dim=1).mean()) / self.usual_norm,
+            likeness=liked.value if liked else None,
+            likeness_each=liked.each if liked else (),
+            photos=len(self.seen),
+        )
 
 
 def _identity(checkpoint: Checkpoint) -> str:

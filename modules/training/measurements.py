@@ -22,6 +22,10 @@ class Measurement:
         obedience: how well prompts are followed, 1 = as with the plain word; see `obedience`.
         obedience_each: of each fixed noise.
         norm: mean length of the vectors, 1 = as long as those of the plain word.
+        likeness: how much of the way from the plain word to the photos its drawings have come; None: the photos have
+            gone. See `likeness`.
+        likeness_each: of each drawing.
+        photos: how many photos there were to compare with; only measurements with as many can be compared.
     """
 
     step: int
@@ -31,6 +35,9 @@ class Measurement:
     obedience: float
     obedience_each: tuple[float, ...]
     norm: float
+    likeness: float | None = None
+    likeness_each: tuple[float, ...] = ()
+    photos: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,12 @@ def _conditions(values: Mapping[str, Any]) -> Conditions:
 
 def _measurement(values: Mapping[str, Any]) -> Measurement:
     one: dict[str, Any] = dict(values)
-    for name in ("held_out_each", "obedience_each"):
-        one[name] = tuple(float(value) for value in one[name])
-    one["held_out"] = None if one["held_out"] is None else float(one["held_out"])
+    for name in ("held_out_each", "obedience_each", "likeness_each"):
+        one[name] = tuple(float(value) for value in one.get(name, ()))
+    for name in ("held_out", "likeness"):
+        one[name] = None if one.get(name) is None else float(one[name])
     for name in ("obedience", "norm"):
         one[name] = float(one[name])
-    one["step"] = int(one["step"])
+    for name in ("step", "photos"):
+        one[name] = int(one.get(name, 0))
     return Measurement(**one)

@@ -1,6 +1,7 @@
 """Which snapshot to use, why, and how sure that is; and when to stop. Reads measurements only: no torch, no model."""
 
 import random
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ GOOD_OBEDIENCE = 0.6  # of what the plain word does: above it, prompts are follo
 WITHIN = 1.5  # standard deviations of the difference: the best of many equals is as far ahead by chance
 RESAMPLED = 400  # sets of noises drawn from those that there are
 MUCH = 0.1  # of what there is to learn
+LEAST_LIKENESS = 0.1  # of the way to the photos: less is no more than drawings differ by chance
 SURE, FAIRLY_SURE = 0.8, 0.5  # shares of them that must agree
 PATIENCE = 0.25  # of the run so far without anything new …
 PATIENT_MEASUREMENTS = 5  # … and at least so many measurements
@@ -22,8 +24,8 @@ class Recommendation:
     Attributes:
         step: of the snapshot.
         reason: one or two sentences.
-        confidence: 0 … 1: the share of resampled noises by which no other snapshot is worth much more; 0: nothing
-            was learned, so that there is nothing to recommend.
+        confidence: 0 … 1: the share of resampled noises (or drawings) by which no other snapshot is worth much more; 0:
+            hardly anything was learned, so that there is nothing to recommend.
     """
 
     step: int
@@ -43,10 +45,12 @@ def recommend(
 ) -> Recommendation | None:
     """Choose among the snapshots of a run.
 
-    A snapshot is worth what it has learned times how far it still obeys. Learned is the fall of the held-out loss from
-    the first snapshot, 1 at the best; of obedience, what goes beyond `GOOD_OBEDIENCE` does not count. The loss is
-    smoothed over neighbouring snapshots. Of all snapshots that are as good as the best within the noise of the
-    measurement, the earliest is taken: it is the least bound to its photos.
+    A snapshot is worth what it has learned times how far it still obeys; of obedience, what goes beyond
+    `GOOD_OBEDIENCE` does not count. Learned is its likeness, if that was measured: the best is taken.
+
+    Without it (the photos have gone), learned is the fall of the held-out loss from the first snapshot, 1 at the best,
+    smoothed over neighbouring snapshots. It is the weaker measure: of all snapshots that are as good as the best within
+    its noise, the earliest is taken, which is the least bound to its photos.
 
     Args:
         measurements: by step, in order.
@@ -54,15 +58,75 @@ def recommend(
         seed: of the resampling.
 
     Returns:
-        None without any measured loss after the first step.
+        None without any measured likeness or loss after the first step.
     """
-    snapshots = [one for one in measurements.values() if one.held_out is not None]
+    everything = list(measurements.values())
+    if len(everything) > 1 and _is_alike(everything):
+        return _by_likeness(everything, random.Random(seed))
+    snapshots = [one for one in everything if one.held_out is not None]
     if len(snapshots) < 2:
         return None
+    return _by_loss(snapshots, is_held_out, random.Random(seed))
+
+
+def _is_alike(snapshots: Sequence[Measurement]) -> bool:
+    """Whether all were laid beside the same photos."""
+    first = snapshots[0]
+    return all(
+        one.likeness is not None and one.photos == first.photos and len(one.likeness_each) == len(first.likeness_each)
+        for one in snapshots
+    )
+
+
+def _by_likeness(snapshots: Sequence[Measurement], source: random.Random) -> Recommendation:
+    obediences = _smoothed([one.obedience for one in snapshots])
+    found = [_worth(float(one.likeness or 0), obeys) for one, obeys in zip(snapshots, obediences, strict=True)]
+    chosen = max(range(len(found)), key=found.__getitem__)
+    best = snapshots[chosen]
+    if max(float(one.likeness or 0) for one in snapshots) < LEAST_LIKENESS:
+        told = (
+            f"Hardly anything is learned yet: the drawings have come {_share(best.likeness)} of the way from the plain "
+            "word to the photos. Train longer, or with a higher learning rate."
+        )
+        return Recommendation(best.step, told, 0.0)
+    drawings, noises = len(best.likeness_each), len(best.obedience_each)
+    agreeing = 0
+    for _ in range(RESAMPLED):
+        drawn = source.choices(range(drawings), k=drawings)
+        obeyed = source.choices(range(noises), k=noises)
+        obeys = _smoothed([sum(one.obedience_each[i] for i in obeyed) / noises for one in snapshots])
+        some = [
+            _worth(sum(one.likeness_each[i] for i in drawn) / drawings, its)
+            for one, its in zip(snapshots, obeys, strict=True)
+        ]
+        agreeing += max(some) - some[chosen] <= MUCH
+    return Recommendation(best.step, _why_alike(snapshots, chosen), agreeing / RESAMPLED)
+
+
+def _why_alike(snapshots: Sequence[Measurement], chosen: int) -> str:
+    one, later = snapshots[chosen], snapshots[chosen + 1 :]
+    told = (
+        f"Its drawings have come {_share(one.likeness)} of the way from the plain word to the photos, and it follows "
+        f"prompts {one.obedience:.0%} as well as the plain word."
+    )
+    if not later:
+        return f"{told} Longer training may give more."
+    last = later[-1]
+    if last.obedience < one.obedience - MUCH:
+        return f"{told} Later ones obey less: {last.obedience:.0%} at step {last.step}."
+    if float(last.likeness or 0) < float(one.likeness or 0) - MUCH:
+        return f"{told} Later ones have moved away: {_share(last.likeness)} at step {last.step}."
+    return f"{told} Later ones are not nearer."
+
+
+def _share(likeness: float | None) -> str:
+    return f"{max(0.0, likeness or 0.0):.0%}"
+
+
+def _by_loss(snapshots: Sequence[Measurement], is_held_out: bool, source: random.Random) -> Recommendation:
     count = len(snapshots[0].held_out_each)
     paired = count > 1 and all(len(one.held_out_each) == count for one in snapshots)
     noises = len(snapshots[0].obedience_each)
-    source = random.Random(seed)
     losses = [float(one.held_out or 0) for one in snapshots]
     obediences = [one.obedience for one in snapshots]
     found = worths(losses, obediences)
@@ -73,11 +137,26 @@ def recommend(
         some_losses = [sum(one.held_out_each[i] for i in drawn) / count for one in snapshots] if paired else losses
         some_obediences = [sum(one.obedience_each[i] for i in obeyed) / noises for one in snapshots]
         resampled.append(worths(some_losses, some_obediences))
-    chosen = _earliest_good(found, resampled)
     if not any(found):
-        return Recommendation(snapshots[0].step, _reason(snapshots, 0, found, is_held_out), 0.0)
+        told = "The loss never fell below that of the start: nothing was learned. Try a lower learning rate."
+        return Recommendation(snapshots[0].step, told, 0.0)
+    chosen = _earliest_good(found, resampled)
+    if paired and _is_noise(
+        snapshots[0].held_out_each, min(snapshots, key=lambda one: one.held_out or 0).held_out_each
+    ):
+        told = (
+            "Hardly anything is learned yet: the loss has fallen by no more than the noise of the measurement. Train "
+            "longer, or with a higher learning rate."
+        )
+        return Recommendation(snapshots[chosen].step, told, 0.0)
     confidence = sum(max(some) - some[chosen] <= MUCH for some in resampled) / len(resampled)
-    return Recommendation(snapshots[chosen].step, _reason(snapshots, chosen, found, is_held_out), confidence)
+    return Recommendation(snapshots[chosen].step, _reason(snapshots, chosen, is_held_out), confidence)
+
+
+def _is_noise(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether a mean fall is less than twice its standard error: as much as that happens by chance."""
+    falls = [one - other for one, other in zip(before, after, strict=True)]
+    return statistics.fmean(falls) < 2 * statistics.stdev(falls) / len(falls) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -122,14 +201,15 @@ def advise_stop(held_out: Sequence[tuple[float, ...]]) -> StopAdvice | None:
 
 
 def worths(losses: Sequence[float], obediences: Sequence[float]) -> list[float]:
-    """What each snapshot is worth, 0 … 1: see `recommend`."""
+    """What each snapshot is worth by its loss, 0 … 1: see `recommend`."""
     smooth = _smoothed(losses)
     fall = smooth[0] - min(smooth)
     learned = [max(0.0, (smooth[0] - loss) / fall) if fall > 0 else 0.0 for loss in smooth]
-    return [
-        gain * min(1.0, max(0.0, obedience / GOOD_OBEDIENCE))
-        for gain, obedience in zip(learned, _smoothed(obediences), strict=True)
-    ]
+    return [_worth(gain, obedience) for gain, obedience in zip(learned, _smoothed(obediences), strict=True)]
+
+
+def _worth(learned: float, obedience: float) -> float:
+    return max(0.0, learned) * min(1.0, max(0.0, obedience / GOOD_OBEDIENCE))
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:
@@ -154,11 +234,9 @@ def _earliest_good(worths: Sequence[float], resampled: Sequence[Sequence[float]]
     return best
 
 
-def _reason(snapshots: Sequence[Measurement], chosen: int, worths: Sequence[float], is_held_out: bool) -> str:
+def _reason(snapshots: Sequence[Measurement], chosen: int, is_held_out: bool) -> str:
     one = snapshots[chosen]
     losses = [float(snapshot.held_out or 0) for snapshot in snapshots]
-    if not any(worths):
-        return "The loss never fell below that of the start: nothing was learned. Try a lower learning rate."
     on = "on photos it never saw" if is_held_out else "on its photos"
     lowest = min(range(len(losses)), key=losses.__getitem__)
     learned = (losses[0] - losses[chosen]) / (losses[0] - losses[lowest]) if losses[0] > losses[lowest] else 1.0

@@ -1,5 +1,6 @@
 """`./webui.sh compare`: measured, recommended, drawn, put into use."""
 
+import dataclasses
 import functools
 import shutil
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from modules.embeddings.reading import read_embedding
 from modules.training import measure
-from modules.training.measurements import read_measurements
+from modules.training.measurements import MeasurementFile
 from modules.training.obedience import CHANGES, Obedience
 from modules.training.run_folder import find_runs
 from tests.cli.runs import NAME, events, run, server, told, training
@@ -42,26 +43,51 @@ def compare(home, *words: str) -> int:
     return run(["compare", str(found.folder.path), *words, *server(home)])
 
 
+def make_learned(home) -> None:
+    """As if the drawings had come near the photos: six steps on noise teach nothing."""
+    (found,) = find_runs(home / "textual_inversion")
+    file = MeasurementFile(found.folder)
+    conditions, known = file.conditions(), file.read()
+    assert conditions
+    likenesses = {0: 0.0, 3: 0.8, 6: 0.5}
+    learned = [
+        dataclasses.replace(one, likeness=likenesses[step], likeness_each=(likenesses[step],) * 8, obedience=1.0)
+        for step, one in known.items()
+    ]
+    file.write(conditions, learned)
+
+
 def test_a_step_is_recommended_with_its_reason(home, capsys):
+    make_learned(home)
     assert compare(home) == 0
     lines, sentences = told(capsys)
     assert not events(lines, "snapshot_measured"), "nothing is measured twice"
-    (found,) = find_runs(home / "textual_inversion")
-    assert list(read_measurements(found.folder.path, NAME)) == [0, 3, 6]
     (best,) = events(lines, "recommended")
-    assert best["step"] in (0, 3, 6)
-    assert f"Step {best['step']} is recommended" in sentences
+    assert best["step"] == 3
+    assert "Step 3 is recommended" in sentences
     assert best["reason"] in sentences
 
 
-def test_the_step_is_put_into_use(home, capsys):
-    assert compare(home, "--use", "ben-final") == 0
-    lines, _ = told(capsys)
-    (best,) = events(lines, "recommended")
-    assert step_of(home) == best["step"]
-    assert compare(home, "--use", "ben-final", "--step", "3") == 2, "the name is taken"
-    assert compare(home, "--use", "ben-final", "--step", "3", "--overwrite") == 0
+def test_of_a_run_that_learned_nothing_no_step_is_recommended(home, capsys):
+    assert compare(home) == 0
+    lines, sentences = told(capsys)
+    assert events(lines, "recommended")[0]["confidence"] == 0
+    assert "Hardly anything is learned yet" in sentences
+    assert "is recommended" not in sentences
+    assert compare(home, "--use", "ben-final") == 1
+    assert "name it with --step" in told(capsys)[1]
+    assert not (home / "embeddings" / "ben-final.safetensors").exists()
+    assert compare(home, "--use", "ben-final", "--step", "3") == 0
     assert step_of(home) == 3
+
+
+def test_the_step_is_put_into_use(home, capsys):
+    make_learned(home)
+    assert compare(home, "--use", "ben-final") == 0
+    assert step_of(home) == 3
+    assert compare(home, "--use", "ben-final", "--step", "6") == 2, "the name is taken"
+    assert compare(home, "--use", "ben-final", "--step", "6", "--overwrite") == 0
+    assert step_of(home) == 6
 
 
 def test_a_grid_of_steps(home, capsys):

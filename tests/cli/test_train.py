@@ -66,7 +66,7 @@ def test_the_number_of_photos_decides_what_is_not_given(tmp_path, photos, capsys
     without = words[: words.index("--steps")] + words[words.index("--steps") + 2 :]
     assert run([*without, "--preset", "face", "--learning-rate", "1e-3:1"]) == 0  # the schedule ends after one step
     about = the_run(tmp_path).folder.about()
-    assert about["params"]["steps"] == 500, "the least that is advised"
+    assert about["params"]["steps"] == 100, "the least that is advised"
     assert about["params"]["template"] == "subject_filewords.txt"
 
 

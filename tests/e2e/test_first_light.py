@@ -70,6 +70,7 @@ def test_weighted_prompt_becomes_a_picture(ready: Page, studio: Started) -> None
     expect(page.locator("#txt2img_reading_panel .chip").nth(1)).to_have_text("smiling1.3")
     expect(page.locator("#txt2img_reading_panel .chip").nth(3)).to_have_text("red hair ⇄ blue hair")
     assert page.input_value("#txt2img_width input[type=number]") == "128"
+    fill(page, "steps", 60)  # long enough for a busy browser to see it being drawn
     page.locator("#txt2img_prompt textarea").press("Control+Enter")
     expect(page.locator("#txt2img_stage img.live")).to_be_visible()
     expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
@@ -134,8 +135,9 @@ def test_three_browsers_get_their_own_pictures(studio: Started, browser: Browser
         open_page(page, studio)
         page.fill("#txt2img_prompt textarea", f"portrait number {number}")
         page.fill("#txt2img_seed input", str(1000 + number))
-        fill(page, "steps", 4)
     for page in pages:
+        fill(page, "steps", 4)
+        expect(page.locator("#txt2img_steps input[type=number]")).to_have_value("4")
         page.click("#txt2img_generate")
     for number, page in enumerate(pages):
         expect(page.locator("#html_info_txt2img")).to_contain_text(f"portrait number {number}\nSteps: 4")

@@ -1,5 +1,6 @@
 """The recommended step, on curves whose answer can be seen; and when to stop."""
 
+import dataclasses
 import random
 
 import pytest
@@ -39,6 +40,63 @@ def test_a_lower_loss_does_not_help_one_that_obeys_no_more():
     assert told
     assert 200 <= told.step <= 400
     assert "obey less: 10% at step 800" in told.reason
+
+
+def near(likenesses, obediences, noise=0.0, losses=FALLING):
+    """Measurements with eight drawings each; the losses say something else."""
+    source = random.Random(2)
+    found = {}
+    for step, one in curve(losses[: len(likenesses)], obediences).items():
+        likeness = likenesses[step // 100]
+        each = tuple(likeness + source.gauss(0, noise) for _ in range(8))
+        found[step] = dataclasses.replace(one, likeness=sum(each) / 8, likeness_each=each, photos=12)
+    return found
+
+
+def test_the_nearest_to_the_photos_if_all_obey():
+    told = recommend(near([0, 0.3, 0.6, 0.8, 0.75, 0.5], [1.0] * 6))
+    assert told
+    assert (told.step, told.sureness) == (300, "sure")
+    assert "come 80% of the way" in told.reason
+    assert "moved away: 50% at step 500" in told.reason
+
+
+def test_nearness_does_not_help_one_that_obeys_no_more():
+    told = recommend(near([0, 0.5, 0.6, 0.7, 0.8, 0.9], [1, 1, 1, 0.7, 0.2, 0.0]))
+    assert told
+    assert told.step in (200, 300)
+    assert "obey less: 0% at step 500" in told.reason
+
+
+def test_drawings_that_differ_make_it_unsure():
+    calm = recommend(near([0, 0.5, 0.5, 0.5, 0.5, 0.5], [1.0] * 6, noise=0.01))
+    noisy = recommend(near([0, 0.5, 0.5, 0.5, 0.5, 0.5], [1.0] * 6, noise=0.6))
+    assert calm
+    assert noisy
+    assert calm.confidence == 1
+    assert noisy.confidence < calm.confidence
+
+
+def test_drawings_that_have_hardly_moved_are_nothing_to_recommend():
+    told = recommend(near([0, 0.02, 0.04, 0.03, 0.05, 0.01], [1.0] * 6))
+    assert told
+    assert told.confidence == 0
+    assert "come 5% of the way" in told.reason
+
+
+def test_losses_decide_where_not_all_were_laid_beside_the_same_photos():
+    found = near([0, 0.9, 0.6, 0.5, 0.4, 0.3], [1.0] * 6)
+    found[300] = dataclasses.replace(found[300], photos=11)
+    told = recommend(found)
+    assert told
+    assert told.step == 500, "the lowest loss"
+
+
+def test_a_loss_that_fell_by_chance_is_nothing_to_recommend():
+    flat = [0.2, 0.1999, 0.1998, 0.1999]
+    told = recommend(curve(flat, [1.0] * 4, noise=0.02))
+    assert told
+    assert told.confidence == 0
 
 
 def test_of_equals_the_earliest():

@@ -64,6 +64,7 @@ def small(photos: Path, **values: object) -> TrainParams:
         "width": 64,
         "height": 64,
         "steps": 4,
+        "gradient_step": 1,
         "seed": 7,
         "create_image_every": 0,
         "save_embedding_every": 2,

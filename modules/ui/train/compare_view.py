@@ -38,8 +38,8 @@ def advice(screen: RunScreen) -> Markup:
             '<div class="advice"><p><b>Recommended: step {}</b> <span class="sure">{}</span></p><p>{}</p></div>'
         ).format(told.step, told.sureness, told.reason)
     text = (
-        "Press “Measure the snapshots”: how well each one knows photos that it never saw, and whether prompts are "
-        "still followed. Then the best one is recommended."
+        "Press “Measure the snapshots”: how near the drawings of each one have come to your photos, and whether "
+        "prompts are still followed. Then the best one is recommended."
     )
     if told:
         text = told.reason
@@ -77,15 +77,12 @@ def _card(screen: RunScreen, snapshot: Snapshot, is_chosen: bool) -> Markup:
     numbers = [Markup('<span class="quiet">not measured</span>')]
     if measured:
         loss = "–" if measured.held_out is None else f"{measured.held_out:.4f}"
-        share = max(0, min(100, round(100 * measured.obedience)))
         numbers = [
+            _share("So far its drawings have come from the plain word towards your photos", "like", measured.likeness),
+            _share("How well prompts are followed; 100% = as with the plain word", "obeys", measured.obedience),
             Markup('<span title="Mean error on {}">loss {}</span>').format(
                 "photos it never learned from" if screen.is_held_out else "its own photos", loss
             ),
-            Markup(
-                '<span title="How well prompts are followed; 100% = as with the plain word">obeys {}%</span>'
-                '<span class="bar" aria-hidden="true"><span style="width:{}%"></span></span>'
-            ).format(round(100 * measured.obedience), share),
         ]
     return Markup(
         '<button type="button" class="snapshot{}{}" data-step="{}" aria-pressed="{}">{}'
@@ -100,6 +97,15 @@ def _card(screen: RunScreen, snapshot: Snapshot, is_chosen: bool) -> Markup:
         Markup(" <em>recommended</em>") if is_best else "",
         fragments.join(numbers),
     )
+
+
+def _share(title: str, label: str, value: float | None) -> Markup:
+    """A number in per cent, and a bar below it."""
+    if value is None:
+        return Markup('<span title="{}">{} –</span>').format(title, label)
+    return Markup(
+        '<span title="{}">{} {}%</span><span class="bar" aria-hidden="true"><span style="width:{}%"></span></span>'
+    ).format(title, label, round(100 * max(0.0, value)), max(0, min(100, round(100 * value))))
 
 
 def grid(cells: Cells | None, screen: RunScreen, hint: str) -> Markup:

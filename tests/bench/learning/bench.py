@@ -174,8 +174,9 @@ def _measured(task: Task, plan: Plan, model: SDModel, judge: Judge) -> str:
     points = []
     for step, vectors in sorted(trained.vectors.items()):
         scores = judged(model, judge, task.person, trained.word, vectors, plan.pictures, SAMPLER_STEPS)
-        held_out, obeys = trained.measured.get(step, (None, None))
-        points.append(Point(step, step * plan.budget.batch, scores.identity, scores.obedience, held_out, obeys))
+        known = trained.measured.get(step)
+        its = (known.held_out, known.obedience, known.likeness) if known else (None, None, None)
+        points.append(Point(step, step * plan.budget.batch, scores.identity, scores.obedience, *its))
     record = Record(
         model.checkpoint.short_hash,
         task.method,

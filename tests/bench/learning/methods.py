@@ -28,7 +28,7 @@ from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training.dataset import Example, encode
 from modules.training.measure import measure_snapshots
-from modules.training.measurements import read_measurements
+from modules.training.measurements import Measurement, read_measurements
 from modules.training.photos import describe_photo, photo_files
 from modules.training.prompts import PromptMaker, read_template
 from modules.training.recommend import recommend
@@ -68,14 +68,14 @@ class Trained:
     Attributes:
         vectors: by step, the last one at the end; None: no vectors, the word says it all.
         word: for prompts.
-        measured: the program's own (held-out loss, obedience) by step.
+        measured: the program's own measurements by step.
     """
 
     word: str
     vectors: Mapping[int, Tensor | None]
     seconds: float = 0.0
     recommended: int | None = None
-    measured: Mapping[int, tuple[float | None, float]] = dataclasses.field(default_factory=dict)
+    measured: Mapping[int, Measurement] = dataclasses.field(default_factory=dict)
 
 
 def run(method: str, model: SDModel, person: Person, seed: int, budget: Budget, work: Path) -> Trained:
@@ -107,6 +107,7 @@ def _at(budget: Budget) -> dict[str, Any]:
     return {
         "steps": budget.steps,
         "batch_size": budget.batch,
+        "gradient_step": 1,
         "save_embedding_every": every,
         "held_out_every": every,
         "save_state_every": every,
@@ -151,8 +152,7 @@ def _program(
     found = read_measurements(folder.path, NAME)
     advice = recommend(found)
     vectors = {step: _read(path) for step, path in folder.snapshots().items()}
-    measured = {step: (one.held_out, one.obedience) for step, one in found.items()}
-    return Trained(NAME, vectors, seconds, advice and advice.step, measured)
+    return Trained(NAME, vectors, seconds, advice and advice.step, found)
 
 
 def _rows(model: SDModel, person: Person) -> Tensor:

@@ -16,7 +16,7 @@ class Point:
         samples: through the UNet, forward and backward, up to here.
         identity, obedience: of each picture, see `scores.Scores`.
         held_out: loss on photos that were set aside, by the program; None if it was not measured.
-        obeys: the program's own measure of obedience.
+        obeys, likeness: the program's own measures of obedience and of identity; None if they were not measured.
     """
 
     step: int
@@ -25,6 +25,7 @@ class Point:
     obedience: list[float]
     held_out: float | None = None
     obeys: float | None = None
+    likeness: float | None = None
 
 
 @dataclass(frozen=True)

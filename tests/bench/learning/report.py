@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modules.files import write_atomically
-from modules.training.recommend import worths
 from tests.bench.learning.methods import DEFAULT, PLAIN
 from tests.bench.learning.records import Point, Record
 from tests.bench.learning.scores import interval
@@ -145,46 +144,41 @@ def _recommendation(records: Sequence[Record]) -> str:
         f"**The recommended step**, {len(runs)} runs: on average {statistics.fmean(lost):.1f} points of identity and "
         f"obedience (their mean) below the best snapshot by the judge; within {WITHIN:g} points in {within} runs."
     ]
-    measured = [(record, point) for record, point in points if point.held_out is not None]
-    if len(points) > 2 and measured:
-        worth = [value for record in runs for value in _programs_worths(record)]
-        obeys = spearman([p.obeys or 0 for _, p in points], [statistics.fmean(p.obedience) for _, p in points])
-        learned = spearman(
-            [_learned(record, point) for record, point in measured],
-            [statistics.fmean(p.identity) for _, p in measured],
-        )
-        judged = [_worth(point) for record in runs for point in record.points]
+    identities = [statistics.fmean(point.identity) for _, point in points]
+    measures = {
+        "likeness against identity": [point.likeness for _, point in points],
+        "fall of the held-out loss against identity": [_learned(record, point) for record, point in points],
+    }
+    parts = [
+        f"{name} {spearman([value for value in values if value is not None], identities):.2f}"
+        for name, values in measures.items()
+        if len(points) > 2 and None not in values
+    ]
+    if len(points) > 2:
+        judged = [statistics.fmean(point.obedience) for _, point in points]
+        parts.append(f"obedience {spearman([point.obeys or 0 for _, point in points], judged):.2f}")
+        told.append(f"Rank correlation (Spearman) with the judge over {len(points)} snapshots: {'; '.join(parts)}.")
+    inside = [
+        spearman([point.likeness or 0 for point in run.points], [statistics.fmean(p.identity) for p in run.points])
+        for run in runs
+        if all(point.likeness is not None for point in run.points)
+    ]
+    if inside:
         told.append(
-            f"Rank correlation (Spearman) with the judge over {len(points)} snapshots: what a snapshot is worth "
-            f"{spearman(worth, judged):.2f}; fall of the held-out loss against identity {learned:.2f}; obedience "
-            f"{obeys:.2f}."
+            f"Inside of a run, where steps are chosen, likeness against identity: {statistics.fmean(inside):.2f} on "
+            f"average, {statistics.median(inside):.2f} in the middle, over {len(inside)} runs."
         )
-        inside = [
-            spearman([_learned(run, p) for p in run.points], [statistics.fmean(p.identity) for p in run.points])
-            for run in runs
-        ]
-        if inside:
-            told.append(
-                f"Inside of a run, where steps are chosen, fall of the held-out loss against identity: "
-                f"{statistics.fmean(inside):.2f} on average, {statistics.median(inside):.2f} in the middle, over "
-                f"{len(inside)} runs."
-            )
     return "\n\n".join(told)
-
-
-def _programs_worths(record: Record) -> list[float]:
-    losses = [point.held_out or 0.0 for point in record.points]
-    return worths(losses, [point.obeys or 0.0 for point in record.points])
 
 
 def _worth(point: Point) -> float:
     return (statistics.fmean(point.identity) + statistics.fmean(point.obedience)) / 2
 
 
-def _learned(record: Record, point: Point) -> float:
+def _learned(record: Record, point: Point) -> float | None:
     """Fall of the held-out loss since the start, as a share: losses of different persons cannot be compared."""
     first = record.points[0].held_out
-    return 0.0 if not first or point.held_out is None else (first - point.held_out) / first
+    return None if not first or point.held_out is None else (first - point.held_out) / first
 
 
 def _tuning(records: Sequence[Record]) -> str:

@@ -20,6 +20,7 @@ from tests.ui.stand_in import StandIn
 NAME = "realbenny-t2"
 CONDITIONS = Conditions("tiny", "man", ("a.png", "b.png"), True)
 LOSSES = (0.118, 0.101, 0.094, 0.0871, 0.0839, 0.0833, 0.0852, 0.0881)
+LIKENESSES = (0.0, 0.35, 0.52, 0.66, 0.74, 0.78, 0.76, 0.71)
 OBEDIENCES = (1.0, 0.97, 0.95, 0.92, 0.86, 0.71, 0.42, 0.2)
 GUARD = 600.0  # seconds: tabs take their time to open on a busy machine
 STEPS = tuple(range(0, 800, 100))
@@ -56,7 +57,8 @@ def measurement(place: int) -> Measurement:
     loss, obedience = LOSSES[place], OBEDIENCES[place]
     each = tuple(loss + offset / 1000 for offset in (-3, -1, 1, 3))
     obeyed = tuple(obedience + offset / 100 for offset in (-1, 1))
-    return Measurement(STEPS[place], "", loss, each, obedience, obeyed, 1.0)
+    liked = tuple(LIKENESSES[place] + offset / 100 for offset in (-2, 2))
+    return Measurement(STEPS[place], "", loss, each, obedience, obeyed, 1.0, LIKENESSES[place], liked, 12)
 
 
 class WithRuns(StandIn):

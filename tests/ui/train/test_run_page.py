@@ -81,7 +81,7 @@ def test_presets_set_the_same_fields_and_say_why() -> None:
     fields = [list(train_form.advised(20, preset, (512, 512))[0]) for preset in PRESETS]
     assert all(names == fields[0] for names in fields)
     values, reasons = train_form.advised(12, "face", (128, 128))
-    assert (values["steps"], values["width"], values["held_out"]) == (900, 128, 2)
+    assert (values["steps"], values["width"], values["held_out"]) == (120, 128, 2)
     assert "12 photos" in reasons["steps"]
     assert train_form.advised(4, "face", (512, 512))[0]["held_out"] == 0
     assert train_form.advised(0, "nonsense", (0, 0)) == train_form.advised(20, "face", (512, 512))
@@ -100,7 +100,7 @@ def test_titles_say_what_is_set_inside() -> None:
     assert titles["learning"] == "How it learns: cosine decay, even timesteps, averaged, lengths kept"
     plain = dict(advise(20, "as in A1111").values)
     assert train_form.group_titles(plain)["learning"] == "How it learns: random timesteps"
-    assert train_form.group_titles({"create_image_every": 0})["samples"] == "Samples: none, copies every 100 steps"
+    assert train_form.group_titles({"create_image_every": 0})["samples"] == "Samples: none, copies every 15 steps"
     assert train_form.group_titles({"width": None, "steps": "x"}) == train_form.group_titles({})
 
 

@@ -45,7 +45,7 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     page.get_by_role("option", name="realbenny-t2").click()
     page.fill(FOLDER, str(live.app.paths.data / "photos"))
     page.locator(FOLDER).press("Tab")
-    expect(page.locator("#train_steps input")).to_have_value("900")  # 75 for each of twelve photos
+    expect(page.locator("#train_steps input")).to_have_value("120")  # ten for each of twelve photos
     page.fill(RATE, "fast")
     page.locator("#train_train_embedding").click()
     expect(page.locator("#train_embedding_learn_rate")).to_contain_text("“fast” is no schedule")
@@ -56,7 +56,7 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     live.app.steps.release(1)
     expect(page.locator("#train_estimate")).to_contain_text("about 10 min, 3.4 GB of 8.0")
     page.evaluate("for (const _ of [1, 2]) document.querySelector('#train_train_embedding').click()")
-    expect(page.locator("#train_status")).to_contain_text("step 0 / 900")
+    expect(page.locator("#train_status")).to_contain_text("step 0 / 120")
     expect(page.locator("#train_train_embedding")).to_be_hidden()  # whatever the second click did, it did it by now
     assert [job.kind for job in live.app.jobs.jobs()].count("train") == 1
 
