@@ -132,7 +132,7 @@ class _Wiring:
         step, context = self.step, self.context
         state = [context.choice, self.shown]
         gr.on(
-            [context.timer.tick, context.tab.select, context.choice.change, context.page.page.load],
+            [context.look.click, context.choice.change, context.page.page.load],
             self.look,
             state,
             self.look_outputs,

@@ -15,13 +15,13 @@ class TrainContext:
     Attributes:
         page: what every tab may use, the App among it.
         choice: a text box that nobody sees; see `choice.Choice`.
-        timer: ticks once a second while the tab is open.
+        look: its `click` says that this step shall look; see `looking`.
         tab: told by `tab.select` when somebody comes to the tab.
     """
 
     page: PageContext
     choice: gr.Textbox
-    timer: gr.Timer
+    look: gr.HTML
     tab: gr.Tab
 
     @property

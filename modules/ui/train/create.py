@@ -16,6 +16,7 @@ from modules.ui import fragments, wiring
 from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import count_photos
+from modules.ui.train.looking import under_way
 from modules.ui.train.run_view import shown_path
 from modules.ui.wiring import AS_SENT, QUIET
 
@@ -152,7 +153,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
         [step.job, step.complaint, step.result],
         **AS_SENT,
     )
-    context.timer.tick(
+    context.look.click(
         follow, [step.job, context.choice], [step.job, step.complaint, step.result, context.choice], **QUIET
     )
 
@@ -222,7 +223,7 @@ def _chips(texts: list[str]) -> Markup:
 
 
 def _busy() -> Markup:
-    return Markup('<p class="quiet" role="status">Creating…</p>')
+    return Markup('<p class="quiet" role="status"{}>Creating…</p>').format(under_way("create"))
 
 
 def _whole(value: Any) -> int:

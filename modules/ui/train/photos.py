@@ -75,8 +75,7 @@ class _Wiring:
     def wire(self) -> None:
         step, context = self.step, self.context
         context.page.page.load(self.open_page, [step.remembered, *self.state], self.all_outputs, **QUIET)
-        context.timer.tick(self.look, self.state, self.all_outputs, **QUIET)
-        context.tab.select(self.look, self.state, self.all_outputs, **QUIET)
+        context.look.click(self.look, self.state, self.all_outputs, **QUIET)
         owner = context.page.owner
         typed = [step.controls["source"], owner, *self.state]
         gr.on([step.open.click, step.controls["source"].submit], self.open, typed, self.all_outputs, **AS_SENT)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.desks.photos import DESCRIBING, LOOKING, PhotoDesk
+from modules.desks.photos import DESCRIBING, LOOKING, WRITING, PhotoDesk
 from modules.events import Event, Failed, Noticed, Progressed, Status
 from modules.jobs import Job, JobState
 from modules.preprocess.albums import Kept
@@ -60,6 +60,11 @@ class PhotosScreen:
     def running(self) -> Activity | None:
         """What is under way or waits, the first of it."""
         return next((activity for activity in self.activities if not activity.is_over), None)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether pictures are being written, or will be."""
+        return any(activity.title == WRITING and not activity.is_over for activity in self.activities)
 
 
 def look(desk: PhotoDesk, source: Path | None, sent_root: Path) -> PhotosScreen:

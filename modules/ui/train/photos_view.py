@@ -9,6 +9,7 @@ from modules.jobs import JobState
 from modules.preprocess.album import Album
 from modules.preprocess.blip_download import SIZE
 from modules.ui.fragments import NOTHING, complaint, join, paragraphs
+from modules.ui.train.looking import under_way
 from modules.ui.train.photos_form import element_id
 from modules.ui.train.photos_screen import Activity, PhotosScreen
 
@@ -18,7 +19,8 @@ def status(screen: PhotosScreen) -> Markup:
     running = screen.running
     if running:
         text = "waits for the job before it" if running.state is JobState.WAITING else running.text or "begins"
-        return _bar(f"{running.title}: {text}", running.progress)
+        mark = under_way("photos") if screen.is_writing else NOTHING  # step ③ waits for what is being written
+        return _bar(f"{running.title}: {text}", running.progress, mark)
     last = screen.activities[-1] if screen.activities else None
     if last and last.failed:
         error = (
@@ -109,9 +111,9 @@ def _quiet(text: str) -> Markup:
     return Markup('<p class="quiet">{}</p>').format(text)
 
 
-def _bar(text: str, progress: float) -> Markup:
+def _bar(text: str, progress: float, mark: Markup = NOTHING) -> Markup:
     if not text:
         return NOTHING
     return Markup(
-        '<div class="bar" aria-hidden="true"><span style="width:{}%"></span></div><p class="took" role="status">{}</p>'
-    ).format(round(100 * progress), text)
+        '<div class="bar" aria-hidden="true"><span style="width:{}%"></span></div><p class="took" role="status"{}>{}</p>'
+    ).format(round(100 * progress), mark, text)

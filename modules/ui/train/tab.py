@@ -6,10 +6,11 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from modules.ui.train import compare, create, photos, train, use
+from modules.ui.train import compare, create, photos, train, unfinished, use
 from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import header
+from modules.ui.train.looking import make_look
 from modules.ui.wiring import BROWSER_SECRET, QUIET, PageContext
 
 STEPS = (
@@ -20,7 +21,6 @@ STEPS = (
     ("use", "⑤", "Use", use),
 )
 LABEL = "Train"
-LOOK_EVERY = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class TrainTab:
         tab: the tab itself.
         header: keeps the object in sight.
         choice, remembered: what is worked on, in the page and in the browser's memory.
-        timer: ticks while the tab is open.
+        look: says that header and banner shall look.
+        looks: says the same to each step, by name.
         steps: what each step's `make_step` returned, by name.
     """
 
@@ -39,7 +40,8 @@ class TrainTab:
     header: gr.HTML
     choice: gr.Textbox
     remembered: gr.BrowserState
-    timer: gr.Timer
+    look: gr.HTML
+    looks: dict[str, gr.HTML]
     steps: dict[str, Any]
 
 
@@ -48,7 +50,7 @@ def make_tab() -> TrainTab:
     with gr.Tab(LABEL, id="train", elem_id="tab_train") as tab:
         remembered = gr.BrowserState("", storage_key="train_choice", secret=BROWSER_SECRET, render=False)
         choice = gr.Textbox(visible="hidden", elem_id="train_choice", render=False)
-        timer = gr.Timer(LOOK_EVERY, active=False)
+        looks = {name: make_look(name) for name, *_ in STEPS}
         with gr.Row(elem_id="train_top"):
             gr.HTML(_steps_row(), elem_id="train_steps_row", apply_default_css=False)
             head = gr.HTML("", elem_id="train_header", apply_default_css=False)
@@ -56,38 +58,42 @@ def make_tab() -> TrainTab:
         for name, _, _, module in STEPS:
             with gr.Column(elem_id=f"train_step_{name}", elem_classes="train_step"):
                 steps[name] = module.make_step()
-    return TrainTab(tab, head, choice, remembered, timer, steps)
+    return TrainTab(tab, head, choice, remembered, make_look("tab"), looks, steps)
 
 
 def wire_tab(tab: TrainTab, page: PageContext) -> None:
     """Connect the tab and its steps."""
     # a tab is built when it is opened first: what has to be there when the page opens stands outside of it
     tab.remembered.render()
-    tab.choice.render()
-    context = TrainContext(page, tab.choice, tab.timer, tab.tab)
+    for component in (tab.choice, tab.look, *tab.looks.values()):
+        component.render()
     page.page.load(lambda text: read_choice(text).write(), tab.remembered, tab.choice, **QUIET)
     tab.choice.change(None, tab.choice, tab.remembered, js="text => text", **QUIET)
-    page.tabs.select(_tick_while_open, None, tab.timer, **QUIET)
+    _wire_around(tab, page)
+    for name, _, _, module in STEPS:
+        module.wire(tab.steps[name], TrainContext(page, tab.choice, tab.looks[name], tab.tab))
 
-    shown = gr.State("")
 
-    def show_header(text: Any, shown: str) -> Any:
-        head = header(page.app, read_choice(text))
-        return (gr.skip(), gr.skip()) if head == shown else (head, str(head))
+def _wire_around(tab: TrainTab, page: PageContext) -> None:
+    """Keep header and banner up to date, both with one answer."""
+    heading, (banner, acted) = gr.State(""), unfinished.wire(page)
+
+    def look(choice: Any, head_shown: str, banner_shown: str, acted: unfinished.Acted) -> dict[Any, Any]:
+        head, runs = header(page.app, read_choice(choice)), unfinished.content(page.app, acted)
+        updates: dict[Any, Any] = {heading: str(head)}  # never empty: gradio does not take that
+        if head != head_shown:
+            updates[tab.header] = head
+        if runs != banner_shown:
+            updates |= {page.banner: runs, banner: str(runs)}
+        return updates
 
     gr.on(
-        [tab.choice.change, tab.timer.tick, tab.tab.select, page.model.change],
-        show_header,
-        [tab.choice, shown],
-        [tab.header, shown],
+        [tab.look.click, tab.choice.change, page.page.load, page.model.change],
+        look,
+        [tab.choice, heading, banner, acted],
+        [tab.header, heading, page.banner, banner],
         **QUIET,
     )
-    for name, _, _, module in STEPS:
-        module.wire(tab.steps[name], context)
-
-
-def _tick_while_open(event: gr.SelectData) -> Any:
-    return gr.update(active=event.value == LABEL)
 
 
 def _steps_row() -> Markup:

@@ -1,6 +1,8 @@
-// The Train tab: which of its steps is open, and doors to steps. The open step and tab outlive a reload of the page.
+// The Train tab: which of its steps is open, doors to steps, and when a step asks the server what has changed. The open
+// step and tab outlive a reload of the page.
 () => {
   const STEP = "trainStep";
+  const LOOK_EVERY = 1000;
 
   function kept(key) {
     try {
@@ -28,10 +30,23 @@
     }
   }
 
+  function isInFront() {
+    return document.getElementById("tab_train-button")?.getAttribute("aria-selected") === "true";
+  }
+
+  // The open step looks, and what was begun by a click and is not over yet; nothing while the page is out of sight.
+  function look() {
+    if (document.hidden) return;
+    const looking = new Set([...document.querySelectorAll("[data-look]")].map((element) => element.dataset.look));
+    if (isInFront()) looking.add("tab").add(document.body.dataset[STEP]);
+    for (const detail of looking) document.dispatchEvent(new CustomEvent("train-look", { detail }));
+  }
+
   function open(step) {
     document.body.dataset[STEP] = step;
     keep(STEP, step);
     mark();
+    look();
   }
 
   function onClick(event) {
@@ -45,11 +60,14 @@
       }
       if (!door.closest("#train_steps_row")) document.getElementById("train_top")?.scrollIntoView();
     }
-    const tab = event.isTrusted && event.target.closest?.("#tabs > .tab-wrapper [role=tab]");
-    if (tab) keep("tab", tab.id);
+    const tab = event.target.closest?.("#tabs > .tab-wrapper [role=tab]");
+    if (tab && event.isTrusted) keep("tab", tab.id);
+    if (tab) setTimeout(look); // by then it is in front
   }
 
   document.addEventListener("click", onClick);
+  document.addEventListener("visibilitychange", look);
+  setInterval(look, LOOK_EVERY);
   new MutationObserver(mark).observe(document.getElementById("tabs") ?? document.body, { childList: true, subtree: true });
   open(kept(STEP) ?? "create");
   const tab = kept("tab");

@@ -15,7 +15,7 @@ from modules.jobs import Job
 from modules.training.plan import own_templates
 from modules.training.prompts import find_templates
 from modules.ui import fragments, wiring
-from modules.ui.train import run_view, train_form, unfinished
+from modules.ui.train import run_view, train_form
 from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import count_photos
@@ -66,7 +66,6 @@ class Shown:
 def wire(step: TrainStep, context: TrainContext) -> None:
     """Connect the controls."""
     _Wiring(step, context).wire()
-    unfinished.wire(context)
 
 
 class _Wiring:
@@ -92,7 +91,7 @@ class _Wiring:
             [*self.outputs, *form.values(), step.cards, self.advised_for],
             **QUIET,
         )
-        gr.on([context.timer.tick, context.tab.select], self.look, self.inputs, self.outputs, **QUIET)
+        context.look.click(self.look, self.inputs, self.outputs, **QUIET)
         gr.on(
             [choice.change, context.tab.select, step.refresh.click, context.page.model.change],
             self.follow_choice,

@@ -11,9 +11,9 @@ from modules.app import App
 from modules.events import EmbeddingSaved, Failed
 from modules.ui import fragments, wiring
 from modules.ui.train import run_view
-from modules.ui.train.context import TrainContext
+from modules.ui.train.looking import under_way
 from modules.ui.train.run_screen import resumable
-from modules.ui.wiring import QUIET
+from modules.ui.wiring import QUIET, PageContext
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Acted:
     said: Markup = fragments.NOTHING
 
 
-def wire(context: TrainContext) -> None:
-    """Show the banner, and do what its buttons say."""
-    app, banner = context.app, context.page.banner
-    shown, acted = gr.State(""), gr.State(Acted())
+def wire(page: PageContext) -> tuple[gr.State, gr.State]:
+    """Do what the banner's buttons say.
 
-    def look(shown: str, acted: Acted) -> tuple[Any, Any]:
-        now = content(app, acted)
-        return (gr.skip(), gr.skip()) if now == shown else (now, str(now))
+    Returns:
+        what the banner shows as text, and what this tab did as `Acted`: for whoever brings the banner up to date.
+    """
+    app, banner = page.app, page.banner
+    shown, acted = gr.State(""), gr.State(Acted())
 
     def act(owner: str, event: gr.SelectData) -> tuple[Any, Any, Any]:
         action, path = event.value if isinstance(event.value, list) and len(event.value) == 2 else ("", "")
@@ -47,9 +47,8 @@ def wire(context: TrainContext) -> None:
         now = content(app, done)
         return now, str(now), done
 
-    events = [context.timer.tick, context.tab.select, context.page.page.load, context.page.model.change]
-    gr.on(events, look, [shown, acted], [banner, shown], **QUIET)
-    banner.select(act, context.page.owner, [banner, shown, acted], **QUIET)
+    banner.select(act, page.owner, [banner, shown, acted], **QUIET)
+    return shown, acted
 
 
 def content(app: App, acted: Acted) -> Markup:
@@ -89,7 +88,7 @@ def _told(app: App, acted: Acted) -> Markup:
     if job is None:
         return acted.said
     if not job.is_over:
-        return Markup('<p class="quiet" role="status">{}…</p>').format(job.title)
+        return Markup('<p class="quiet" role="status"{}>{}…</p>').format(under_way("tab"), job.title)
     events = job.events_since()[0]
     failed = [event.text for event in events if isinstance(event, Failed)]
     if failed:

@@ -17,6 +17,7 @@ from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import read_choice
 from modules.ui.train.compare_screen import Doing, RunScreen, doing
 from modules.ui.train.context import TrainContext
+from modules.ui.train.looking import under_way
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
 HINT = "The same seed with the plain word, with the embedding, and with its weight from 0.5 to 1.5."
@@ -110,7 +111,7 @@ class _Wiring:
         step, context = self.step, self.context
         state = [context.choice, self.shown, step.name, self.txt2img]
         gr.on(
-            [context.timer.tick, context.tab.select, context.choice.change, context.page.page.load, step.name.change],
+            [context.look.click, context.choice.change, context.page.page.load, step.name.change],
             self.look,
             state,
             self.look_outputs,
@@ -132,7 +133,8 @@ class _Wiring:
         now = read_choice(choice)
         screen = compare_screen.find(self.app, now)
         if screen is None:
-            return self._changed({"about": compare_view.empty(), "body": False}, shown, "", "")
+            gone = {"about": compare_view.empty(), "body": False, "result": fragments.NOTHING}
+            return self._changed(gone, shown, "", "")
         name = screen.name if shown.form_of != screen.key else str(name or "")
         step = screen.chosen(now.step if now.run == screen.key else "")
         used = last_use(screen.run.folder)
@@ -145,6 +147,10 @@ class _Wiring:
             result, waiting = self._result(job, ended), ""
             if not ended.failed and job.title.startswith("Using"):
                 more = {self.txt2img: with_name(str(prompt or ""), used.name if used else name)}
+        elif job:  # the name comes into the prompt wherever somebody goes meanwhile
+            result = Markup('<p class="quiet" role="status"{}>{}…</p>').format(under_way("use"), job.title)
+        elif waiting:  # so long ago that it is forgotten
+            result, waiting = fragments.NOTHING, ""
         values["result"] = result
         updates = self._changed(values, shown, screen.key, waiting) | more
         if shown.form_of != screen.key:

@@ -1,0 +1,28 @@
+"""Who asks the server what has changed: the step that is open, once a second, and at once when it is opened.
+
+The page's script (`train.js`) decides, because the server does not know which step is open. It asks nothing while
+another tab, or another page of the browser, is in front. What was begun by a click and is not over yet goes on being
+looked after wherever somebody goes meanwhile: it is marked by `under_way`.
+"""
+
+import gradio as gr
+from markupsafe import Markup
+
+_LOOK = """
+document.addEventListener("train-look", event => {
+    if (event.detail === "%s") trigger("click");
+});
+"""
+
+
+def make_look(name: str) -> gr.HTML:
+    """Something that nobody sees; its `click` says that a step, or the “tab” around them, shall look.
+
+    It has to be rendered outside of the tab, which is built when it is opened first.
+    """
+    return gr.HTML("", visible="hidden", elem_id=f"train_look_{name}", js_on_load=_LOOK % name, render=False)
+
+
+def under_way(name: str) -> Markup:
+    """The attribute of an element that is there only as long as this step has to look, whether it is open or not."""
+    return Markup(' data-look="{}"').format(name)
