@@ -81,21 +81,20 @@ class DatasetError(WebuiError):
 
 
 class TrainingDiverged(WebuiError):
-    """Loss, gradient or vectors became NaN or infinite, also at lower learning rates.
+    """Loss, gradient or vectors became NaN, infinite or far too large, also at lower learning rates.
 
     Args:
         step: the step that could not be done.
-        loss: its loss, usually NaN.
+        problem: which of them did, as the part of a sentence: “the loss is nan”.
         learning_rate: the lowest rate that was tried.
     """
 
-    def __init__(self, step: int, loss: float, learning_rate: float):
+    def __init__(self, step: int, problem: str, learning_rate: float):
         super().__init__(
-            f"Training diverged at step {step} (loss {loss:.3g}), at a learning rate of {learning_rate:.2g} too: "
-            "take an earlier snapshot, and train on with a lower rate or gradient clipping."
+            f"Training diverged at step {step}, at a learning rate of {learning_rate:.2g} too: {problem}. "
+            "Take an earlier snapshot, and train on with a lower rate or gradient clipping."
         )
         self.step = step
-        self.loss = loss
         self.learning_rate = learning_rate
 
 

@@ -265,13 +265,13 @@ class TrainingLoop:
         for log in self.folder.logs:
             log.keep_until(self.step)
         if self.steps_back == MOST_STEPS_BACK:
-            raise TrainingDiverged(failed, outcome.loss, rate)
+            raise TrainingDiverged(failed, outcome.problem, rate)
         self.steps_back += 1
         self.rate_factor /= 2
         yield from self._tell(
             Noticed(
-                f"Step {failed} diverged (loss {outcome.loss:.3g}): back to step {self.step} with half the learning "
-                f"rate, {self.steps_back} of {MOST_STEPS_BACK} times."
+                f"Step {failed} diverged: {outcome.problem}. Back to step {self.step} with half the learning rate, "
+                f"{self.steps_back} of {MOST_STEPS_BACK} times."
             )
         )
 

@@ -47,12 +47,14 @@ class Outcome:
         gradient_norm: length of the gradient before clipping, mean over the vectors.
         done: the vectors have moved, and are numbers of a sensible size.
         overflow: half precision overflowed, as it does now and then: nothing has moved, try once more.
+        problem: why it is not done, as the part of a sentence.
     """
 
     loss: float
     gradient_norm: float
     done: bool
     overflow: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,7 @@ class TextualInversion:
         self._alphas = self._model.alphas_cumprod.to(self._model.device)
         self._half = self._model.unet.dtype == torch.float16
         table = cast(Tensor, self._model.text_encoder.get_input_embeddings().weight)
-        self._longest = RUNAWAY * float(table[:1000].float().norm(dim=1).mean())
+        self._word = float(table[:1000].float().norm(dim=1).mean().clamp(min=1e-12))
         self.vectors = torch.nn.Parameter(torch.empty_like(state.vectors, device=self._model.device))
         self.restore(state)
 
@@ -227,7 +229,7 @@ class TextualInversion:
             if self._half and self._scale > 1 and loss < float("inf"):
                 self._scale, self._scale_age = self._scale / 2, 0
                 return Outcome(loss, norm, done=False, overflow=True)
-            return Outcome(loss, norm, done=False)
+            return Outcome(loss, norm, done=False, problem=_no_number(loss))
         if clip_mode == "value":
             gradient = gradient.clamp(-clip, clip)
         elif clip_mode == "norm":
@@ -241,8 +243,11 @@ class TextualInversion:
         self._scale_age += 1
         if self._half and self._scale_age >= _STEPS_BEFORE_GROWTH:
             self._scale, self._scale_age = min(self._scale * 2, _FIRST_SCALE), 0
-        longest = float(self.vectors.detach().norm(dim=1).max())
-        return Outcome(loss, norm, done=longest < self._longest)
+        words = float(self.vectors.detach().norm(dim=1).max()) / self._word
+        if words < RUNAWAY:
+            return Outcome(loss, norm, done=True)
+        grown = f"grew to {words:,.0f} times the length of a word's" if words < float("inf") else "are no numbers now"
+        return Outcome(loss, norm, done=False, problem=f"the vectors {grown}")
 
     @torch.no_grad()
     def _hold_lengths(self) -> None:
@@ -256,6 +261,11 @@ class TextualInversion:
             updates = float(self._optimiser.state[self.vectors]["step"])
             kept = min(self._averaging, updates / (updates + 9))
             self._average.lerp_(self.vectors.detach(), 1 - kept)
+
+
+def _no_number(loss: float) -> str:
+    """What of a step is NaN or infinite: its loss, or else only the gradient."""
+    return "the gradient holds NaN or infinity" if loss < float("inf") else f"the loss is {loss}"
 
 
 def _copy(tensor: Tensor) -> Tensor:

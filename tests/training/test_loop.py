@@ -182,7 +182,7 @@ def fail_at(monkeypatch):
             if done[0] in calls:
                 with torch.no_grad():
                     self.vectors.fill_(float("nan"))
-                return Outcome(float("nan"), float("nan"), done=False)
+                return Outcome(float("nan"), float("nan"), done=False, problem="the loss is nan")
             return real(self, batches, rate, mode, clip)
 
         monkeypatch.setattr(TextualInversion, "step", step)
@@ -195,7 +195,8 @@ def test_a_step_that_diverges_is_taken_back(model, paths, photos, fail_at):
     run = pull(model, paths, small(photos, steps=5))
     assert [event.step for event in run.of(Trained)] == [1, 2, 3, 3, 4, 5]
     assert [event.learning_rate for event in run.of(Trained)] == [0.005] * 3 + [0.0025] * 3
-    assert any("Step 4 diverged" in event.text and "back to step 2" in event.text for event in run.of(Noticed))
+    told = [event.text for event in run.of(Noticed) if "diverged" in event.text]
+    assert told == ["Step 4 diverged: the loss is nan. Back to step 2 with half the learning rate, 1 of 3 times."]
     assert [row[0] for row in run.folder.loss_log.rows()] == [1, 2, 3, 4, 5]
     assert run.of(TrainingEnded)[0].kind is Ending.FINISHED
 
@@ -221,6 +222,8 @@ def test_a_rate_that_explodes_is_told(model, paths, photos):
     run = pull(model, paths, small(photos, learning_rate="1e6"), error=TrainingDiverged)
     assert run.of(TrainingEnded)[0].kind is Ending.DIVERGED
     assert run.of(TrainingEnded)[0].step == 0
+    assert "times the length of a word's" in run.of(TrainingEnded)[0].sentence, "the loss was as it should be"
+    assert all(math.isfinite(loss) for loss in run.losses)
     assert torch.isfinite(embedding_of(run.of(TrainingEnded)[0].path).vectors).all()
 
 

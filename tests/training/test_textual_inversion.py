@@ -140,6 +140,7 @@ def test_a_loss_that_is_no_number_moves_nothing(model):
     drawn.noise[0, 0, 0, 0] = float("nan")
     outcome = inversion.step([drawn], 0.005)
     assert not outcome.done
+    assert outcome.problem == "the loss is nan"
     assert not outcome.overflow
     assert torch.equal(inversion.state.vectors, start.vectors)
     assert inversion.state.updates == 0
@@ -148,7 +149,9 @@ def test_a_loss_that_is_no_number_moves_nothing(model):
 def test_vectors_that_run_away_are_seen(model):
     inversion = learner(model)
     assert inversion.step([batch()], 1.0).done
-    assert not inversion.step([batch(1)], 1.0 * RUNAWAY).done
+    outcome = inversion.step([batch(1)], 1.0 * RUNAWAY)
+    assert not outcome.done
+    assert "times the length of a word's" in outcome.problem
 
 
 def test_overflow_in_half_precision_lowers_the_scale_and_is_told(model):

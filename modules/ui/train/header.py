@@ -7,31 +7,44 @@ from markupsafe import Markup
 
 from modules.app import App
 from modules.errors import ParameterError
+from modules.events import TrainingStarted
 from modules.files import folder_of
+from modules.jobs import Job
 from modules.training.photos import photo_files
 from modules.ui.train.choice import Choice
+from modules.ui.train.run_screen import newest_training, trained_name
 
 _FAMILIES = {768: "SD1", 1024: "SD2"}
 
 
 def header(app: App, choice: Choice) -> Markup:
-    """“realbenny-t2 · 2 vectors · SD1 · 24 photos”, or what to do first."""
+    """“realbenny-t2 · 2 vectors · SD1 · 24 photos”, or what to do first. Where nothing is chosen, it names the last run."""
     parts: list[str] = []
-    embedding = app.embeddings.find(choice.embedding) if choice.embedding else None
+    run = newest_training(app)
+    trained = trained_name(run) if run else ""
+    name = choice.embedding or trained
+    embedding = app.embeddings.find(name) if name else None
     if embedding:
         count = embedding.vectors_per_token
         parts = [f"{count} vector{'s' * (count != 1)}", _FAMILIES.get(embedding.width, f"width {embedding.width}")]
         if embedding.step:
             parts.append(f"{embedding.step} steps")
-    photos = count_photos(choice.photos)
+    photos = count_photos(choice.photos) or (_photos_of(run) if run and name == trained else 0)
     if photos:
         parts.append(f"{photos} photo{'s' * (photos != 1)}")
-    if not choice.embedding:
+    if run and not run.is_over and name != trained:
+        parts.append(f"{trained} is being trained")
+    if not name:
         return Markup('<p class="quiet">{}</p>').format(" · ".join(["no embedding chosen yet", *parts]))
     listed = Markup("").join([Markup(" · {}").format(part) for part in parts])
     return Markup('<p class="quiet"><b class="{}">{}</b>{}</p>').format(
-        "" if embedding else "gone", choice.embedding, listed
+        "" if embedding else "gone", name, listed
     )
+
+
+def _photos_of(run: Job) -> int:
+    started = [event for event in run.events_since()[0] if isinstance(event, TrainingStarted)]
+    return started[-1].photos + started[-1].held_out if started else 0
 
 
 def count_photos(folder: str) -> int:

@@ -101,6 +101,11 @@ def newest_training(app: App) -> Job | None:
     return runs[-1] if runs else None
 
 
+def trained_name(job: Job) -> str:
+    """The embedding that a run is about."""
+    return job.title.removeprefix("Training ")
+
+
 def look(job: Job) -> TrainingScreen:
     """Fold the events of a run, and what its folder holds, into what is shown of it."""
     state, elapsed, seconds_left = job.state, job.elapsed, job.seconds_left  # before the events: never newer than them
@@ -113,7 +118,7 @@ def look(job: Job) -> TrainingScreen:
     curve: list[tuple[float, ...]] = []
     samples: list[tuple[int, Path]] = []
     if isinstance(started, TrainingStarted):
-        folder = RunFolder(started.folder, job.title.removeprefix("Training "))
+        folder = RunFolder(started.folder, trained_name(job))
         held_out, curve = folder.held_out_log.rows(), folder.curve_log.rows()
         samples = list(folder.samples().items())
     snapshot = newest.get(SnapshotSaved)
@@ -126,7 +131,7 @@ def look(job: Job) -> TrainingScreen:
         is_stopping=is_stopping and not job.is_over,
         elapsed=elapsed,
         seconds_left=seconds_left,
-        name=job.title.removeprefix("Training "),
+        name=trained_name(job),
         status=status.text if isinstance(status, Status) and _is_later(events, status, trained) else "",
         started=_of(started, TrainingStarted),
         estimated=_of(newest.get(Estimated), Estimated),

@@ -154,7 +154,7 @@ def failures() -> dict[str, Exception]:
     """What ends a run badly, by the words that it must say."""
     return {
         "Failed": OutOfMemory("There is too little memory: choose a smaller batch."),
-        "Diverged": TrainingDiverged(3, float("nan"), 0.005),
+        "Diverged": TrainingDiverged(3, "the loss is nan", 0.005),
     }
 
 
