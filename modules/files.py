@@ -6,9 +6,11 @@ renamed over the old one; whatever goes wrong before the rename leaves the old f
 
 import contextlib
 import errno
+import math
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,7 +61,7 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], Non
         with contextlib.suppress(OSError):  # it may never have been made; the error below is the one to tell
             os.unlink(temporary)
         if isinstance(error, OSError) and not isinstance(error, FileExistsError):
-            raise storage_error(path, error) from error
+            raise storage_error(path, error, 0 if callable(content) else len(content)) from error
         raise
     _sync_folder(path.parent)
 
@@ -79,11 +81,16 @@ def publish(temporary: Path, path: Path) -> None:
     _sync_folder(path.parent)
 
 
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """The sentence for an OSError met while writing `path`."""
+def storage_error(path: Path, error: OSError, needed: int = 0) -> StorageError:
+    """The sentence for an OSError met while writing `path`.
+
+    Args:
+        needed: bytes that the file takes; 0: nobody knows.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(
-            f"Disk full: “{path.name}” could not be written to {path.parent}. Free some space and try again."
+            f"Disk full: “{path.name}” could not be written to {path.parent}. It needs {_room(path.parent, needed)}: "
+            "delete something there and try again."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(
@@ -184,6 +191,24 @@ def folder_of(text: str, field: str, roots: Sequence[Path] = ()) -> Path:
         allowed = ", ".join(str(root) for root in roots)
         raise ParameterError(field, f"This server reads and writes photos only below {allowed}.")
     return path
+
+
+def _room(folder: Path, needed: int) -> str:
+    """“1.3 MB, and 0.2 MB are free”, as far as that is known; a quota leaves less than the disk has."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # not there yet, or not any more
+        return _size(needed) if needed else "more room than there is"
+    if not needed:
+        return f"more than the {_size(free)} that are free"
+    return f"{_size(needed)}, and {_size(free)} are free" if free < needed else _size(needed)
+
+
+def _size(count: int) -> str:
+    """Bytes for a reader, rounded up: “3 kB”, “1.3 MB”."""
+    if count < 100_000:
+        return f"{math.ceil(count / 1000)} kB"
+    return f"{math.ceil(count / 100_000) / 10:.1f} MB"
 
 
 def _move_to_new(temporary: Path, path: Path) -> None:

@@ -1,6 +1,7 @@
 import errno
 import io
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -58,9 +59,10 @@ def test_a_disk_full_at_any_byte_leaves_the_old_file(tmp_path, monkeypatch, limi
     path.write_bytes(OLD)
     monkeypatch.setattr(FullDisk, "room", limit)
     monkeypatch.setattr(files, "open", FullDisk, raising=False)
-    with pytest.raises(StorageError, match=r"Disk full: “snapshot\.safetensors”"):
+    with pytest.raises(StorageError, match=r"Disk full: “snapshot\.safetensors”") as caught:
         write_atomically(path, NEW)
     monkeypatch.undo()
+    assert f"could not be written to {tmp_path}. It needs 1 kB: delete something there" in str(caught.value)
     assert path.read_bytes() == OLD
     assert os.listdir(tmp_path) == [path.name]
     write_atomically(path, NEW)  # space is free again
@@ -93,6 +95,25 @@ def test_a_failure_in_each_later_step_leaves_the_old_file(tmp_path, monkeypatch,
         write_atomically(path, NEW)
     assert path.read_bytes() == OLD
     assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (bytes(1_234_567), "It needs 1.3 MB, and 0.9 MB are free: "),
+        (lambda file: file.write(bytes(1_234_567)), "It needs more than the 0.9 MB that are free: "),
+        (bytes(5_000), "It needs 5 kB: "),  # less than is free: somebody's quota is used up
+    ],
+    ids=["bytes", "a writer", "a quota"],
+)
+def test_a_full_disk_says_how_much_room_is_needed(tmp_path, monkeypatch, content, told):
+    monkeypatch.setattr(FullDisk, "room", 4_000)
+    monkeypatch.setattr(files, "open", FullDisk, raising=False)
+    usage = shutil.disk_usage(tmp_path)._replace(free=812_345)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(StorageError) as caught:
+        write_atomically(tmp_path / "file", content)
+    assert told in str(caught.value)
 
 
 def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):

@@ -233,12 +233,13 @@ class StepLog:
         Raises:
             StorageError: it cannot be written.
         """
+        row = _row(values)
         try:
             with self.path.open("ab") as file:
                 header = b"" if file.tell() else _row(self.columns)
-                file.write(header + _row(values))
+                file.write(header + row)
         except OSError as error:
-            raise storage_error(self.path, error) from error
+            raise storage_error(self.path, error, len(row)) from error
 
     def rows(self) -> list[tuple[float, ...]]:
         """All whole rows; the first number of each is a step."""

@@ -50,6 +50,7 @@ def test_a_disk_that_fills_up_ends_the_run_and_it_goes_on_later(model, paths, ph
         part = pull(model, paths, small(photos, steps=6), ask=fill, error=StorageError)
     assert part.ended.kind is Ending.FAILED
     assert part.ended.sentence.startswith("Disk full: “")
+    assert "It needs " in part.ended.sentence
     assert [event.step for event in part.of(StateSaved)] == [0, 2]
     assert torch.equal(embedding_of(paths.embeddings / f"{NAME}.safetensors").vectors, part.before)
     rest = pull_resumed(model, paths, part.folder.path)
