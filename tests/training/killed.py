@@ -1,7 +1,8 @@
 """A process that starts training and is killed: by signal at a random moment, or at a chosen place inside a save.
 
 `python -m tests.training.killed FOLDER` loads the model once and forks a child for each life. It prints one JSON line
-for each: how it ended, the last step that was acknowledged as saved, and the step it was resumed from.
+for each: the step it was resumed from, the last one that it reached, the last that was acknowledged as saved, the one
+that is found after its death, and whether it came to its end.
 """
 
 import json
@@ -10,7 +11,8 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from unittest import mock
@@ -18,14 +20,26 @@ from unittest import mock
 import torch
 
 from modules import files
-from modules.events import StateSaved, TrainingEnded, TrainingStarted
+from modules.embeddings.reading import read_embedding
+from modules.events import StateSaved, Trained, TrainingEnded, TrainingStarted
 from modules.paths import Paths
 from modules.training.run_folder import unfinished_runs
+from modules.training.state import read_state
 from modules.training.train import resume, train
 from tests.training.tiny_run import database, load, make_embedding, make_photos, small
 
-STEPS, SAVE_EVERY = 24, 3
+STEPS, SAVE_EVERY = 60, 3
+SIGNALS = 20
+MOST_LINES = 6  # of a life before its signal: no life gets far, so that the run is not over before the last of them
 PLACES = ("opened", "half written", "before fsync", "before rename", "before the folder's fsync")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a life is ended: so many of its lines were read, and then so many seconds went by."""
+
+    lines: int
+    seconds: float
 
 
 def main(root: Path) -> None:
@@ -33,31 +47,38 @@ def main(root: Path) -> None:
     model = load()
     photos = make_photos(root / "photos", 4)
 
-    def lives(name: str, kills: Iterator[Callable[[int], object] | str]) -> None:
+    def lives(name: str, kills: Iterator[Moment | str]) -> None:
         """Train to the end in as many lives as it takes; `kills` says how each of them is ended."""
         paths = Paths(data=root / name)
         make_embedding(paths)
         for kill in kills:
-            told = _live(model, paths, photos, kill)
+            told = _live(model, paths, photos, kill) | {"found": _found(paths)}
             print(json.dumps({"name": name, **told}), flush=True)
             if told["ended"]:
                 return
 
     source = random.Random(2)
+    began = time.monotonic()
     lives("whole", iter([""]))
-    lives("signals", iter([_after(source.uniform(0.05, 1.2)) for _ in range(6)] + [""]))
+    pace = (time.monotonic() - began) / STEPS
+    moments = [Moment(source.randrange(MOST_LINES + 1), pace * source.random()) for _ in range(SIGNALS)]
+    lives("signals", iter([*moments, ""]))
     lives("saves", iter([*PLACES, ""]))
 
 
-def _after(seconds: float) -> Callable[[int], object]:
-    def kill(pid: int) -> None:
-        time.sleep(seconds)  # the moment is the test: it may be anywhere
-        os.kill(pid, signal.SIGKILL)
+def _found(paths: Paths) -> int | None:
+    """The newest step that can be resumed from. Every file with a final name has to be whole.
 
-    return kill
+    Raises:
+        FileFormatError: one is not.
+    """
+    states = [read_state(path) for path in paths.textual_inversion.glob("*/*/states/state-*.safetensors")]
+    for path in paths.textual_inversion.glob("*/*/embeddings/*.safetensors"):
+        assert read_embedding(path)
+    return max((state.step for state in states), default=None)
 
 
-def _live(model: object, paths: Paths, photos: Path, kill: Callable[[int], object] | str) -> dict[str, object]:
+def _live(model: object, paths: Paths, photos: Path, kill: Moment | str) -> dict[str, object]:
     """One life: a child that trains, or goes on with the run that is there, and is killed."""
     reader, writer = os.pipe()
     pid = os.fork()
@@ -71,14 +92,17 @@ def _live(model: object, paths: Paths, photos: Path, kill: Callable[[int], objec
                 os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as told:
-        first = told.readline()  # it has begun
-        if callable(kill):
-            kill(pid)
-        lines = [first, *told]
+        lines = []
+        if isinstance(kill, Moment):
+            lines = [told.readline() for _ in range(kill.lines)]
+            time.sleep(kill.seconds)  # the moment is the test: it may be anywhere
+            os.kill(pid, signal.SIGKILL)
+        lines += told
     os.waitpid(pid, 0)
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     return {
         "from": events[0]["from"] if events else None,
+        "reached": max((event["step"] for event in events if "step" in event), default=None),
         "saved": max((event["saved"] for event in events if "saved" in event), default=None),
         "ended": any("ended" in event for event in events),
     }
@@ -100,6 +124,8 @@ def _train(model, paths: Paths, photos: Path, place: str, told) -> None:
     for event in work:
         if isinstance(event, TrainingStarted):
             say(**{"from": event.first_step})
+        if isinstance(event, Trained):
+            say(step=event.step)
         if isinstance(event, StateSaved):
             say(saved=event.step)
             saves += 1

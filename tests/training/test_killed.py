@@ -15,7 +15,7 @@ from modules.files import TEMPORARY_SUFFIX
 from modules.paths import PROGRAM
 from modules.training.run_folder import RunFolder, find_runs
 from modules.training.state import load_state, read_state
-from tests.training.killed import PLACES, SAVE_EVERY, STEPS
+from tests.training.killed import PLACES, SAVE_EVERY, SIGNALS, STEPS
 from tests.training.tiny_run import NAME
 
 PATIENCE = 600.0  # seconds: ten times what all lives took on a busy machine
@@ -50,16 +50,23 @@ def run_folder(root: Path, name: str) -> RunFolder:
 def test_no_life_loses_more_than_an_interval(lives, name):
     told = [life for life in lives if life["name"] == name]
     assert [life["ended"] for life in told] == [False] * (len(told) - 1) + [True]
-    assert len(told) > 2, "hardly anything was killed"
-    saved = 0
+    assert len(told) == 1 + {"signals": SIGNALS, "saves": len(PLACES)}[name]
+    saved = reached = 0
     for life in told:
-        if life["from"] is not None:
+        if life["from"] is not None:  # else it was killed before it could say where it begins
             assert life["from"] >= saved
+            assert reached - life["from"] <= SAVE_EVERY
+            reached = life["reached"] or life["from"]
         saved = max(saved, life["saved"] or 0)
+        assert (life["found"] or 0) >= saved
 
 
-def test_every_place_inside_a_save_was_tried(lives):
-    assert sum(life["name"] == "saves" and not life["ended"] for life in lives) == len(PLACES)
+def test_signals_came_at_all_sorts_of_moments(lives):
+    """Before the start, between a step and its save, after a save: else the seed is a poor one."""
+    told = [life for life in lives if life["name"] == "signals" and not life["ended"]]
+    assert any(life["from"] is None for life in told)
+    assert any(life["reached"] and life["reached"] % SAVE_EVERY for life in told)
+    assert any(life["saved"] for life in told)
 
 
 @pytest.mark.parametrize("name", ["signals", "saves"])
