@@ -3,7 +3,8 @@
 train          a run from its parameters, or from what an interrupted one left
 loop           steps, and what happens between them: snapshots, samples, measurements, states
 textual_inversion  one optimiser step: conditioning, loss, gradient, AdamW
-dataset        photos as latents, captions, batches          photos         pictures of a folder, cut to size
+batches        what each step learns from, and all that is random about it
+dataset        photos as latents, captions, their order      photos         pictures of a folder, cut to size
 prompts        template lines with name and caption
 templates/     lines of our own wording                      learning_rate  rates and the steps they hold for
 held_out       the loss that can be compared between steps   preview        samples, drawn by txt2img

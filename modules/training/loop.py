@@ -1,20 +1,17 @@
 """The loop: steps, and what happens between them. Everything that a step depends on can be saved and brought back.
 
-Samples, measurements and other people's pictures may come between two steps and change nothing: the loop has random
-numbers of its own.
+Samples, measurements and other people's pictures may come between two steps and change nothing: see `batches`.
 """
 
 import contextlib
 import dataclasses
 import logging
 import math
-import random
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from torch.nn import Module
 
 from modules import images
@@ -42,7 +39,8 @@ from modules.events import (
 from modules.model.conditioning import Conditioner, PromptRules
 from modules.model.model import SDModel
 from modules.training import estimate, plan
-from modules.training.dataset import BatchOrder, Example, stack
+from modules.training.batches import BatchSource
+from modules.training.dataset import Example
 from modules.training.health import CHECKED_AFTER, check_health
 from modules.training.held_out import FixedLoss
 from modules.training.learning_rate import cosine
@@ -51,8 +49,7 @@ from modules.training.preview import draw_preview, preview_params
 from modules.training.prompts import PromptMaker
 from modules.training.run_folder import RunFolder
 from modules.training.state import TrainingState, save_state
-from modules.training.textual_inversion import Batch, Outcome, TextualInversion, rate_unit
-from modules.training.timesteps import draw_timesteps, min_snr_weights
+from modules.training.textual_inversion import Outcome, TextualInversion, rate_unit
 
 MOST_STEPS_BACK = 3
 CURVE_POINTS = 500  # of a whole run, as many as a chart can show
@@ -100,12 +97,7 @@ class TrainingLoop:
         self.prompts = PromptMaker(lines, params.embedding, params.tag_drop_out, params.shuffle_tags)
         self.fixed_loss = FixedLoss(aside or examples, self.prompts, params.seed)
         self.preview = preview_params(params, self.prompts.fixed(examples[0].photo.caption, 0))
-        self.generator = torch.Generator()
-        self.generator.set_state(state.generator)
-        self.source = random.Random()
-        self.source.setstate(state.source)
-        self.order = self._new_order()
-        self.order.queue = state.queue
+        self.batches = BatchSource(model, state, examples, self.prompts, self.last_step)
         self.rate_unit = rate_unit(model, state.origin.init_text) if params.relative_rate else 1.0
         self.inversion = self._learner(state)
         self.begun_with = state.optimiser.vectors
@@ -158,12 +150,10 @@ class TrainingLoop:
             self.good,
             step=self.step,
             optimiser=self.inversion.state,
-            generator=self.generator.get_state(),
-            source=self.source.getstate(),
-            queue=list(self.order.queue),
             rate_factor=self.rate_factor,
             steps_back=self.steps_back,
             smoothed_loss=self.smoothed,
+            **self.batches.position,
         )
 
     # --- requests ---------------------------------------------------------------------------------------------------
@@ -201,7 +191,7 @@ class TrainingLoop:
         rate *= self.rate_factor
         clip = (self.clipping.rate(self.step) if self.clipping else None) or float("inf")
         self._put_vae_away()
-        batches = self._batches(self.order.draw(self.source))
+        batches = self.batches.draw(self.step)
         outcome = self.inversion.step(batches, rate * self.rate_unit, self.params.clip_grad_mode, clip)
         if outcome.overflow:
             return
@@ -233,30 +223,6 @@ class TrainingLoop:
             yield from self._tell(check_health(self.step, self.gradient_norms, self.begun_with, now))
         yield from self._look_around()
 
-    def _batches(self, drawn: Sequence[Sequence[int]]) -> list[Batch]:
-        """The batches of one optimiser step."""
-        sizes = [len(indices) for indices in drawn]
-        places = [self.step * sum(sizes) + sum(sizes[:number]) for number in range(len(sizes))]
-        return [self._batch(indices, place) for indices, place in zip(drawn, places, strict=True)]
-
-    def _batch(self, indices: Sequence[int], place: int) -> Batch:
-        examples = [self.examples[index] for index in indices]
-        if self._learns_small():
-            examples = [example.small or example for example in examples]
-        latents, weights = stack(examples, self.generator)
-        noise = torch.randn(latents.shape, generator=self.generator)
-        sampling, total = self.params.timestep_sampling, len(self.model.alphas_cumprod)
-        timesteps = draw_timesteps(sampling, len(examples), place, self.params.seed, self.generator, total)
-        prompts = [self.prompts.draw(example.photo.caption, self.source) for example in examples]
-        if self.params.loss_weighting == "min-SNR":
-            shares = min_snr_weights(timesteps, self.model.alphas_cumprod, self.model.denoiser.predicts_v)
-            weights = shares if weights is None else shares * weights
-        return Batch(latents, noise, timesteps, prompts, weights)
-
-    def _learns_small(self) -> bool:
-        first, last = self.good.first_step, self.last_step
-        return self.step - first < self.params.small_first * (last - first)
-
     def _step_back(self, outcome: Outcome, rate: float) -> Work:
         """Go back to the last good state with half the rate, or give up. Random numbers go on: others may do better."""
         failed = self.step + 1
@@ -282,7 +248,7 @@ class TrainingLoop:
             self.folder.curve_log.append(self.step, f"{self.smoothed:.7f}", f"{rate:.7g}", f"{norm:.6g}")
         every = self.params.write_csv_every
         if every and self.step % every == 0:
-            epoch, epoch_step = divmod(self.step - 1, self.order.epoch_steps)
+            epoch, epoch_step = divmod(self.step - 1, self.batches.order.epoch_steps)
             self.folder.loss_log.append(self.step, epoch, epoch_step, f"{loss:.7f}", f"{rate:.7g}")
 
     # --- between steps ----------------------------------------------------------------------------------------------
@@ -359,10 +325,7 @@ class TrainingLoop:
             return
         yield from self._tell(Status("measuring two trial steps"))
         self._put_vae_away()
-        trial, generator, source = self._learner(self.good), self.generator.get_state(), self.source.getstate()
-        batches = self._batches(self._new_order().draw(self.source))
-        self.generator.set_state(generator)
-        self.source.setstate(source)
+        trial, batches = self._learner(self.good), self.batches.trial(self.step)
         cost = estimate.measure(lambda: trial.step(batches, 1e-3), self.model.device)
         seconds = cost.seconds * (self.last_step - self.step)
         yield from self._tell(Estimated(cost.seconds, seconds, cost.memory, cost.memory_total))
@@ -396,10 +359,6 @@ class TrainingLoop:
         yield TrainingEnded(kind, self.step, sentence, path if kept else None, None if ended_well else self.log)
 
     # --- parts ------------------------------------------------------------------------------------------------------
-
-    def _new_order(self) -> BatchOrder:
-        sizes = [tuple(example.mean.shape) for example in self.examples]
-        return BatchOrder(sizes, self.params.batch_size, self.params.gradient_step)
 
     def _learner(self, state: TrainingState) -> TextualInversion:
         rules = PromptRules(clip_skip=self.params.clip_skip)
