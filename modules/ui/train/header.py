@@ -18,7 +18,7 @@ _FAMILIES = {768: "SD1", 1024: "SD2"}
 
 
 def header(app: App, choice: Choice) -> Markup:
-    """“realbenny-t2 · 2 vectors · SD1 · 24 photos”, or what to do first. Where nothing is chosen, it names the last run."""
+    """“realbenny-t2 · 2 vectors · SD1 · 24 photos”, of the last run where nothing is chosen; or what to do first."""
     parts: list[str] = []
     run = newest_training(app)
     trained = trained_name(run) if run else ""
@@ -37,9 +37,7 @@ def header(app: App, choice: Choice) -> Markup:
     if not name:
         return Markup('<p class="quiet">{}</p>').format(" · ".join(["no embedding chosen yet", *parts]))
     listed = Markup("").join([Markup(" · {}").format(part) for part in parts])
-    return Markup('<p class="quiet"><b class="{}">{}</b>{}</p>').format(
-        "" if embedding else "gone", name, listed
-    )
+    return Markup('<p class="quiet"><b class="{}">{}</b>{}</p>').format("" if embedding else "gone", name, listed)
 
 
 def _photos_of(run: Job) -> int:

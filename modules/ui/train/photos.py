@@ -75,7 +75,7 @@ class _Wiring:
     def wire(self) -> None:
         step, context = self.step, self.context
         context.page.page.load(self.open_page, [step.remembered, *self.state], self.all_outputs, **QUIET)
-        context.look.click(self.look, self.state, self.all_outputs, **QUIET)
+        context.look.click(self.look_again, self.state, self.all_outputs, **QUIET)
         owner = context.page.owner
         typed = [step.controls["source"], owner, *self.state]
         gr.on([step.open.click, step.controls["source"].submit], self.open, typed, self.all_outputs, **AS_SENT)
@@ -106,6 +106,10 @@ class _Wiring:
             with contextlib.suppress(JobBusy):  # the next one who comes looks again
                 self.desk.go_on(folder)
         return self.look(str(folder or ""), shown, choice)
+
+    def look_again(self, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
+        """As `look`, once the page knows what it shows: a look that began sooner would end by forgetting it again."""
+        return self.look(source, shown, choice) if shown.values else {self.step.status: gr.skip()}
 
     def look(self, source: str, shown: Shown, choice: str, complaints: Markup | None = None) -> dict[Any, Any]:
         """Updates for what has changed since `shown`."""

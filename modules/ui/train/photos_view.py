@@ -115,5 +115,6 @@ def _bar(text: str, progress: float, mark: Markup = NOTHING) -> Markup:
     if not text:
         return NOTHING
     return Markup(
-        '<div class="bar" aria-hidden="true"><span style="width:{}%"></span></div><p class="took" role="status"{}>{}</p>'
+        '<div class="bar" aria-hidden="true"><span style="width:{}%"></span></div>'
+        '<p class="took" role="status"{}>{}</p>'
     ).format(round(100 * progress), mark, text)

@@ -4,6 +4,7 @@ Nothing here trains: a click submits a job and returns, and each tick sends what
 there is to see, `run_view` how it looks, `train_form` which fields there are, `train_layout` where they stand.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,10 +51,17 @@ class Mine:
 
 @dataclass(frozen=True)
 class Form:
-    """What the estimate depends on, as the form stands; only a change of the form writes it."""
+    """What is told about the form as it stands. Each look sends it: kept by the server, an older one could come last.
 
-    cost: tuple[str, ...] = ()
-    steps: int = 0
+    Attributes:
+        cost: what the estimate depends on.
+        steps: 0 where there is no whole number.
+        titles: of the folded parts, by name.
+    """
+
+    cost: tuple[str, ...]
+    steps: int
+    titles: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,12 @@ def wire(step: TrainStep, context: TrainContext) -> None:
 class _Wiring:
     def __init__(self, step: TrainStep, context: TrainContext):
         self.step, self.context, self.app = step, context, context.app
-        self.shown, self.mine, self.form = gr.State(Shown()), gr.State(Mine()), gr.State(Form())
+        self.shown, self.mine = gr.State(Shown()), gr.State(Mine())
         names = "model estimated ending strip curves status live_text log settings"
         self.looking = {name: getattr(step, name) for name in (*_TOGGLES, *names.split())}
+        self.looking |= {f"title {name}": group for name, group in step.groups.items()}
         self.advised_for = gr.State(())  # written with each advice: what is typed meanwhile must not be overwritten
-        self.inputs = [self.shown, self.mine, self.form]
+        self.inputs = [self.shown, self.mine]
         self.outputs = [*self.looking.values(), self.shown]
         self.advised = list(train_form.advised(20, "face", (512, 512))[0])
 
@@ -91,7 +100,15 @@ class _Wiring:
             [*self.outputs, *form.values(), step.cards, self.advised_for],
             **QUIET,
         )
-        context.look.click(self.look, self.inputs, self.outputs, **QUIET)
+        followed = {name: form[name] for name in train_form.FOLLOWED}
+        gr.on(
+            [context.look.click, *[control.change for control in followed.values()]],
+            self.look_at_form,
+            inputs_kwargs={"shown_": self.shown, "mine_": self.mine, **followed},
+            outputs=self.outputs,
+            trigger_mode="always_last",
+            **AS_SENT,
+        )
         gr.on(
             [choice.change, context.tab.select, step.refresh.click, context.page.model.change],
             self.follow_choice,
@@ -114,22 +131,13 @@ class _Wiring:
             event = control.blur if isinstance(control, gr.Textbox) else control.input
             js = f"(form, value) => {_REMEMBER % f'{name}: value'}"
             event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
-        followed = {name: form[name] for name in train_form.FOLLOWED}
-        gr.on(
-            [control.change for control in followed.values()],
-            self.follow_form,
-            inputs_kwargs=followed,
-            outputs=[self.form, *step.groups.values()],
-            trigger_mode="always_last",
-            **AS_SENT,
-        )
         txt2img = {f"txt2img_{name}": context.page.txt2img.controls[name] for name in train_form.FROM_TXT2IMG.values()}
         keywords = {
-            "owner": owner, "choice_": choice, "shown_": self.shown, "mine_": self.mine, "form_": self.form,
+            "owner": owner, "choice_": choice, "shown_": self.shown, "mine_": self.mine,
             "from_txt2img_": step.from_txt2img,
         }  # fmt: skip
         inputs = {**keywords, **txt2img, **form}
-        answers = [*self.outputs, self.mine, step.complaint, *form.values(), *step.groups.values(), choice]
+        answers = [*self.outputs, self.mine, step.complaint, *form.values(), choice]
         step.start.click(self.start, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
         step.estimate.click(self.estimate, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
         for button, action in ((step.pause, self.pause), (step.stop, self.stop), (step.sample, self.sample)):
@@ -139,24 +147,34 @@ class _Wiring:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def look(self, shown: Shown, mine: Mine, form: Form) -> dict[Any, Any]:
-        """Updates for what changed since this tab last looked."""
+    def look_at_form(self, shown_: Shown, mine_: Mine, **values: Any) -> dict[Any, Any]:
+        """Updates for what changed since this tab last looked, and for what its form has by now."""
+        return self.look(shown_, mine_, _form(values))
+
+    def look(self, shown: Shown, mine: Mine, form: Form | None = None) -> dict[Any, Any]:
+        """Updates for what changed since this tab last looked.
+
+        Args:
+            form: None where the page did not send it.
+        """
         values = self._values(mine, form)
         changed = {name: value for name, value in values.items() if name in _TOGGLES or shown.values.get(name) != value}
         updates = {self.looking[name]: _update(name, value) for name, value in changed.items()}
         return {**updates, self.shown: Shown({**shown.values, **values})}
 
-    def _values(self, mine: Mine, form: Form) -> dict[str, Any]:
+    def _values(self, mine: Mine, form: Form | None) -> dict[str, Any]:
         app, data = self.app, self.app.paths.data
         job = newest_training(app)
         visible = job is not None and (not job.is_over or job.id != mine.put_away)
-        estimating = app.jobs.find(mine.estimating) if mine.estimating else None
         values: dict[str, Any] = {
             "before": not visible,
             "running": visible,
             "model": run_view.model_line(app.model_state),
-            "estimated": run_view.estimate_line(estimating, form.steps, mine.measured == form.cost),
         }
+        if form:
+            estimating = app.jobs.find(mine.estimating) if mine.estimating else None
+            values["estimated"] = run_view.estimate_line(estimating, form.steps, mine.measured == form.cost)
+            values |= {f"title {name}": title for name, title in form.titles.items()}
         if job is None or not visible:
             return values
         screen = look(job)
@@ -229,14 +247,6 @@ class _Wiring:
         updates |= {self.step.cards: cards(preset), self.step.preset: preset, self.advised_for: situation}
         return {**updates, self.step.remembered: kept}
 
-    def follow_form(self, **values: Any) -> dict[Any, Any]:
-        """Titles say what is set inside; an estimate counts for what was measured."""
-        titles = train_form.group_titles(values)
-        steps = values["steps"]
-        whole = int(steps) if isinstance(steps, (int, float)) and steps == steps // 1 else 0
-        updates = {self.step.groups[name]: gr.update(label=title) for name, title in titles.items()}
-        return {**updates, self.form: Form(train_form.cost_of(values), whole)}
-
     def _situation(self, preset: Any, choice: Any) -> tuple[int, str, tuple[int, int]]:
         """What advice depends on."""
         return count_photos(read_choice(choice).photos), str(preset), self.app.model_state.native_size
@@ -258,7 +268,6 @@ class _Wiring:
         choice_: Any,
         shown_: Shown,
         mine_: Mine,
-        form_: Form,
         from_txt2img_: Any,
         **values: Any,
     ) -> dict[Any, Any]:
@@ -282,7 +291,7 @@ class _Wiring:
             mine = replace(mine, measured=train_form.cost_of(given))
         else:
             chosen = chosen.changed(run="", step="")
-        updates |= self.look(shown_, mine, form_) | {self.mine: mine, self.context.choice: chosen.write()}
+        updates |= self.look(shown_, mine, _form(values)) | {self.mine: mine, self.context.choice: chosen.write()}
         return updates | {self.step.complaint: fragments.NOTHING}
 
     def _refuse(self, error: ParameterError) -> dict[Any, Any]:
@@ -327,15 +336,24 @@ class _Wiring:
             said = wiring.complaint(error, train_form.element_id)
         return {**self.look(*state), self.step.complaint: said}
 
-    def again(self, shown: Shown, mine: Mine, form: Form) -> dict[Any, Any]:
+    def again(self, shown: Shown, mine: Mine) -> dict[Any, Any]:
         """Put the ended run away and show the form."""
         job = newest_training(self.app)
         mine = replace(mine, put_away=job.id if job else "")
-        return {**self.look(shown, mine, form), self.mine: mine, self.step.complaint: fragments.NOTHING}
+        return {**self.look(shown, mine), self.mine: mine, self.step.complaint: fragments.NOTHING}
+
+
+def _form(values: Mapping[str, Any]) -> Form:
+    """What is told about a form, from what the page sends of it."""
+    steps = values.get("steps")
+    whole = int(steps) if isinstance(steps, (int, float)) and steps == steps // 1 else 0
+    return Form(train_form.cost_of(values), whole, train_form.group_titles(values))
 
 
 def _update(name: str, value: Any) -> Any:
-    match name:
+    match name.partition(" ")[0]:
+        case "title":
+            return gr.update(label=value)
         case "before" | "running":
             return gr.update(visible=value)
         case "pause" | "stop" | "sample" | "resume" | "again":

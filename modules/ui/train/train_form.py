@@ -64,8 +64,9 @@ _COST = (
     "small_first",
 )  # fmt: skip
 FOLLOWED = (  # what titles and the estimate say something about
-    "steps", *_COST, "held_out", "shuffle_tags", "tag_drop_out", "clip_grad_mode", "create_image_every",
-    "save_embedding_every", "preview_prompt", "preview_steps",
+    "steps", *_COST, "held_out", "shuffle_tags", "tag_drop_out", "clip_grad_mode", "rate_decay", "timestep_sampling",
+    "averaging", "keep_length", "loss_weighting", "create_image_every", "save_embedding_every", "preview_prompt",
+    "preview_steps",
 )  # fmt: skip
 _SEEDS = ("seed", "preview_seed")  # text boxes: a number in the browser has no more than 53 bits
 _LARGEST_SLIDER = 4096

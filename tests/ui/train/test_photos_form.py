@@ -1,12 +1,20 @@
 """The form of step ②: A1111's ids, values as the page sends them, titles that say what is set."""
 
 import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import gradio as gr
 import pytest
 
 from modules.errors import ParameterError
 from modules.preprocess_params import PreprocessParams
+from modules.ui.train import photos
 from modules.ui.train import photos_form as form
+from modules.ui.train.context import TrainContext
+from modules.ui.train.photos import Shown
+from tests.ui.stand_in import StandIn
 
 NAMES = [field.name for field in dataclasses.fields(PreprocessParams)]
 
@@ -70,3 +78,14 @@ def test_titles_say_what_is_set_inside() -> None:
         "blip": "Captions by BLIP: when written",
     }
     assert form.group_titles(PreprocessParams())["tools"] == "More tools: off"
+
+
+def test_a_look_that_begins_before_the_page_is_opened_forgets_nothing(tmp_path: Path) -> None:
+    """It ends later, and its answer would be that no folder is open."""
+    with gr.Blocks():
+        app, choice = StandIn(tmp_path / "data"), gr.Textbox()
+        wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
+    early = wiring.look_again("", Shown(), "")
+    assert not {wiring.shown, wiring.step.source, wiring.step.remembered} & {*early}
+    opened = wiring.open_page("", "", Shown(), "")
+    assert wiring.shown in wiring.look_again("", opened[wiring.shown], "")

@@ -104,6 +104,13 @@ def test_titles_say_what_is_set_inside() -> None:
     assert train_form.group_titles({"width": None, "steps": "x"}) == train_form.group_titles({})
 
 
+@pytest.mark.parametrize("name", sorted({*train_form.FIELDS} - {*train_form.FOLLOWED}))
+def test_what_the_page_does_not_send_at_each_look_is_in_no_title(name: str) -> None:
+    plain = train_form.group_titles({})
+    for value in (0, 1, 3, 64, 0.5, True, False, "none", "value", "random", "min-SNR"):
+        assert train_form.group_titles({name: value}) == plain
+
+
 # --- curves ---------------------------------------------------------------------------------------------------------
 
 
