@@ -72,17 +72,19 @@ def make_step() -> CompareStep:
     """Build the step inside the column that is open."""
     empty = _html("compare_empty")
     with gr.Column(elem_id="compare_body", visible=False) as body:
-        with gr.Row(elem_id="compare_top"):
-            run = gr.Dropdown([], label="Run", elem_id="compare_run", scale=0, min_width=280)
-            measure = gr.Button("Measure the snapshots", elem_id="compare_measure", scale=0)
-            stop_measuring = gr.Button("Interrupt", elem_id="compare_stop_measuring", visible=False, scale=0)
-        measuring = _html("compare_measuring")
         with gr.Row(elem_id="compare_verdict"):
             advice = _html("compare_advice")
-            use = gr.Button("Use this step", variant="primary", elem_id="compare_use", scale=0)
-        strip = gr.HTML("", elem_id="compare_strip", apply_default_css=False, js_on_load=PICK_ON_CLICK)
+            with gr.Column(elem_id="compare_doors", scale=0, min_width=280):
+                with gr.Row():
+                    measure = gr.Button("Measure the snapshots", elem_id="compare_measure", min_width=96)
+                    stop_measuring = gr.Button(
+                        "Interrupt", elem_id="compare_stop_measuring", visible=False, min_width=96
+                    )
+                    use = gr.Button("Use this step", variant="primary", elem_id="compare_use", min_width=96)
+                measuring = _html("compare_measuring")
         with gr.Row(elem_id="compare_bottom"):
             with gr.Column(elem_id="compare_form", scale=0, min_width=280):
+                run = gr.Dropdown([], label="Run", elem_id="compare_run")
                 prompts = gr.Textbox(
                     label="Prompts, one on each line",
                     lines=3,
@@ -91,20 +93,21 @@ def make_step() -> CompareStep:
                     info="Ask for what the photos do not show: that is where late steps fail.",
                 )
                 with gr.Row():
-                    seeds = gr.Textbox(SEEDS, label="Seeds", elem_id=element_id("seeds"), min_width=96)
-                    steps = gr.Dropdown([], multiselect=True, label="Steps", elem_id=element_id("steps"), min_width=160)
+                    seeds = gr.Textbox(SEEDS, label="Seeds", elem_id=element_id("seeds"), min_width=80, scale=1)
+                    steps = gr.Dropdown([], multiselect=True, label="Steps", elem_id=element_id("steps"), min_width=160, scale=3)
                 description = gr.Textbox(
                     label="The same in plain words",
                     placeholder="a young man with a red beard",
                     elem_id=element_id("description"),
                     info="One more row, drawn with these words in the place of the name. Empty: no such row.",
                 )
-                with gr.Row():
+                with gr.Row(elem_id="compare_draw_row"):
                     draw = gr.Button("Draw the grid", elem_id="compare_draw", min_width=96)
                     stop_drawing = gr.Button("Interrupt", elem_id="compare_stop_drawing", visible=False, min_width=96)
                 told = _html("compare_complaint")
                 drawing = _html("compare_drawing")
             with gr.Column(elem_id="compare_grid_box", scale=1, min_width=280):
+                strip = gr.HTML("", elem_id="compare_strip", apply_default_css=False, js_on_load=PICK_ON_CLICK)
                 grid = _html("compare_grid")
     return CompareStep(
         run, advice, measure, stop_measuring, measuring, strip, use, prompts, seeds, steps, description, draw,
