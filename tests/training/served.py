@@ -19,7 +19,7 @@ class Training(App):
 
     def start(self) -> Job:
         job = super().start()
-        self.train(small(Path(sys.argv[1]), steps=NEVER, save_state_every=NEVER, save_embedding_every=0))
+        self.training.begin(small(Path(sys.argv[1]), steps=NEVER, save_state_every=NEVER, save_embedding_every=0))
         return job
 
 

@@ -94,7 +94,9 @@ def make_step() -> CompareStep:
                 )
                 with gr.Row():
                     seeds = gr.Textbox(SEEDS, label="Seeds", elem_id=element_id("seeds"), min_width=80, scale=1)
-                    steps = gr.Dropdown([], multiselect=True, label="Steps", elem_id=element_id("steps"), min_width=160, scale=3)
+                    steps = gr.Dropdown(
+                        [], multiselect=True, label="Steps", elem_id=element_id("steps"), min_width=160, scale=3
+                    )
                 description = gr.Textbox(
                     label="The same in plain words",
                     placeholder="a young man with a red beard",

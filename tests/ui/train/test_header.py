@@ -27,7 +27,7 @@ def test_before_anything_is_chosen(app: WithTraining) -> None:
 
 
 def test_a_run_is_named_in_a_browser_that_has_chosen_nothing(app: WithTraining) -> None:
-    job = app.train(params(app))
+    job = app.training.begin(params(app))
     app.steps.release(1)
     wait_until(lambda: "12 photos" in header(app, Choice()))  # ten to learn from, two set aside
     assert ">realbenny-t2</b> · 12 photos<" in header(app, Choice())
@@ -38,7 +38,7 @@ def test_a_run_is_named_in_a_browser_that_has_chosen_nothing(app: WithTraining) 
 
 
 def test_a_run_of_another_embedding_is_told_beside_the_chosen_one(app: WithTraining) -> None:
-    job = app.train(params(app))
+    job = app.training.begin(params(app))
     assert ">other-t1</b> · realbenny-t2 is being trained<" in header(app, Choice("other-t1"))
     assert "is being trained" not in header(app, Choice("realbenny-t2"))
     job.interrupt()
