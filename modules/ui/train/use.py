@@ -57,12 +57,12 @@ class Shown:
     Attributes:
         values: of its outputs, by name.
         form_of: the run that the form was filled for.
-        waiting: id of the job that this tab waits for.
+        told: id of the job whose result this tab shows already.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     form_of: str = ""
-    waiting: str = ""
+    told: str = ""
 
 
 def element_id(name: str) -> str:
@@ -102,6 +102,8 @@ class _Wiring:
     def __init__(self, step: UseStep, context: TrainContext):
         self.step, self.context, self.app = step, context, context.app
         self.shown = gr.State(Shown())
+        # each browser's last job, and its run: a tab's own state may be written by a look that began sooner
+        self.asked: dict[str, tuple[str, str]] = {}
         names = "about name taken use undo result prompts prompt seeds draw stop drawing grid body"
         self.outputs = {name: getattr(step, name) for name in names.split()}
         self.txt2img = context.page.txt2img.prompt.text
@@ -109,7 +111,7 @@ class _Wiring:
 
     def wire(self) -> None:
         step, context = self.step, self.context
-        state = [context.choice, self.shown, step.name, self.txt2img]
+        state = [context.page.owner, context.choice, self.shown, step.name, self.txt2img]
         gr.on(
             [context.look.click, context.choice.change, context.page.page.load, step.name.change],
             self.look,
@@ -117,42 +119,40 @@ class _Wiring:
             self.look_outputs,
             **QUIET,
         )
-        owner = context.page.owner
-        step.use.click(self.use, [owner, *state], self.look_outputs, **AS_SENT)
-        step.undo.click(self.undo, [owner, *state], self.look_outputs, **AS_SENT)
-        step.draw.click(self.draw, [owner, *state, step.prompt, step.seeds], self.look_outputs, **AS_SENT)
+        step.use.click(self.use, state, self.look_outputs, **AS_SENT)
+        step.undo.click(self.undo, state, self.look_outputs, **AS_SENT)
+        step.draw.click(self.draw, [*state, step.prompt, step.seeds], self.look_outputs, **AS_SENT)
         step.stop.click(self.stop, state, self.look_outputs, **QUIET)
         step.prompts.select(self.try_prompt, None, [self.txt2img, context.page.tabs], **QUIET)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def look(
-        self, choice: str, shown: Shown, name: Any, prompt: Any, told: Markup | None = None, waiting: str = ""
+        self, owner: str, choice: str, shown: Shown, name: Any, prompt: Any, told: Markup | None = None
     ) -> dict[Any, Any]:
         """Updates for what has changed since `shown`; a use that has ended writes its name into the prompt."""
         now = read_choice(choice)
         screen = compare_screen.find(self.app, now)
         if screen is None:
             gone = {"about": compare_view.empty(), "body": False, "result": fragments.NOTHING}
-            return self._changed(gone, shown, "", "")
+            return self._changed(gone, shown, "", shown.told)
         name = screen.name if shown.form_of != screen.key else str(name or "")
         step = screen.chosen(now.step if now.run == screen.key else "")
         used = last_use(screen.run.folder)
         values = self._values(screen, step, used, name)
         result = shown.values.get("result", fragments.NOTHING) if told is None else told
-        waiting, more = waiting or shown.waiting, {}
-        job = self.app.jobs.find(waiting) if waiting else None
+        id, run = self.asked.get(owner, ("", ""))
+        job = self.app.jobs.find(id) if id != shown.told and run == screen.key else None
+        more, told_now = {}, shown.told
         if job and job.is_over:
             ended = doing(job)
-            result, waiting = self._result(job, ended), ""
-            if not ended.failed and job.title.startswith("Using"):
+            result, told_now = self._result(job, ended), job.id
+            if shown.values and not ended.failed and job.title.startswith("Using"):  # not again after a reload
                 more = {self.txt2img: with_name(str(prompt or ""), used.name if used else name)}
         elif job:  # the name comes into the prompt wherever somebody goes meanwhile
             result = Markup('<p class="quiet" role="status"{}>{}…</p>').format(under_way("use"), job.title)
-        elif waiting:  # so long ago that it is forgotten
-            result, waiting = fragments.NOTHING, ""
         values["result"] = result
-        updates = self._changed(values, shown, screen.key, waiting) | more
+        updates = self._changed(values, shown, screen.key, told_now) | more
         if shown.form_of != screen.key:
             cells = screen.strength_sheet
             text = cells.sheet.comparison.columns[0].prompt if cells else f"portrait of {screen.name}"
@@ -199,10 +199,10 @@ class _Wiring:
         texts = [event.text for event in job.events_since()[0] if isinstance(event, EmbeddingSaved)]
         return Markup('<p class="notice good" role="status">{}</p>').format(" ".join(texts))
 
-    def _changed(self, values: dict[str, Any], shown: Shown, key: str, waiting: str) -> dict[Any, Any]:
+    def _changed(self, values: dict[str, Any], shown: Shown, key: str, told: str) -> dict[Any, Any]:
         changed = {name: value for name, value in values.items() if name in TOGGLES or shown.values.get(name) != value}
         updates = {self.outputs[name]: self._update(name, value) for name, value in changed.items()}
-        return updates | {self.shown: Shown({**shown.values, **values}, key, waiting)}
+        return updates | {self.shown: Shown({**shown.values, **values}, key, told)}
 
     def _update(self, name: str, value: Any) -> Any:
         match name:
@@ -223,12 +223,17 @@ class _Wiring:
             overwrite = bool(taken(self.app.paths.embeddings, wanted))
             return self.app.training.use_snapshot(screen.run.folder.path, step, wanted, overwrite, owner)
 
-        return self._submit(choice, shown, name, prompt, submit)
+        return self._submit(owner, choice, shown, name, prompt, submit)
 
     def undo(self, owner: str, choice: str, shown: Shown, name: Any, prompt: Any) -> dict[Any, Any]:
         """Take the last use back."""
         return self._submit(
-            choice, shown, name, prompt, lambda screen, _: self.app.training.undo_use(screen.run.folder.path, owner)
+            owner,
+            choice,
+            shown,
+            name,
+            prompt,
+            lambda screen, _: self.app.training.undo_use(screen.run.folder.path, owner),
         )
 
     def draw(
@@ -242,34 +247,35 @@ class _Wiring:
             sheet = compare_strengths(screen.name, step, [text], numbers[:1], screen.look, word)
             self.app.training.compare(screen.run.folder.path, sheet, owner)
 
-        return self._submit(choice, shown, name, prompt, submit)
+        return self._submit(owner, choice, shown, name, prompt, submit)
 
-    def stop(self, choice: str, shown: Shown, name: Any, prompt: Any) -> dict[Any, Any]:
+    def stop(self, owner: str, choice: str, shown: Shown, name: Any, prompt: Any) -> dict[Any, Any]:
         """Interrupt the drawing; what is drawn is kept."""
         screen = compare_screen.find(self.app, read_choice(choice))
         job = self.app.training.last_job("Comparing", screen.run.folder.path) if screen else None
         if job:
             job.interrupt()
-        return self.look(choice, shown, name, prompt)
+        return self.look(owner, choice, shown, name, prompt)
 
     def try_prompt(self, event: gr.SelectData) -> tuple[str, Any]:
         """Put a ready prompt into txt2img, and go there."""
         return str(event.value), gr.Tabs(selected="txt2img")
 
-    def _submit(self, choice: str, shown: Shown, name: Any, prompt: Any, submit: Any) -> dict[Any, Any]:
+    def _submit(self, owner: str, choice: str, shown: Shown, name: Any, prompt: Any, submit: Any) -> dict[Any, Any]:
         now = read_choice(choice)
         screen = compare_screen.find(self.app, now)
-        told, waiting = None, ""
+        told = None
         try:
             step = screen.chosen(now.step if screen and now.run == screen.key else "") if screen else None
             if screen is None or step is None:
                 raise ParameterError("run", compare_view.NO_RUN)
             job = submit(screen, step)
-            waiting = job.id if job else ""
+            if job:
+                self.asked[owner] = (job.id, screen.key)
             told = fragments.NOTHING if job or "bad" in shown.values.get("result", "") else None
         except Exception as error:
             told = complaint(error, element_id)
-        return self.look(choice, shown, name, prompt, told, waiting)
+        return self.look(owner, choice, shown, name, prompt, told)
 
 
 def with_name(prompt: str, name: str) -> str:
