@@ -41,6 +41,10 @@ from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, compl
 TITLE = "Stable Diffusion"
 
 # two fields may change before the first change is stored: the second must not forget it
+_UNTOUCHED = """(advised, ...shown) => {
+    const values = JSON.parse(advised), typed = window.rememberedForm ?? {};
+    return %s.map((name, place) => name in typed ? shown[place] : values[name]);
+}"""
 _REMEMBER = "(window.rememberedForm = {...form, ...window.rememberedForm, %s})"
 _CANCEL_ON_CLICK = """
 element.addEventListener("click", event => {
@@ -200,12 +204,14 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
             **QUIET,
         )
 
-    def follow_model(remembered: Any, recommended: str) -> list[Any]:
+    def follow_model(remembered: Any, recommended: str) -> str:
         values = form.shown_values(remembered, json.loads(recommended))
-        return [values[name] for name in form.FROM_MODEL]
+        return json.dumps({name: values[name] for name in form.FROM_MODEL})
 
-    followers = [tab.controls[name] for name in form.FROM_MODEL]
-    memory.recommended.change(follow_model, [memory.form, memory.recommended], followers, **QUIET)
+    # what is typed while the answer is under way stays: the browser alone knows of it
+    followers, advised = [tab.controls[name] for name in form.FROM_MODEL], gr.Textbox(visible="hidden")
+    answered = memory.recommended.change(follow_model, [memory.form, memory.recommended], advised, **QUIET)
+    answered.then(None, [advised, *followers], followers, js=_UNTOUCHED % json.dumps([*form.FROM_MODEL]), **QUIET)
 
     width, height, seed = (tab.controls[name] for name in ("width", "height", "seed"))
     tab.swap.click(

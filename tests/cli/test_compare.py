@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from modules.embeddings.reading import read_embedding
-from modules.training import measure
+from modules.training import likeness, measure
 from modules.training.measurements import MeasurementFile
 from modules.training.obedience import CHANGES, Obedience
 from modules.training.run_folder import find_runs
@@ -22,6 +22,8 @@ def trained_once(tmp_path_factory):
     assert run(training(data, make_photos(data / "photos", 4), save_embedding_every="3")) == 0
     with pytest.MonkeyPatch.context() as patch:  # measuring takes longer than anything else, and lasts
         patch.setattr(measure, "Obedience", functools.partial(Obedience, noises=1, changes=CHANGES[:2]))
+        patch.setattr(likeness, "DRAWINGS", 2)
+        patch.setattr(likeness, "STEPS", 2)
         assert compare(data) == 0
     return data
 
@@ -43,22 +45,21 @@ def compare(home, *words: str) -> int:
     return run(["compare", str(found.folder.path), *words, *server(home)])
 
 
-def make_learned(home) -> None:
-    """As if the drawings had come near the photos: six steps on noise teach nothing."""
+def make_likeness(home, *likenesses: float) -> None:
+    """As if the drawings of steps 0, 3 and 6 had come so near the photos: what noise teaches is left to chance."""
     (found,) = find_runs(home / "textual_inversion")
     file = MeasurementFile(found.folder)
     conditions, known = file.conditions(), file.read()
     assert conditions
-    likenesses = {0: 0.0, 3: 0.8, 6: 0.5}
     learned = [
-        dataclasses.replace(one, likeness=likenesses[step], likeness_each=(likenesses[step],) * 8, obedience=1.0)
-        for step, one in known.items()
+        dataclasses.replace(one, likeness=value, likeness_each=(value,) * 8, obedience=1.0)
+        for one, value in zip(known.values(), likenesses, strict=True)
     ]
     file.write(conditions, learned)
 
 
 def test_a_step_is_recommended_with_its_reason(home, capsys):
-    make_learned(home)
+    make_likeness(home, 0.0, 0.8, 0.5)
     assert compare(home) == 0
     lines, sentences = told(capsys)
     assert not events(lines, "snapshot_measured"), "nothing is measured twice"
@@ -69,6 +70,7 @@ def test_a_step_is_recommended_with_its_reason(home, capsys):
 
 
 def test_of_a_run_that_learned_nothing_no_step_is_recommended(home, capsys):
+    make_likeness(home, 0.0, 0.02, 0.01)
     assert compare(home) == 0
     lines, sentences = told(capsys)
     assert events(lines, "recommended")[0]["confidence"] == 0
@@ -82,7 +84,7 @@ def test_of_a_run_that_learned_nothing_no_step_is_recommended(home, capsys):
 
 
 def test_the_step_is_put_into_use(home, capsys):
-    make_learned(home)
+    make_likeness(home, 0.0, 0.8, 0.5)
     assert compare(home, "--use", "ben-final") == 0
     assert step_of(home) == 3
     assert compare(home, "--use", "ben-final", "--step", "6") == 2, "the name is taken"

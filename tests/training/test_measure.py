@@ -12,7 +12,7 @@ from modules.errors import ParameterError
 from modules.events import Noticed, Progressed, Request, SnapshotMeasured
 from modules.model.checkpoint import Checkpoint
 from modules.paths import Paths
-from modules.training import measure
+from modules.training import likeness, measure
 from modules.training.measure import measure_snapshots, plain_word
 from modules.training.measurements import MeasurementFile, read_measurements
 from modules.training.obedience import CHANGES, Obedience
@@ -22,8 +22,10 @@ from tests.training.tiny_run import NAME, database, make_embedding, make_photos,
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch):
-    """How well obedience itself is measured, `test_obedience.py` tells; here a fifteenth of the calls will do."""
+    """How well these are measured, their own tests tell; here a fifteenth of the calls will do."""
     monkeypatch.setattr(measure, "Obedience", functools.partial(Obedience, noises=1, changes=CHANGES[:2]))
+    monkeypatch.setattr(likeness, "DRAWINGS", 2)
+    monkeypatch.setattr(likeness, "STEPS", 2)
 
 
 @pytest.fixture(scope="module")

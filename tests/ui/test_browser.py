@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from modules.errors import FileFormatError
 from modules.flags import Flags
@@ -66,7 +66,8 @@ def test_loading_then_ready_then_a_picture(page: Page, serve: Serve) -> None:
     loading.set()
     expect(page.locator("#txt2img_generate")).to_be_enabled()
     expect(page.locator("#txt2img_stage")).to_contain_text("demo model")
-    assert (number(page, "width"), number(page, "steps"), number(page, "cfg_scale")) == ("128", "12", "5")
+    for name, value in {"width": "128", "steps": "12", "cfg_scale": "5"}.items():
+        expect(page.locator(f"#txt2img_{name} input[type=number]")).to_have_value(value)
     expect(page.locator("#txt2img_token_counter")).to_have_text("2/75")
     page.locator("#txt2img_prompt textarea").press("Control+Enter")
     expect(page.locator("#html_info_txt2img")).to_contain_text("a (cat:1.2)\nSteps: 12, CFG scale: 5")
@@ -291,6 +292,35 @@ def test_touched_fields_stay_and_others_follow_the_model(page: Page, live: Live)
     page.reload()
     expect(page.locator("#txt2img_height input[type=number]")).to_have_value("192")
     expect(page.locator("#txt2img_cfg_scale input[type=number]")).to_have_value("5")
+
+
+def test_what_is_typed_while_the_models_values_are_under_way_stays(page: Page, serve: Serve) -> None:
+    loading, held = threading.Event(), []
+
+    def hold(route: Route) -> None:
+        response = route.fetch()
+        data = response.json().get("data", [])
+        if len(data) == 1 and "cfg_scale" in str(data[0]):
+            held.append((route, response))
+        else:
+            route.fulfill(response=response)
+
+    page.goto(serve(loading=loading).url)
+    expect(page.locator("#txt2img_generate")).to_be_disabled()
+    page.route("**/run/predict*", hold)
+    loading.set()
+    expect(page.locator("#txt2img_generate")).to_be_enabled()
+    fill(page, "steps", "7")
+    for _ in range(600):  # half a minute; it took a second
+        if held:
+            break
+        page.wait_for_timeout(50)
+    assert held, "the model's values came by"
+    for route, response in held:
+        route.fulfill(response=response)
+    expect(page.locator("#txt2img_width input[type=number]")).to_have_value("128")  # the model's
+    assert number(page, "steps") == "7"
+    page.unroute_all(behavior="ignoreErrors")  # the page goes on asking
 
 
 def test_switch_that_fails_leaves_the_old_model(page: Page, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
