@@ -47,6 +47,11 @@ def wire(step: PhotosStep, context: TrainContext) -> None:
     _Wiring(step, context).wire()
 
 
+# a look that began before another and ended after it leaves a page that shows something else than its state says: these
+# would stand there for ever, and sent again they cost the browser nothing
+ALWAYS_SENT = ("status", "result", "told", "interrupt")
+
+
 class _Wiring:
     def __init__(self, step: PhotosStep, context: TrainContext):
         self.step = step
@@ -120,7 +125,7 @@ class _Wiring:
             values["status"] = complaints
         elif shown.values.get("complaint") and not screen.running:
             values["status"] = shown.values["status"]  # stays until something else is done
-        changed = {name: value for name, value in values.items() if shown.values.get(name) != value}
+        changed = {n: value for n, value in values.items() if n in ALWAYS_SENT or shown.values.get(n) != value}
         updates = {
             self.outputs[name]: self._update(name, value, screen)
             for name, value in changed.items()

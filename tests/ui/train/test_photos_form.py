@@ -89,3 +89,12 @@ def test_a_look_that_begins_before_the_page_is_opened_forgets_nothing(tmp_path: 
     assert not {wiring.shown, wiring.step.source, wiring.step.remembered} & {*early}
     opened = wiring.open_page("", "", Shown(), "")
     assert wiring.shown in wiring.look_again("", opened[wiring.shown], "")
+
+
+def test_every_look_says_how_things_stand(tmp_path: Path) -> None:
+    """The page may show another status than its state says, if two looks overlapped."""
+    with gr.Blocks():
+        app, choice = StandIn(tmp_path / "data"), gr.Textbox()
+        wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
+    shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
+    assert {wiring.step.status, wiring.step.interrupt} <= {*wiring.look_again("", shown, "")}
