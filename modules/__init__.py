@@ -4,13 +4,13 @@
      errors        every error a user may meet        files      durable writes, safe names
      paths         where things lie                   flags      command line of the server
      settings      what the user chose once           params     what one picture is made from
-     events        what long work reports             infotext   parameters written into a picture
-     training_params  what one training run is made from
+     events        what long work reports             training_params  what one training run is made from
      model_state   what is told of the model in use   logs       the log file
      filewords     the words of a picture             preprocess_params   how photos are prepared
      styles        prompts kept under a name          script_params   what a script makes of one form
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely
+   infotext        parameters written into a picture; knows how prompts are read
 2  images          pictures opened, saved, gridded
    embeddings/     one file's format; a folder of them
    samplers/       denoise x at sigma; knows no Stable Diffusion

@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from modules.prompts.attention import BREAK, parse_attention
+
 VERSION = "0.1.0"  # of this program, as in pyproject.toml
 
 # A1111 switches its old behaviours on by this number (below v1.6.0, v1.8.0 …), so it has to stand first and to name
@@ -35,9 +37,13 @@ _LAST_KEYS = ("Version", "User")
 # Lengths are bounded so that a hostile line costs linear time; the longest key of A1111 has 34 letters.
 _PAIR = re.compile(r'(?P<key>\w[\w /-]{1,80}):\s*(?P<value>"(?:[^"\\]|\\.)+"|[^,]*)(?:,|$)')
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
-_RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_RELEASE = re.compile(
+    r"v?(?P<release>\d{1,9}(?:\.\d{1,9}){0,5})"
+    r"(?P<before>[-_.]?(?:rc|a|b|alpha|beta|pre|preview|c)[-_.]?\d*)?"
+    r"(?:-(?P<behind>\d{1,9}))?(?:-g[0-9a-f]+)?",
+    re.IGNORECASE,
+)
 _SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
-_ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 _NOVELAI_SAMPLERS = {
     "k_euler_ancestral": "Euler a",
@@ -114,14 +120,18 @@ def parse_infotext(text: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for pair in pairs:
         key, value = pair["key"], unquote(pair["value"])
+        if not pair["value"]:
+            continue  # “VAE: , Seed: 1” says nothing of a VAE
         size = _SIZE.fullmatch(value)
         if size:
             values[f"{key}-1"], values[f"{key}-2"] = size.groups()
         else:
             values[key] = value
-    values["Prompt"], values["Negative prompt"] = _split_prompts(lines)
+    values["Prompt"], values["Negative prompt"] = prompts = _split_prompts(lines)
     _modernise(values)
     _fill_defaults(values)
+    if any(map(_is_emphasised, prompts)):
+        values.setdefault("Emphasis", "Original")
     return values
 
 
@@ -168,9 +178,18 @@ def unquote(text: str) -> str:
     return value if isinstance(value, str) else text
 
 
-def uses_emphasis(*prompts: str) -> bool:
-    """Whether an unescaped bracket stands in one of the prompts, so that the emphasis setting has an effect."""
-    return any(re.search(r"[(\[]", _ESCAPED.sub("", prompt)) for prompt in prompts)
+def reads_emphasis(emphasis: str, *prompts: str) -> bool:
+    """Whether a mode of emphasis other than the usual one may show in one of the prompts.
+
+    A1111 looks for brackets alone. To “None” escapes and BREAK are letters as well.
+    """
+    signs = r"[(\[]|\\|\bBREAK\b" if emphasis == "None" else r"[(\[]"
+    return any(re.search(signs, prompt) for prompt in prompts)
+
+
+def _is_emphasised(prompt: str) -> bool:
+    """Whether a word of the prompt has another weight than 1; “()” and “(word:1)” give none."""
+    return any(weight != 1.0 and text != BREAK[0] for text, weight in parse_attention(prompt, a1111_exact=True))
 
 
 def storable(text: str) -> str:
@@ -201,16 +220,33 @@ def _modernise(values: dict[str, Any]) -> None:
         if not (first_width and first_height):
             first_width, first_height = automatic_first_pass(width, height)
         values |= {"Size-1": first_width, "Size-2": first_height, "Hires resize-1": width, "Hires resize-2": height}
-    release = _RELEASE.match(values.get("Version", ""))
-    if release is None:
+    made_by = _release(values.get("Version", ""))
+    if made_by is None:
         return
-    number = tuple(map(int, release.groups()))
-    if number < (1, 6, 0) and "[" in values["Prompt"]:
+    if made_by < _release_of(1, 6) and "[" in values["Prompt"]:
         values["Old prompt editing timelines"] = True
-    if number < (1, 6, 0) and values.get("Sampler") in ("DDIM", "PLMS"):
+    if made_by < _release_of(1, 6) and values.get("Sampler") in ("DDIM", "PLMS"):
         values["Pad conds v0"] = True
-    if number < (1, 8, 0):
+    if made_by < _release_of(1, 7, behind=225):
         values["Downcast alphas_cumprod"] = True
+    if made_by < _release_of(1, 8) and values.get("Refiner"):
+        values["Refiner switch by sampling steps"] = True
+
+
+_Release = tuple[tuple[int, ...], int]
+
+
+def _release(version: str) -> _Release | None:
+    """What “v1.7.0-224-gb8f2a0f3”, 224 changes behind 1.7.0, is compared by; None for other programs’ names."""
+    found = _RELEASE.fullmatch(version.strip())
+    if found is None:
+        return None
+    behind = -1 if found["before"] else int(found["behind"] or 0)
+    return _release_of(*map(int, found["release"].split(".")), behind=behind)
+
+
+def _release_of(*numbers: int, behind: int = 0) -> _Release:
+    return (*numbers, 0, 0)[: max(3, len(numbers))], behind
 
 
 def _pixels(values: Mapping[str, Any], key: str, default: int) -> tuple[int, int]:
@@ -227,5 +263,5 @@ def automatic_first_pass(width: int, height: int) -> tuple[int, int]:
 def _fill_defaults(values: dict[str, Any]) -> None:
     for key, value in _DEFAULTS.items():
         values.setdefault(key, value)
-    if uses_emphasis(values["Prompt"], values["Negative prompt"]):
-        values.setdefault("Emphasis", "Original")
+    if values["FP8 weight"] != "Disable":
+        values.setdefault("Cache FP16 weight for LoRA", False)

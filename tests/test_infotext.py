@@ -12,9 +12,9 @@ from modules.infotext import (
     build_infotext,
     parse_infotext,
     quote,
+    reads_emphasis,
     storable,
     unquote,
-    uses_emphasis,
 )
 
 REFERENCE = Path(__file__).parent / "data" / "reference"
@@ -85,6 +85,13 @@ def test_a_value_equal_to_its_key_is_written_once():
         ("v1.10.1", "[a:b:3]", "DDIM", set()),
         ("f2.0.1v1.10.1-previous", "[a:b:3]", "DDIM", set()),
         ("v1.7.0", "[a:b:3]", "DDIM", {"Downcast alphas_cumprod"}),
+        ("v1.7.0-224-gb8f2a0f3", "a", "Euler", {"Downcast alphas_cumprod"}),
+        ("v1.7.0-225-gb8f2a0f3", "a", "Euler", set()),  # where noise levels ceased to be rounded
+        ("1.8.0-RC", "a", "Euler", set()),
+        ("v1.6.0-RC-14-gb8f2a0f3", "[a]", "Euler", {"Downcast alphas_cumprod", "Old prompt editing timelines"}),
+        ("1.5", "[a]", "Euler", {"Downcast alphas_cumprod", "Old prompt editing timelines"}),
+        ("v1.5.2 of a friend", "[a]", "DDIM", set()),
+        ("f" * 9000 + "1" * 9000, "[a]", "DDIM", set()),
         ("v1.5.2", "a", "Euler", {"Downcast alphas_cumprod"}),
         (
             "v1.5.2",
@@ -98,6 +105,12 @@ def test_old_versions_switch_their_behaviour_on(version, prompt, sampler, switch
     text = build_infotext(prompt, "", {"Steps": 1, "Sampler": sampler, "Seed": 1, "Version": version})
     compatibility = {"Downcast alphas_cumprod", "Old prompt editing timelines", "Pad conds v0"}
     assert compatibility & parse_infotext(text).keys() == switched_on
+
+
+@pytest.mark.parametrize(("version", "by_steps"), [("v1.6.0", True), ("v1.7.0-300-gb8f2a0f3", True), ("v1.9.0", False)])
+def test_refiners_took_over_by_steps_once(version, by_steps):
+    said = parse_infotext(f"a\nSteps: 1, Sampler: x, Refiner: b [0123456789], Version: {version}")
+    assert said["Refiner switch by sampling steps"] is by_steps
 
 
 @pytest.mark.parametrize(
@@ -115,11 +128,58 @@ def test_the_old_hires_form_is_told_in_new_words(size, first_pass, expected):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "used"),
-    [("(a)", True), ("[a:b:3]", True), ("a", False), (r"anime \(character\)", False), (r"\\(a)", True)],
+    ("emphasis", "prompt", "shows"),
+    [
+        ("No norm", "(a)", True),
+        ("No norm", "[a:b:3]", True),
+        ("No norm", r"anime \(character\)", True),  # A1111 looks for the sign alone
+        ("No norm", "a", False),
+        ("No norm", "a BREAK b", False),
+        ("None", "a BREAK b", True),  # a word there
+        ("None", r"a \b", True),
+        ("None", "a BREAKS b", False),
+    ],
 )
-def test_emphasis_is_used_where_a_bracket_is_not_escaped(prompt, used):
-    assert uses_emphasis("", prompt) is used
+def test_a_mode_of_emphasis_is_written_where_it_may_show(emphasis, prompt, shows):
+    assert reads_emphasis(emphasis, "", prompt) is shows
+
+
+@pytest.mark.parametrize(
+    ("prompt", "weighed"),
+    [
+        ("(a)", True),
+        ("[a:b:3]", True),
+        ("a", False),
+        (r"anime \(character\)", False),
+        (r"\\(a)", True),
+        ("(a:1.0)", False),
+        ("()", False),
+        ("([a])", False),
+        ("a BREAK b", False),
+        ("(a BREAK b)", True),
+        ("<lora:name(2):1>", True),
+    ],
+)
+def test_emphasis_is_taken_for_granted_where_a_word_is_weighed(prompt, weighed):
+    for text in (prompt, f"a\nNegative prompt: {prompt}"):
+        parsed = parse_infotext(f"{text}\nSteps: 1, Sampler: x, Seed: 1")
+        assert parsed.get("Emphasis") == ("Original" if weighed else None)
+
+
+def test_the_tag_of_an_old_hypernetwork_weighs_nothing():
+    assert "Emphasis" not in parse_infotext("a\nSteps: 1, Sampler: x, Seed: 1, Hypernet: net(v2)")
+
+
+def test_a_key_without_a_value_says_nothing():
+    values = parse_infotext('a\nSteps: 1, Sampler: x, VAE: , Clip skip:, Foo: "", Seed: 1')
+    assert "VAE" not in values
+    assert values["Clip skip"] == "1"  # as where the key is missing
+    assert (values["Foo"], values["Seed"]) == ("", "1")
+
+
+def test_weights_in_8_bits_are_not_kept_in_16_for_loras_unless_said():
+    assert parse_infotext("a\nSteps: 1, Sampler: x, FP8 weight: Enable")["Cache FP16 weight for LoRA"] is False
+    assert "Cache FP16 weight for LoRA" not in parse_infotext("a\nSteps: 1, Sampler: x, Seed: 1")
 
 
 def test_what_no_file_can_hold_is_replaced():

@@ -11,9 +11,10 @@ import pytest
 from modules.paths import PROGRAM
 
 LAYERS = (
-    {"errors", "files", "paths", "settings", "params", "training_params", "events", "infotext", "flags", "filewords"}
+    {"errors", "files", "paths", "settings", "params", "training_params", "events", "flags", "filewords"}
     | {"preprocess_params", "model_state", "logs", "styles", "script_params"},
     {"prompts", "tensorfile"},
+    {"infotext"},
     {"images", "embeddings", "samplers"},
     {"model", "history"},
     {"generation", "remake"},
@@ -22,7 +23,7 @@ LAYERS = (
     {"ui", "api", "cli"},
     {"server"},
 )
-NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[6])  # plain data, and the host, build on one another
+NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[7])  # plain data, and the host, build on one another
 FRONT_END_ONLY = {"gradio": "ui", "gradio_client": "ui"}
 WITHOUT_TORCH = {
     "prompts",

@@ -232,7 +232,7 @@ _TOLD = {
     *KEYS, *SPECIAL, "Model", "Model hash", "VAE hash", "TI hashes", "Lora hashes", "Version", "User", "Interrupted",
     "Batch size", "Batch pos", "Script", "Hypernet", "Hypernet strength", "Mask blur", "Init image hash",
     "Conditional mask weight", "Image CFG scale", "Mask mode", "Masked content", "Inpaint area", "Masked area padding",
-    "VAE Encoder", "VAE Decoder", "FP8 weight", "Styles", "Used embeddings",
+    "VAE Encoder", "VAE Decoder", "FP8 weight", "Cache FP16 weight for LoRA", "Styles", "Used embeddings",
 }  # fmt: skip
 _CANNOT = {
     "Face restoration": "faces repaired by another network",
