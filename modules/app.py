@@ -141,6 +141,7 @@ class App:
         settings: Settings | None = None,
         checkpoint: str = "",
         checkpoint_stays: bool = False,
+        picture: "Image.Image | None" = None,
     ) -> Job:
         """Queue a txt2img run with the model that is in use when its turn comes.
 
@@ -151,6 +152,7 @@ class App:
             settings: for this run alone; None: those of the moment when its turn comes.
             checkpoint: draw with another one, by title, name or hash.
             checkpoint_stays: leave it in use afterwards, and write the choice down.
+            picture: stands for the first pass of a hires fix.
 
         Raises:
             ParameterError: see `DrawingDesk.checked`; or no such checkpoint.
@@ -158,7 +160,7 @@ class App:
         """
         params = self.drawing.checked(params, settings)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        work = self._txt2img(params, place, settings)
+        work = self._txt2img(params, place, settings, picture)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
         cuts_in = not checkpoint and not partners.wanted(params)  # training needs its model
@@ -188,7 +190,7 @@ class App:
         params = self.drawing.checked(Txt2ImgParams(**wanted))
         title = f"Hires. fix of {opened.width}×{opened.height}"
         cuts_in = not partners.wanted(params)
-        return self.jobs.submit(title, self._enlarge(params, opened), owner, cuts_in=cuts_in, kind="txt2img")
+        return self.jobs.submit(title, self._txt2img(params, picture=opened), owner, cuts_in=cuts_in, kind="txt2img")
 
     def run_script(
         self,
@@ -258,14 +260,16 @@ class App:
             self.notices.append(f"The VAE “{vae}” is not there any more: Automatic is used.")
         yield from self.models.first_work()
 
-    def _txt2img(self, params: Txt2ImgParams, place: Place, settings: Settings | None) -> Work:
+    def _txt2img(
+        self,
+        params: Txt2ImgParams,
+        place: Place = DAYS_FOLDERS,
+        settings: Settings | None = None,
+        picture: "Image.Image | None" = None,
+    ) -> Work:
         yield from self.models.ready()
-        yield from self.drawing.draw(params, self.drawing.outputs(place, settings))
+        yield from self.drawing.draw(params, self.drawing.outputs(place, settings), picture)
         self.embeddings.report()
-
-    def _enlarge(self, params: Txt2ImgParams, picture: "Image.Image") -> Work:
-        yield from self.models.ready()
-        yield from self.drawing.draw(params, self.drawing.outputs(), picture)
 
     def _script(self, plan: Plan, bench: ScriptBench) -> Work:
         """Draw a script, then put the model before back."""

@@ -86,10 +86,11 @@ class ImageDone(Event):
 
 @dataclass(frozen=True)
 class GridDone(Event):
-    """The overview of all pictures of a run was saved."""
+    """The overview of all pictures of a run was saved; `alone`: they are not to be shown beside it."""
 
     path: Path
     infotext: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)

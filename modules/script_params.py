@@ -37,6 +37,7 @@ class ScriptParams:
     vary_seeds_x: bool = parameter(False, "Vary seeds for X", info="One seed further for each value.")
     vary_seeds_y: bool = parameter(False, "Vary seeds for Y")
     vary_seeds_z: bool = parameter(False, "Vary seeds for Z")
+    include_sub_images: bool = parameter(True, "Include sub images", info="Every picture beside the sheet.")
     include_sub_grids: bool = parameter(False, "Include sub grids", info="A sheet for each Z value as well.")
     margin_size: int = parameter(0, "Grid margins (px)", minimum=0, maximum=500, step=2)
     put_at_start: bool = parameter(False, "Put variable parts at start of prompt")

@@ -10,15 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
+
+from modules import images
 from modules import params as fields
-from modules.api import errors, options, scripts, table
+from modules.api import errors, options, pictures, scripts, table
 from modules.api.requests import Txt2ImgRequest, ours
 from modules.app import App
 from modules.errors import ParameterError
 from modules.model_state import ModelStatus
-from modules.params import Txt2ImgParams
+from modules.params import Txt2ImgParams, control
 from modules.samplers import names
+from modules.script_params import ScriptParams
 from modules.settings import Settings
+
+FIRST_PASS = "firstpass_image"
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Wish:
         checkpoint: title of the one to draw with; empty: the one in use.
         checkpoint_stays: it stays in use afterwards.
         script: that makes many runs of it, if any.
+        picture: stands for the first pass of its hires fix.
     """
 
     asked: Mapping[str, Any]
@@ -39,7 +46,8 @@ class Wish:
     settings: Settings
     checkpoint: str = ""
     checkpoint_stays: bool = False
-    script: scripts.Asked | None = None
+    script: ScriptParams | None = None
+    picture: Image.Image | None = None
 
     @property
     def name(self) -> str | None:
@@ -90,12 +98,15 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
         raise table.in_their_words(table.TXT2IMG, error) from error
     stays = asked.get("override_settings_restore_afterwards", True) is False
     script = scripts.read(asked.get("script_name"), asked.get("script_args"))
-    return Wish(asked, params, settings, checkpoint, stays, script)
+    picture = _first_pass(asked, script) if params.enable_hr else None
+    return Wish(asked, params, settings, checkpoint, stays, script, picture)
 
 
 def unused(asked: Mapping[str, Any]) -> list[str]:
     """The fields and settings of a request that mean nothing here: A1111's for other work, and those of nobody."""
     fields = [name for name in asked if name not in Txt2ImgRequest.model_fields]
+    if asked.get(FIRST_PASS) and not (asked.get("enable_hr") or asked.get("infotext")):
+        fields.append(FIRST_PASS)
     return [*fields, *options.sort_out(asked.get("override_settings") or {}).others]
 
 
@@ -112,6 +123,26 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("firstphase_width") or said.get("firstphase_height"):
         said["old_hires_size"] = True
     return said
+
+
+def _first_pass(asked: Mapping[str, Any], script: ScriptParams | None) -> Image.Image | None:
+    """The picture that a hires fix is to begin with, of sides that latents can have."""
+    if not asked.get(FIRST_PASS):
+        return None
+    if script:
+        raise errors.refuse(422, f"{FIRST_PASS} and a script do not go together: leave one of them out.")
+    with pictures.as_file(pictures.decode(asked[FIRST_PASS])) as path:
+        found = images.open_image(path)
+    for name, side in (("width", found.width), ("height", found.height)):
+        limits = control(name)
+        if not (limits.minimum or 0) <= side <= (limits.maximum or side):
+            raise errors.refuse(
+                422,
+                f"{FIRST_PASS} is {found.width}×{found.height}: its sides must lie within {limits.minimum} … "
+                f"{limits.maximum}.",
+            )
+    whole = found.width // 8 * 8, found.height // 8 * 8
+    return found if whole == found.size else found.resize(whole, Image.Resampling.LANCZOS)
 
 
 def _recommended(app: App) -> dict[str, Any]:

@@ -7,11 +7,12 @@ saying nothing. Fields that nobody knows are passed over, as in A1111; the answe
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from modules.api import table
+from modules.api.route import MAX_BODY
 from modules.params import Control, Txt2ImgParams
 from modules.training_params import TrainParams
 
@@ -72,6 +73,10 @@ Txt2ImgRequest = create_model(
     do_not_save_grid=_switch(False, "Save no overview."),
     force_task_id=(str | None, Field(None, description="A name for the job, see `jobs`.", max_length=200)),
     infotext=(str | None, Field(None, description="Parameters of a picture: for all fields that are not set.")),
+    firstpass_image=(
+        Annotated[str | None, Field(max_length=MAX_BODY)],
+        Field(None, description="With enable_hr: a picture as base64 that stands for the first pass."),
+    ),
 )
 
 TrainRequest = create_model(

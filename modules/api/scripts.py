@@ -32,19 +32,6 @@ AXIS_CHOICES = (*_THEIR_AXES, *(axis for axis in AXES if axis not in _THEIR_AXES
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A script that a request asks for.
-
-    Attributes:
-        params: what it is to do.
-        pictures_too: answer with the single pictures besides its sheet.
-    """
-
-    params: ScriptParams
-    pictures_too: bool = True
-
-
-@dataclass(frozen=True)
 class _Arg:
     """One argument: A1111's label, the value that counts if none is sent, and what there is to choose from."""
 
@@ -57,11 +44,11 @@ class _Arg:
 @dataclass(frozen=True)
 class _Script:
     args: tuple[_Arg, ...]
-    read: Callable[[Sequence[Any]], Asked]
+    read: Callable[[Sequence[Any]], ScriptParams]
     modern: Callable[[list[Any]], list[Any]] = list  # arguments of older versions, as those of now
 
 
-def read(name: Any, args: Any) -> Asked | None:
+def read(name: Any, args: Any) -> ScriptParams | None:
     """The script of a request; None: it asks for none.
 
     Raises:
@@ -125,17 +112,18 @@ def _typed(value: Any, arg: _Arg) -> Any:
     return value
 
 
-def _xyz(args: Sequence[Any]) -> Asked:
+def _xyz(args: Sequence[Any]) -> ScriptParams:
     axes = {}
     csv_mode = args[17]
     for letter, (kind, text, chosen) in zip("xyz", (args[0:3], args[3:6], args[6:9]), strict=True):
         axes[f"{letter}_type"] = _axis(kind)
         axes[f"{letter}_values"] = _values(letter, text, chosen, csv_mode)
     legend, lone, sub_grids, keep, vary_x, vary_y, vary_z, margin = args[9:17]
-    params = ScriptParams(
+    return ScriptParams(
         script=XYZ,
         **axes,
         draw_legend=legend,
+        include_sub_images=lone,
         include_sub_grids=sub_grids,
         keep_seeds=keep,
         vary_seeds_x=vary_x,
@@ -143,7 +131,6 @@ def _xyz(args: Sequence[Any]) -> Asked:
         vary_seeds_z=vary_z,
         margin_size=margin,
     )
-    return Asked(params, pictures_too=lone)
 
 
 def _axis(sent: Any) -> str:
@@ -179,31 +166,29 @@ def _values(letter: str, text: Any, chosen: Any, csv_mode: bool) -> str:
     return line.getvalue()
 
 
-def _matrix(args: Sequence[Any]) -> Asked:
+def _matrix(args: Sequence[Any]) -> ScriptParams:
     at_start, different_seeds, prompt, delimiter, margin = args
     for value, allowed in ((prompt, ("positive", "negative")), (delimiter, ("comma", "space"))):
         if value not in allowed:
             raise ParameterError("script", f"{value!r:.40} is neither {allowed[0]} nor {allowed[1]}.")
-    return Asked(
-        ScriptParams(
-            script=MATRIX,
-            put_at_start=at_start,
-            different_seeds=different_seeds,
-            vary_negative=prompt == "negative",
-            space_between=delimiter == "space",
-            margin_size=margin,
-        )
+    return ScriptParams(
+        script=MATRIX,
+        put_at_start=at_start,
+        different_seeds=different_seeds,
+        vary_negative=prompt == "negative",
+        space_between=delimiter == "space",
+        margin_size=margin,
     )
 
 
-def _lines(args: Sequence[Any]) -> Asked:
+def _lines(args: Sequence[Any]) -> ScriptParams:
     iterate, same, position, text = args
     if position not in ("none", "start", "end"):
         raise ParameterError("prompt_position", f"{position!r:.40} is neither start nor end.")
     if not isinstance(text, str):
         raise ParameterError("prompt_lines", f"the prompts are one text with line ends, not {text!r:.40}.")
-    return Asked(
-        ScriptParams(script=LINES, iterate_seeds=iterate, same_seed=same, prompt_position=position, prompt_lines=text)
+    return ScriptParams(
+        script=LINES, iterate_seeds=iterate, same_seed=same, prompt_position=position, prompt_lines=text
     )
 
 

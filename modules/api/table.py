@@ -46,7 +46,6 @@ TXT2IMG_DEFAULTS: Mapping[str, Any] = {
 # Fields of A1111's request whose work is not done here: with one of these values they ask for nothing.
 ABSENT: Mapping[str, tuple[Any, ...]] = {
     "restore_faces": (None, False),
-    "firstpass_image": (None, ""),
     "token_merging_ratio": (None, 0),
     "token_merging_ratio_hr": (None, 0),
 }

@@ -38,7 +38,7 @@ def answer(wish: Wish, job: Job, events: Sequence[Event]) -> dict[str, Any]:
     done = sorted((event for event in events if isinstance(event, ImageDone)), key=_place)
     sheets = _sheets(wish, done, events)
     info = _info(wish, job, done)
-    shown = done if wish.script is None or wish.script.pictures_too else []
+    shown = done if wish.script is None or wish.script.include_sub_images else []
     info |= {
         "index_of_first_image": len(sheets),
         "infotexts": [*(sheet.infotext for sheet in sheets), *(event.infotext for event in shown)],

@@ -85,8 +85,8 @@ class Runs:
             "checkpoint_stays": wish.checkpoint_stays,
         }
         if wish.script:
-            return app.run_script(wish.params, wish.script.params, owner, **more)
-        return app.generate(wish.params, owner, **more)
+            return app.run_script(wish.params, wish.script, owner, **more)
+        return app.generate(wish.params, owner, picture=wish.picture, **more)
 
     def answer(self, job: Job) -> Response:
         """The pictures of a job that is over.

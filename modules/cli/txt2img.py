@@ -51,7 +51,7 @@ def _parser() -> Parser:
         "--prompts-from", type=Path, metavar="FILE", help=f"the script “{LINES}” with the lines of this file"
     )
     parser.add_fields(Txt2ImgParams, leave_out=("preview_every",))  # nobody sees previews here
-    parser.add_fields(ScriptParams)
+    parser.add_fields(ScriptParams, leave_out=("include_sub_images",))  # every picture is a file and a line here
     return parser
 
 

@@ -76,7 +76,7 @@ def txt2img_with(
         params: everything that decides the pixels; styles are in the prompts already.
         outputs: where pictures and the overview of a run with several are saved.
         upscaler: what `params.hr_upscaler` names; None looks among those that need no file.
-        picture: stands for the first pass of a hires fix, which is then left out; of the size of the first pass.
+        picture: stands for the first pass of a hires fix, which is then left out; its sides are multiples of 8.
         partners: what `params.hr_checkpoint` and `params.refiner_checkpoint` name.
 
     Yields:

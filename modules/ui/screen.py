@@ -108,6 +108,7 @@ def gather(job: Job) -> Run:
             case ImageDone():
                 pictures.append(Picture(event.path, event.infotext, event.seed, event.incomplete, event.subseed))
             case GridDone():
+                pictures = [picture for picture in pictures if picture.seed is None] if event.alone else pictures
                 pictures.append(Picture(event.path, event.infotext))
             case Noticed():
                 notices.append(event.text)

@@ -113,4 +113,4 @@ def _selected(seen: Seen, screen: Screen, selected: int) -> int:
     """The picture to look at: the newest, unless an older one of the same run was picked."""
     count = len(screen.run.pictures) if screen.run else 0
     follows = not screen.run or screen.run.id != seen.run or selected >= len(seen.pictures) - 1
-    return max(0, count - 1) if follows else selected
+    return max(0, count - 1) if follows else min(selected, max(0, count - 1))

@@ -15,7 +15,7 @@ STEPS, SEED = AXIS_CHOICES.index("Steps"), AXIS_CHOICES.index("Seed")
 def params(name: str, args: list[Any]) -> ScriptParams:
     asked = read(name, args)
     assert asked is not None
-    return asked.params
+    return asked
 
 
 def test_what_there_is(served: Served) -> None:

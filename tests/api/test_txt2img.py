@@ -1,9 +1,13 @@
+import base64
+import io
 import json
+import os
 import socket
 import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from modules import images
 from modules.api import asked_for
@@ -329,6 +333,43 @@ def test_eta_is_that_of_the_sampler_that_is_used(served: Served) -> None:
     for sampler, key in (("Euler a", "Eta"), ("DDIM", "Eta DDIM")):
         told = info(served.post("txt2img", {**SMALL, "sampler_name": sampler, "eta": 0.5}))
         assert parse_infotext(told["infotexts"][0])[key] == "0.5"
+
+
+def test_a_hires_fix_of_a_given_picture(served: Served) -> None:
+    """The second pass over what a first pass drew is that of the whole run, up to the bits of a PNG."""
+    given = served.post("txt2img", SMALL).json()["images"][0]
+    hires = {**SMALL, "enable_hr": True, "hr_scale": 2, "hr_upscaler": "Lanczos", "denoising_strength": 0.5}
+    whole = image(served.post("txt2img", hires).json()["images"][0])
+    drawn = served.post("txt2img", {**hires, "firstpass_image": f"data:image/png;base64,{given}", "steps": 2})
+    assert image(drawn.json()["images"][0]).tobytes() == whole.tobytes()
+    over_latents = served.post("txt2img", {**hires, "hr_upscaler": "Latent", "firstpass_image": given})
+    assert image(over_latents.json()["images"][0]).size == (128, 128)
+    ignored = served.post("txt2img", {**SMALL, "firstpass_image": given})
+    assert ignored.headers["x-without-effect"] == "firstpass_image"
+    assert ignored.json()["images"] == [given]
+
+
+def test_a_given_picture_may_be_of_any_size_that_can_be_drawn_on(served: Served) -> None:
+    hires = {**SMALL, "enable_hr": True, "hr_scale": 2, "hr_upscaler": "Latent", "batch_size": 2}
+    answer = served.post("txt2img", {**hires, "firstpass_image": encoded(101, 70)})
+    assert [image(one).size for one in answer.json()["images"][1:]] == [(128, 128)] * 2
+    noise = base64.b64encode(os.urandom(900_000)).decode()  # longer than any other text may be
+    script = {"script_name": "prompt matrix", "prompt": "a|b"}
+    for body, words in (
+        ({"firstpass_image": encoded(8, 64)}, "8×64"),
+        ({"firstpass_image": "no picture!"}, "base64"),
+        ({"firstpass_image": noise}, "picture"),
+        ({"firstpass_image": encoded(64, 64), **script}, "script"),
+    ):
+        answer = served.post("txt2img", {**hires, **body})
+        assert answer.status_code == 422
+        assert words in sentence(answer)
+
+
+def encoded(width: int, height: int) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(file, "JPEG")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def test_the_first_pass_as_programs_of_2022_ask_for_it(served: Served) -> None:

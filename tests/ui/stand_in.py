@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from modules.app import App
 from modules.desks.checkpoints import CheckpointShelf
-from modules.desks.drawing import Place
+from modules.desks.drawing import DAYS_FOLDERS, Place
 from modules.errors import OutOfMemory
 from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled, Status
 from modules.flags import Flags
@@ -72,7 +72,9 @@ class StandIn(App):
             ModelStatus.READY, "", DEMO, "cpu · fp32 · 1 thread", (128, 128), {"cfg_scale": 5.0, "steps": 12}
         )
 
-    def _txt2img(self, params: Txt2ImgParams, place: Place, settings: object = None) -> Work:
+    def _txt2img(
+        self, params: Txt2ImgParams, place: Place = DAYS_FOLDERS, settings: object = None, picture: object = None
+    ) -> Work:
         yield Status("reading the prompt")
         if self.failing:
             raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")

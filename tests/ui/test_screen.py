@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from modules.events import GridDone, ImageDone, Work
 from modules.jobs import Job, JobState
 from modules.params import Txt2ImgParams
 from modules.ui.screen import gather, look
@@ -66,6 +67,20 @@ def test_everybody_sees_the_queue_and_only_the_owner_the_run(app: StandIn) -> No
     finish(app, mine)
     finish(app, theirs)
     assert look(app, "eve").run is None
+    app.stop()
+
+
+def test_a_sheet_that_stands_alone_takes_the_place_of_its_pictures(app: StandIn) -> None:
+    def work(alone: bool) -> Work:
+        for seed in (1, 2):
+            yield ImageDone(Path(f"{seed}.png"), "", seed - 1, seed)
+        for name in ("table", "whole"):
+            yield GridDone(Path(f"{name}.png"), "", alone)
+
+    for alone, left in ((False, ["1", "2", "table", "whole"]), (True, ["table", "whole"])):
+        job = app.jobs.submit("plot", work(alone), "ann", kind="txt2img")
+        finish(app, job)
+        assert [picture.path.stem for picture in gather(job).pictures] == left
     app.stop()
 
 

@@ -56,6 +56,15 @@ def test_first_look_sends_everything_and_the_next_one_nothing(tab: Tab) -> None:
     assert tab.look() == {}
 
 
+def test_a_picture_that_is_looked_at_may_go_from_the_gallery(tab: Tab) -> None:
+    """The sheet of a script took its place."""
+    show(tab, 6)
+    tab.index = 3
+    show(tab, 6)
+    assert show(tab, 1)["infotext"]
+    assert tab.index == 0
+
+
 def test_a_browser_without_a_name_is_told_nothing(tab: Tab) -> None:
     assert set(tab.watch.look("", Seen(), 0, "")) == {tab.seen}
 

@@ -73,7 +73,7 @@ class Plan:
         yield Status("laying out the sheet")
         for sheet, infotext in self._sheets(self.table, drawn):
             path = outputs.save_sheet(sheet, _FILE_NAMES[self.script.script], infotext)
-            yield GridDone(path, infotext)
+            yield GridDone(path, infotext, alone=not self.script.include_sub_images)
 
     def _sheets(self, table: Table, drawn: Drawn) -> "list[tuple[Image.Image, str]]":
         """The whole, and before it the single tables if they are wanted; each with its infotext."""
