@@ -6,6 +6,7 @@ host       what all routes share                 route      strict JSON in, one 
 edge       time, log                             errors     from an error to its status
 pictures   base64 and back                       absent     what is not here, with a sentence
 asked_for  what a txt2img request means           told     what is told of its pictures
+always_on  fields of it in another way
 txt2img  scripts  progress  options  lists  embeddings  png_info  jobs  machine  docs: one group of routes each
 
 Names, defaults and answers are A1111's; only here they are translated. Requests wait in worker threads, their work in

@@ -14,7 +14,7 @@ from PIL import Image
 
 from modules import images
 from modules import params as fields
-from modules.api import errors, options, pictures, scripts, table
+from modules.api import always_on, errors, options, pictures, requests, scripts, table
 from modules.api.requests import Txt2ImgRequest, ours
 from modules.app import App
 from modules.errors import ParameterError
@@ -75,6 +75,7 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
         ParameterError, HTTPException: something that cannot be done, as a sentence.
     """
     _refuse_absent(asked)
+    asked = {**asked, **requests.checked(always_on.said(asked.get("alwayson_scripts") or {}))}
     overrides = options.sort_out(asked.get("override_settings") or {})
     checkpoint = overrides.settings.pop("checkpoint", "")
     if not isinstance(checkpoint, str):
@@ -113,7 +114,8 @@ def unused(asked: Mapping[str, Any]) -> list[str]:
 def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The request's own values by our names, and those that have no single name here."""
     said = ours(Txt2ImgParams, table.TXT2IMG, asked)
-    if "sampler" not in said and "sampler_index" in asked:
+    said = {name: value for name, value in said.items() if value != "" or name not in table.NAMES}
+    if "sampler" not in said and asked.get("sampler_index"):
         said["sampler"] = asked["sampler_index"]
     if table.ETA in asked:
         said |= {"eta_ancestral": asked[table.ETA], "eta_ddim": asked[table.ETA]}
@@ -165,5 +167,3 @@ def _refuse_absent(asked: Mapping[str, Any]) -> None:
     for name, nothing in table.ABSENT.items():
         if asked.get(name) not in nothing:
             raise errors.refuse(422, f"{name} is not there yet: leave it out.")
-    if asked.get("alwayson_scripts"):
-        raise errors.refuse(422, f"There is no always-on script {next(iter(asked['alwayson_scripts']))!r:.60} here.")

@@ -65,6 +65,10 @@ def sort_out(values: Mapping[str, Any]) -> Sorted:
             if not isinstance(value, str) or value not in meant:
                 raise ParameterError(key, f"{key} {value!r:.60} is unknown: choose one of {', '.join(meant)}.")
             found.form[name] = meant[value]
+        elif key in table.FORM_SWITCHES:
+            if not isinstance(value, bool):
+                raise ParameterError(key, f"{key} is true or false, not {value!r:.60}.")
+            found.form.update(table.FORM_SWITCHES[key] if value else {})
         else:
             found.others[key] = value
     return found
@@ -78,6 +82,8 @@ def form_defaults(app: App) -> dict[str, Any]:
         if key in other:
             with contextlib.suppress(ParameterError):
                 found[name] = _checked(key, name, _typed(other[key], params.default(name)))
+    for key, meant in table.FORM_SWITCHES.items():
+        found |= meant if other.get(key) is True else {}
     for key, (name, meant) in table.FORM_CHOICES.items():
         if isinstance(other.get(key), str) and other[key] in meant:
             found[name] = meant[other[key]]
@@ -129,6 +135,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
         """All settings by their keys, those that mean nothing here included."""
         settings = app.settings
         form = {key: params.default(name) for key, name in table.FORM_SETTINGS.items()}
+        form |= dict.fromkeys(table.FORM_SWITCHES, False)
         form |= {key: next(iter(meant)) for key, (_, meant) in table.FORM_CHOICES.items()}
         stored = {field.metadata["key"]: getattr(settings, field.name) for field in _fields()}
         title = app.model_state.checkpoint or settings.checkpoint
@@ -154,7 +161,11 @@ def add_routes(router: APIRouter, host: Host) -> None:
         check_vae(sent.settings.get("vae", AUTOMATIC), app.drawing.vae_files())
         if title is not None:
             await _select(host, title)
-        form = {key: values[key] for key in (*table.FORM_SETTINGS, *table.FORM_CHOICES) if key in values}
+        form = {
+            key: values[key]
+            for key in (*table.FORM_SETTINGS, *table.FORM_CHOICES, *table.FORM_SWITCHES)
+            if key in values
+        }
         await host.in_thread(lambda: app.change_settings(**sent.settings, other={**sent.others, **form}))
         return Json(None, headers=without_effect(sent.others))
 

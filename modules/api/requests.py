@@ -9,7 +9,8 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from modules.api import table
 from modules.api.route import MAX_BODY
@@ -66,11 +67,14 @@ Txt2ImgRequest = create_model(
     override_settings_restore_afterwards=_switch(True, "false: a checkpoint chosen by override_settings stays."),
     script_name=(str | None, Field(None, description="One of `scripts`.")),
     script_args=(list[Any] | None, Field(None, description="Its values, in the order of `script-info`.")),
-    alwayson_scripts=(dict[str, Any] | None, Field(None, description="There are none here.")),
+    alwayson_scripts=(
+        dict[str, Any] | None,
+        Field(None, description="Refiner, Seed and Sampler: fields of this request in another way."),
+    ),
     send_images=_switch(True, "Answer with the pictures."),
     save_images=_switch(False, "Save them in outputs/."),
     do_not_save_samples=_switch(False, "Save no picture, whatever save_images says."),
-    do_not_save_grid=_switch(False, "Save no overview."),
+    do_not_save_grid=_switch(False, "No overview: neither saved nor sent."),
     force_task_id=(str | None, Field(None, description="A name for the job, see `jobs`.", max_length=200)),
     infotext=(str | None, Field(None, description="Parameters of a picture: for all fields that are not set.")),
     firstpass_image=(
@@ -116,6 +120,18 @@ class ProgressRequest(_Lenient):
 def given(body: BaseModel) -> dict[str, Any]:
     """What a request says, by A1111's names; `null` says nothing."""
     return {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
+
+
+def checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for fields of a txt2img request that came in another way, as if they had been sent by name.
+
+    Raises:
+        RequestValidationError: a value of another kind.
+    """
+    try:
+        return given(Txt2ImgRequest(**values))
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
 
 
 def ours(kind: type, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,16 @@ ABSENT: Mapping[str, tuple[Any, ...]] = {
     "token_merging_ratio_hr": (None, 0),
 }
 
+# The same for settings that mean several fields, with what switching them on means.
+FORM_SWITCHES: Mapping[str, Mapping[str, Any]] = {
+    "use_old_karras_scheduler_sigmas": {"sigma_min": 0.1, "sigma_max": 10.0},
+}
+
+# Fields that name something: empty ones say nothing, as in A1111.
+NAMES = frozenset(
+    ("sampler", "schedule", "hr_checkpoint", "hr_sampler", "hr_schedule", "hr_upscaler", "refiner_checkpoint", "vae")
+)
+
 # Settings that only somebody at the machine may change: a request could lift the limits that were set for it.
 RESTRICTED = ("studio_most_steps", "studio_longest_side", "studio_most_pictures")
 

@@ -57,7 +57,7 @@ def _sheets(wish: Wish, done: Sequence[ImageDone], events: Sequence[Event]) -> l
     saved = [_Sheet(pictures.encode(one.path), one.infotext) for one in events if isinstance(one, GridDone)]
     if wish.script:
         return saved[::-1][:1] + saved[:-1]  # the whole is drawn last
-    if not wish.settings.show_grid or len(done) < 2:
+    if not wish.settings.show_grid or wish.asked.get("do_not_save_grid") or len(done) < 2:
         return []
     return saved[:1] or [_overview(wish, done)]
 

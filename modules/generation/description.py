@@ -63,6 +63,7 @@ def describe(
     values = {
         "Steps": params.steps,
         "Sampler": first.sampler.name,
+        "Schedule type": first.schedule,
         "CFG scale": f"{params.cfg_scale:g}",
         "Seed": seeds[0],
         "Size": f"{width}x{height}",

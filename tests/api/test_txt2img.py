@@ -159,6 +159,10 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
         ({"n_iter": 0}, 422, "n_iter"),
         ({"script_name": "foo"}, 422, "no script 'foo'"),
         ({"alwayson_scripts": {"ControlNet": {"args": []}}}, 422, "ControlNet"),
+        ({"alwayson_scripts": {"Seed": {"args": ["x"]}}}, 422, "seed"),
+        ({"alwayson_scripts": {"Refiner": {"args": [True, "one", 0.5, 1]}}}, 422, "up to 3"),
+        ({"alwayson_scripts": {"Refiner": 5}}, 422, "list"),
+        ({"override_settings": {"use_old_karras_scheduler_sigmas": 3}}, 422, "true or false"),
         ({"refiner_checkpoint": "none of these"}, 422, "none of these"),
         ({"enable_hr": True, "hr_checkpoint_name": "none of these"}, 422, "none of these"),
         ({"override_settings": {"sd_noise_schedule": "Loud"}}, 422, "sd_noise_schedule"),
@@ -333,6 +337,40 @@ def test_eta_is_that_of_the_sampler_that_is_used(served: Served) -> None:
     for sampler, key in (("Euler a", "Eta"), ("DDIM", "Eta DDIM")):
         told = info(served.post("txt2img", {**SMALL, "sampler_name": sampler, "eta": 0.5}))
         assert parse_infotext(told["infotexts"][0])[key] == "0.5"
+
+
+def test_what_is_empty_says_nothing(served: Served) -> None:
+    names = ("scheduler", "hr_sampler_name", "hr_scheduler", "hr_upscaler", "hr_checkpoint_name", "refiner_checkpoint")
+    empty = {**dict.fromkeys(names, ""), "enable_hr": True, "sampler_name": "", "sampler_index": "Euler a"}
+    params = asked_for.read(served.app, {**SMALL, **empty}).params
+    assert (params.sampler, params.schedule) == ("Euler a", "Automatic")
+    assert (params.hr_upscaler, params.hr_sampler) == ("Latent", "Use same sampler")
+
+
+def test_always_on_scripts_of_the_page_are_fields(served: Served) -> None:
+    scripts = {
+        "Sampler": {"args": [3, "DPM++ 2M", "Karras"]},
+        "seed": {"args": [9, True, 4, 0.25, 0, 0]},
+        "Refiner": {"args": [True, "two", "0.5"]},
+    }
+    params = asked_for.read(served.app, {**SMALL, "alwayson_scripts": scripts}).params
+    assert (params.steps, params.sampler, params.schedule) == (3, "DPM++ 2M", "Karras")
+    assert (params.seed, params.subseed, params.subseed_strength) == (9, 4, 0.25)
+    assert (params.refiner_checkpoint, params.refiner_switch_at) == ("two", 0.5)
+    off = {"Seed": {"args": [9, False, 4, 0.25]}, "Refiner": {"args": [False, "two", 0.5]}, "Sampler": {"args": []}}
+    params = asked_for.read(served.app, {**SMALL, "alwayson_scripts": off}).params
+    assert (params.seed, params.subseed_strength, params.refiner_checkpoint) == (9, 0.0, "None")
+
+
+def test_old_karras_sigmas_by_their_setting(served: Served) -> None:
+    old = {"sampler_name": "DPM++ 2M", "override_settings": {"use_old_karras_scheduler_sigmas": True}}
+    said = parse_infotext(info(served.post("txt2img", {**SMALL, **old}))["infotexts"][0])
+    assert (said["Schedule min sigma"], said["Schedule max sigma"]) == ("0.1", "10.0")
+
+
+def test_no_overview_if_it_is_not_to_be(served: Served) -> None:
+    answer = served.post("txt2img", {**SMALL, "n_iter": 2, "do_not_save_grid": True})
+    assert (len(answer.json()["images"]), info(answer)["index_of_first_image"]) == (2, 0)
 
 
 def test_a_hires_fix_of_a_given_picture(served: Served) -> None:

@@ -105,7 +105,8 @@ def test_defaults_leave_no_trace_in_the_infotext(run):
     keys = done.infotext.split("\n")[1]
     for key in ("Clip skip", "Emphasis", "Pad conds", "Prompt rules", "TI hashes", "Interrupted", "Comma backtrack"):
         assert key not in keys
-    assert done.infotext.startswith("a\nSteps: 3, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 64x64, Model hash: ab")
+    said = "a\nSteps: 3, Sampler: Euler, Schedule type: Automatic, CFG scale: 7, Seed: 1, Size: 64x64, Model hash: ab"
+    assert done.infotext.startswith(said)
 
 
 # --- pixels -----------------------------------------------------------------------------------------------------------
