@@ -77,25 +77,35 @@ def _vae(said: Mapping[str, Any], maker: Maker, here: Here) -> str:
 
 
 def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
-    return reads_differently(values["prompt"], values["negative_prompt"], values["steps"], here.tokenizer, here.index)
+    prompts = (values["prompt"], values["negative_prompt"])
+    second = (values.get("hr_prompt") or prompts[0], values.get("hr_negative_prompt") or prompts[1])
+    return any(
+        reads_differently(*pair, values["steps"], here.tokenizer, here.index)
+        for pair in dict.fromkeys((prompts, second))
+    )
 
 
 def _take_styles(values: Mapping[str, Any], styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """The styles whose texts stand at the ends of both prompts, and the prompts without them."""
-    prompts = str(values["prompt"]), str(values["negative_prompt"])
+    """The styles whose texts stand at the ends of all prompts, and the prompts without them."""
+    prompts = {name: str(values[name]) for name in _STYLED if name in _ALWAYS_STYLED or values.get(name)}
     taken: list[str] = []
     while found := _last_style(prompts, {name: texts for name, texts in styles.items() if name not in taken}):
         name, prompts = found
         taken.insert(0, name)
-    return {"styles": tuple(taken), "prompt": prompts[0], "negative_prompt": prompts[1]} if taken else {}
+    return {"styles": tuple(taken), **prompts} if taken else {}
 
 
-def _last_style(prompts: tuple[str, str], styles: Mapping[str, tuple[str, str]]) -> tuple[str, tuple[str, str]] | None:
+_ALWAYS_STYLED = ("prompt", "negative_prompt")
+_STYLED = {"prompt": 0, "negative_prompt": 1, "hr_prompt": 0, "hr_negative_prompt": 1}  # by which text of a style
+
+
+def _last_style(prompts: Mapping[str, str], styles: Mapping[str, tuple[str, str]]) -> tuple[str, dict[str, str]] | None:
     """The longest style that may have been added last, and the prompts before it."""
     for name, texts in sorted(styles.items(), key=lambda style: -sum(map(len, style[1]))):
-        prompt, negative = (_without(prompt, text) for prompt, text in zip(prompts, texts, strict=True))
-        if any(texts) and prompt is not None and negative is not None:
-            return name, (prompt, negative)
+        before = {field: _without(prompt, texts[_STYLED[field]]) for field, prompt in prompts.items()}
+        emptied = any(not text for field, text in before.items() if field not in _ALWAYS_STYLED)  # = the first pass’s
+        if any(texts) and not emptied and None not in before.values():
+            return name, {field: text for field, text in before.items() if text is not None}
     return None
 
 

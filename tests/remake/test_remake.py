@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modules.infotext import quote
 from modules.model.checkpoint import Checkpoint
 from modules.params import Txt2ImgParams
 from modules.prompts.matching import EmbeddingIndex
@@ -280,6 +281,35 @@ def test_styles_are_taken_out_of_the_prompt():
     found = read(TODAY, prompt=prompt, styles=styles)
     assert (found.values["prompt"], found.values["negative_prompt"]) == ("a cat", "ugly")
     assert set(found.values["styles"]) == {"film", "frame"}
+
+
+@pytest.mark.parametrize(
+    ("hr_prompt", "hr_negative", "taken", "left"),
+    [
+        ("a dog, oil", "", ("oil",), ("a dog", "")),
+        ("a dog", "", (), ("a dog", "")),  # it would be added to both prompts
+        ("oil", "", (), ("oil", "")),  # empty would mean: as in the first pass
+        ("a dog, oil", "photo", (), ("a dog, oil", "photo")),
+        ("", "dull, blurry", ("oil",), ("", "dull")),
+    ],
+)
+def test_styles_are_taken_out_of_the_hires_prompts_with_it(hr_prompt, hr_negative, taken, left):
+    """Or they would come twice when the picture is drawn again."""
+    hires = f"Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent, {TODAY}"
+    hires += "".join(
+        f", {key}: {quote(text)}"
+        for key, text in (("Hires prompt", hr_prompt), ("Hires negative prompt", hr_negative))
+        if text
+    )
+    styles = {"oil": ("oil", "blurry")}
+    values = read(hires, prompt="a cat, oil\nNegative prompt: blurry", styles=styles).values
+    assert values.get("styles", ()) == taken
+    assert (values["hr_prompt"], values["hr_negative_prompt"]) == left
+
+
+def test_a_hires_prompt_that_reads_differently_is_read_as_it_was():
+    hires = 'Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent, Hires prompt: "aspect 16:9"'
+    assert read(f"{hires}, {TODAY}").values["a1111_exact"] is True
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
