@@ -205,6 +205,19 @@ class ScriptItem(_Answer):
     args: list[ScriptArgument]
 
 
+class SysInfoAnswer(_Answer):
+    """What a report of a fault should say."""
+
+    Platform: str
+    Python: str
+    Version: str
+    Checkpoint: str
+    Device: str
+    RAM: dict[str, Any]
+    CUDA: dict[str, Any]
+    Packages: dict[str, str]
+
+
 class MemoryAnswer(_Answer):
     ram: dict[str, Any]
     cuda: dict[str, Any]

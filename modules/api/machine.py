@@ -1,6 +1,8 @@
 """The machine and the server itself: memory, the model in and out of it, flags, ending."""
 
 import dataclasses
+import importlib.metadata
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,12 @@ import psutil
 from fastapi import APIRouter
 
 from modules.api import errors
-from modules.api.answers import MemoryAnswer
+from modules.api.answers import MemoryAnswer, SysInfoAnswer
 from modules.api.host import Host
 from modules.flags import Flags
+from modules.infotext import VERSION_VALUE
 
+_TOLD_PACKAGES = ("torch", "diffusers", "transformers", "gradio", "fastapi", "safetensors", "pillow")
 _SECRET = ("logins", "api_logins")  # dataclass fields of flags whose values nobody is told
 
 
@@ -25,6 +29,21 @@ def add_routes(router: APIRouter, host: Host) -> None:
         used = psutil.Process().memory_info().rss
         whole = psutil.virtual_memory()
         return MemoryAnswer(ram={"free": whole.available, "used": used, "total": whole.total}, cuda=_cuda())
+
+    @router.get("/internal/sysinfo")
+    def sysinfo() -> SysInfoAnswer:
+        """What a report of a fault should say of this machine: no folders, no passwords."""
+        here, state = memory(), app.model_state
+        return SysInfoAnswer(
+            Platform=platform.platform(),
+            Python=platform.python_version(),
+            Version=VERSION_VALUE,
+            Checkpoint=state.checkpoint,
+            Device=state.device,
+            RAM=here.ram,
+            CUDA=here.cuda,
+            Packages={name: importlib.metadata.version(name) for name in _TOLD_PACKAGES},
+        )
 
     @router.get("/sdapi/v1/cmd-flags")
     def cmd_flags() -> dict[str, Any]:

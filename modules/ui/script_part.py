@@ -59,15 +59,14 @@ def make_script_part() -> ScriptPart:
                         "All there are", elem_id=f"script_txt2img_{letter}_fill", interactive=False
                     )
             with gr.Row(elem_classes="of_3 switches"):
-                made["draw_legend"], made["keep_seeds"] = _switch("draw_legend"), _switch("keep_seeds")
-                made["margin_size"] = _number("margin_size")
-            with gr.Row(elem_classes="of_3 switches"):
-                made["include_sub_images"] = _switch("include_sub_images")
-                made["include_sub_grids"] = _switch("include_sub_grids")
-                swap = gr.Button("Swap X and Y", elem_id="script_txt2img_swap_xy")
+                for name in ("draw_legend", "include_sub_images", "include_sub_grids"):
+                    made[name] = _switch(name)
             with gr.Row(elem_classes="of_3 switches"):
                 for letter in "xyz":
                     made[f"vary_seeds_{letter}"] = _switch(f"vary_seeds_{letter}")
+            with gr.Row(elem_classes="of_3 switches"):
+                made["keep_seeds"], made["margin_size"] = _switch("keep_seeds"), _number("margin_size")
+                swap = gr.Button("Swap X and Y", elem_id="script_txt2img_swap_xy")
         with gr.Column(visible=False, elem_id="txt2img_script_matrix") as groups[MATRIX]:
             gr.HTML(
                 '<p class="quiet">Write parts into the prompt: <b>a cat|oil|snow</b> draws the cat alone, with each '

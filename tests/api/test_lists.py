@@ -6,6 +6,7 @@ from PIL import Image
 
 from modules.api.machine import flags_told
 from modules.flags import Flags
+from modules.infotext import VERSION_VALUE
 from modules.samplers.names import sampler_names, schedule_names
 from tests.api.serving import SMALL, Served, sentence
 
@@ -50,6 +51,14 @@ def test_memory(served: Served) -> None:
     ram = served.get("memory").json()["ram"]
     assert 0 < ram["used"] < ram["total"]
     assert "error" in served.get("memory").json()["cuda"]
+
+
+def test_what_a_report_of_a_fault_should_say(served: Served) -> None:
+    told = served.get("/internal/sysinfo").json()
+    assert (told["Version"], told["Checkpoint"]) == (VERSION_VALUE, served.app.model_state.checkpoint)
+    assert told["Packages"]["torch"].startswith("2.")
+    assert told["RAM"]["total"] > told["RAM"]["used"] > 0
+    assert str(served.app.paths.data) not in str(told)
 
 
 def test_flags_without_secrets(served: Served) -> None:
