@@ -13,6 +13,7 @@ AXES = (
     "Hires upscaler", "Hires steps", "Hires scale", "Hires sampler", "Denoising", "Extra noise", "Eta", "Eta for DDIM",
     "Sigma Churn", "Sigma min", "Sigma max", "Sigma noise", "Schedule min sigma", "Schedule max sigma", "Schedule rho",
     "Negative Guidance minimum sigma", "Refiner checkpoint", "Refiner switch at", "ENSD", "RNG",
+    "UniPC Order", "Always discard next-to-last sigma", "SGM noise multiplier",
 )  # fmt: skip
 VALUES_HELP = "Values with commas: 1, 2, 3. Ranges: 1-5, 1-10 (+3), 1-10 [5]. A value with a comma stands in quotes."
 

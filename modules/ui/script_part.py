@@ -15,6 +15,7 @@ from modules.script_params import AXES, LINES, MATRIX, NONE, NOTHING, SCRIPTS, V
 from modules.ui import form, fragments
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
+_SWITCHES = ("Always discard next-to-last sigma", "SGM noise multiplier")
 LARGEST_FILE = 1 << 20  # bytes of a file of prompts
 
 
@@ -158,6 +159,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
         "Styles": lambda: ["None", *(style.name for style in app.drawing.styles.styles())],
         "Hires upscaler": app.drawing.upscalers,
         "RNG": lambda: ["CPU", "NV"],
+        **dict.fromkeys(_SWITCHES, lambda: ["False", "True"]),
     }.get(axis)
     return found() if found else None
 
@@ -165,7 +167,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
 def _wire_fill(app: App, script: ScriptPart, letter: str, button: gr.Button, prompt: gr.Textbox) -> None:
     axis, values = script.controls[f"{letter}_type"], script.controls[f"{letter}_values"]
     known = ("Embedding step", "Sampler", "Hires sampler", "Schedule type", "Checkpoint name", "VAE", "Styles")
-    known += ("Hires upscaler", "Refiner checkpoint", "RNG")
+    known += ("Hires upscaler", "Refiner checkpoint", "RNG", *_SWITCHES)
     axis.change(lambda chosen: gr.update(interactive=chosen in known), axis, button, **AS_SENT)
 
     def fill(chosen: Any, prompt: Any) -> list[Any]:

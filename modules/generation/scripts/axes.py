@@ -115,6 +115,23 @@ def _choices(name: str, field_name: str, **also: Any) -> Reader:
     return read
 
 
+def _switches(field_name: str) -> Reader:
+    """True and False, labelled by what they switch."""
+
+    def read(text: str, field: str, cell: Cell, bench: Workbench) -> list[Value]:
+        found = []
+        for value in split_values(text):
+            if value.lower() not in _SWITCH:
+                raise ParameterError(field, f"“{value:.40}” is neither True nor False.")
+            found.append(_setting(params.control(field_name).label, field_name, _SWITCH[value.lower()]))
+        return found
+
+    return read
+
+
+_SWITCH = {"true": True, "false": False}
+
+
 def _replace(cell: Cell, before: str, after: str) -> Cell:
     fields = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt")
     return cell.changed(**{name: getattr(cell.params, name).replace(before, after) for name in fields})
@@ -247,4 +264,7 @@ _READERS: dict[str, Reader] = {
     "Refiner switch at": _numbers("Refiner switch at", "refiner_switch_at"),
     "ENSD": _numbers("ENSD", "ensd"),
     "RNG": _choices("RNG", "randn_source"),
+    "UniPC Order": _numbers("UniPC Order", "unipc_order"),
+    "Always discard next-to-last sigma": _switches("discard_penultimate"),
+    "SGM noise multiplier": _switches("sgm_noise_multiplier"),
 }

@@ -165,6 +165,7 @@ def test_every_axis_changes_what_it_names(tmp_path, axis):
         "Styles": "None, Oil", "Hires upscaler": "Lanczos, None", "Hires sampler": "Euler, Heun", "RNG": "CPU, NV",
         "Schedule max sigma": "10, 14", "Steps": "3, 4", "Clip skip": "1, 2", "Sigma noise": "0.9, 1.1",
         "CFG Scale": "2, 3.5", "Hires scale": "1.5, 3", "Embedding step": "", "Seed": "-1, -1",
+        "Always discard next-to-last sigma": "False, true", "SGM noise multiplier": "True, False", "UniPC Order": "2,3",
     }  # fmt: skip
     bench = Bench(tmp_path, steps=(1, 2))
     usual = "1, 2" if axis in ("Var. seed", "Hires steps", "ENSD") else "0.25, 0.5"
@@ -192,6 +193,7 @@ def test_a_random_seed_is_drawn_once_unless_it_is_to_be_kept(bench):
         ({"y_type": "Steps", "y_values": "200"}, "steps", "200"),
         ({"z_type": "Prompt S/R", "z_values": "dog, cat"}, "z_values", "neither prompt"),
         ({"x_type": "Prompt order", "x_values": "a,b,c,d,e,f,g,h"}, "x_values", "orders"),
+        ({"x_type": "SGM noise multiplier", "x_values": "1"}, "x_values", "neither True nor False"),
         ({"x_type": "Size", "x_values": "512"}, "x_values", "no size"),
         ({"x_type": "VAE", "x_values": "gone"}, "vae", "gone"),
         ({"x_type": "Seed", "x_values": "1-100", "y_type": "CFG Scale", "y_values": "1-30"}, "x_values", "3000 runs"),
