@@ -78,7 +78,9 @@ def _card(screen: RunScreen, snapshot: Snapshot, is_chosen: bool) -> Markup:
     if measured:
         loss = "–" if measured.held_out is None else f"{measured.held_out:.4f}"
         numbers = [
-            _share("So far its drawings have come from the plain word towards your photos", "like", measured.likeness),
+            _share(
+                "How far its drawings have come from the plain word towards your photos", "likeness", measured.likeness
+            ),
             _share("How well prompts are followed; 100% = as with the plain word", "obeys", measured.obedience),
             Markup('<span title="Mean error on {}">loss {}</span>').format(
                 "photos it never learned from" if screen.is_held_out else "its own photos", loss

@@ -128,7 +128,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
             '<div class="ending" role="status"><p>Created: <b>{}</b></p>'
             '<p><button type="button" class="door" data-open-step="photos">Next: the photos</button></p></div>{}'
         ).format(shown_path(saved[-1].path, app.paths.data), fragments.paragraphs(notes))
-        chosen = read_choice(choice).changed(embedding=saved[-1].path.stem, run="")
+        chosen = read_choice(choice).changed(embedding=saved[-1].path.stem, run="", step="")
         return {step.job: "", step.result: done, context.choice: chosen.write()}
 
     newest: dict[str, Any] = {"trigger_mode": "always_last", **AS_SENT}

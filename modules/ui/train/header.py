@@ -12,6 +12,7 @@ from modules.files import folder_of
 from modules.jobs import Job
 from modules.training.photos import photo_files
 from modules.ui.train.choice import Choice
+from modules.ui.train.compare_screen import pick, runs
 from modules.ui.train.run_screen import newest_training, trained_name
 
 _FAMILIES = {768: "SD1", 1024: "SD2"}
@@ -22,7 +23,7 @@ def header(app: App, choice: Choice) -> Markup:
     parts: list[str] = []
     run = newest_training(app)
     trained = trained_name(run) if run else ""
-    name = choice.embedding or trained
+    name = choice.embedding or trained or _of_a_run_on_disk(app, choice)
     embedding = app.embeddings.find(name) if name else None
     if embedding:
         count = embedding.vectors_per_token
@@ -38,6 +39,12 @@ def header(app: App, choice: Choice) -> Markup:
         return Markup('<p class="quiet">{}</p>').format(" · ".join(["no embedding chosen yet", *parts]))
     listed = Markup("").join([Markup(" · {}").format(part) for part in parts])
     return Markup('<p class="quiet"><b class="{}">{}</b>{}</p>').format("" if embedding else "gone", name, listed)
+
+
+def _of_a_run_on_disk(app: App, choice: Choice) -> str:
+    """Whose run steps ④ and ⑤ show when this program has trained nothing yet; "" if there is none."""
+    found = runs(app)
+    return found[key].folder.name if (key := pick(found, choice)) else ""
 
 
 def _photos_of(run: Job) -> int:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from modules.ui.train.choice import Choice
 from modules.ui.train.header import header
 from tests.ui.corpus import HOSTILE
-from tests.ui.train.runs import wait_until
+from tests.ui.train.runs import make_run, wait_until
 from tests.ui.train.training_run import WithTraining, make_photos, params
 
 
@@ -35,6 +35,12 @@ def test_a_run_is_named_in_a_browser_that_has_chosen_nothing(app: WithTraining) 
     app.steps.release(1)
     wait_until(lambda: job.is_over)
     assert ">realbenny-t2</b> · 12 photos<" in header(app, Choice()), "steps ③ and ④ show it still"
+
+
+def test_an_old_run_is_named_as_the_later_steps_show_it(app: WithTraining) -> None:
+    make_run(app.paths)
+    assert ">realbenny-t2</b>" in header(app, Choice())
+    assert ">other-t1</b>" in header(app, Choice("other-t1"))
 
 
 def test_a_run_of_another_embedding_is_told_beside_the_chosen_one(app: WithTraining) -> None:
