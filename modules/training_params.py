@@ -32,6 +32,7 @@ PLAIN_ALGORITHM: Mapping[str, Any] = {  # textual inversion as its paper has it,
     "small_first": 0.0,
     "averaging": 0.0,
     "keep_length": 0.0,
+    "equal_pull": False,
 }
 
 
@@ -49,7 +50,7 @@ class TrainParams:
 
     embedding: str = parameter("", "Embedding")
     learning_rate: str = parameter(
-        "0.005",
+        "0.02",
         "Embedding Learning rate",
         info="A rate, or rate:until_step, …: “0.005:100, 1e-3:1000, 1e-5”.",
     )
@@ -87,12 +88,17 @@ class TrainParams:
         info="Snapshots hold a running mean over about 1 / (1 - value) steps; 0: the vectors as they are.",
     )
     keep_length: float = parameter(
-        0.1,
+        0.0,
         "Keep the vectors as long as words",
         minimum=0,
         maximum=1,
         step=0.05,
         info="How far each step goes back to the length that they began with. Longer ones drown the rest of a prompt.",
+    )
+    equal_pull: bool = parameter(
+        True,
+        "Every picture pulls equally",
+        info="Of the pictures of a step, none has a longer gradient than the others: those with little noise would.",
     )
     clip_grad_mode: str = parameter("disabled", "Gradient Clipping", choices=GRADIENT_CLIPPING)
     clip_grad_value: str = parameter("0.1", "Gradient clip value", info="Same form as the learning rate.")
@@ -229,8 +235,9 @@ def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] 
     width, height = native_size
     steps = min(max(10 * photo_count, 100), 400)
     every = max(5, round(steps / 15 / 5) * 5)
-    at_once = PICTURES_A_STEP if width * height <= SMALL_PIXELS else 1
-    rate = "0.004" if preset == "style" else "0.005"
+    small = width * height <= SMALL_PIXELS
+    at_once = PICTURES_A_STEP if small else 1
+    rate = "0.06" if small else "0.02"
     template = {"face": "subject_filewords.txt", "object": "subject.txt", "style": "style_filewords.txt"}[preset]
     held_out = 2 if photo_count >= FEWEST_FOR_HELD_OUT else 0
     chosen: dict[str, tuple[Any, str]] = {
@@ -248,12 +255,18 @@ def advise(photo_count: int, preset: str = "face", native_size: tuple[int, int] 
             PICTURES_A_STEP // at_once,
             f"Each step follows the mean of {PICTURES_A_STEP} pictures: a single one pulls in a direction of its own.",
         ),
-        "learning_rate": (rate, "As far a step as guides for SD 1 name; it falls from there."),
+        "learning_rate": (
+            rate,
+            "The best of those measured on the demo model; it falls from there."
+            if small
+            else "As far as the schedules go that guides for SD 1 name, which begin at 0.05; it falls from there.",
+        ),
         "relative_rate": (True, "Models whose words are longer vectors need longer steps, and get them."),
         "rate_decay": ("cosine", "Large steps find the place, smaller ones settle there: late snapshots differ less."),
         "timestep_sampling": ("even", "Every stretch of steps sees all noise levels, so that luck decides less."),
         "averaging": (0.9, "The mean of the last steps lies nearer to the goal than each of them."),
-        "keep_length": (0.1, "Vectors much longer than words drown the rest of a prompt."),
+        "keep_length": (0.0, "Held to the length of words, two of eight persons were lost on the way."),
+        "equal_pull": (True, "A few pictures with hardly any noise would else decide each step, mostly by chance."),
         "template": (template, _TEMPLATE_REASONS[preset]),
         "width": (width, "The width that this model was made for."),
         "height": (height, "The height that this model was made for."),

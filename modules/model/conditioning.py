@@ -5,8 +5,9 @@ how prompts of different lengths meet in one batch, is the work of `samplers.gui
 """
 
 import copy
+import dataclasses
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -116,7 +117,8 @@ class Conditioner:
         Args:
             texts: emphasis is read; AND and prompt editing are text.
             rules: how to read.
-            vectors: [vectors_per_token, width] by name; they come before the embeddings of the database.
+            vectors: [vectors_per_token, width] by name, or [texts, vectors_per_token, width]: each text its own copy,
+                whose gradients tell the texts apart. They come before the embeddings of the database.
 
         Returns:
             float32 [texts, 77 · chunks, width]; shorter texts are filled up with empty chunks.
@@ -146,16 +148,18 @@ class Conditioner:
         vocabulary = self.embeddings.vocabulary(self.model.width, self.model.tokenizer)
         index = vocabulary.index
         if training:
-            names = {name: len(vectors) for name, vectors in training.items()}
+            names = {name: vectors.shape[-2] for name, vectors in training.items()}
             names |= {n: e.vectors_per_token for n, e in vocabulary.embeddings.items() if n not in names}
             index = EmbeddingIndex(names, self.model.tokenizer)
-        repeats = Counter(texts)
-        packed = [self._pack(text, rules, index) for text in repeats]
+        own = {name: vectors for name, vectors in (training or {}).items() if vectors.ndim == 3}
+        repeats = dict.fromkeys(enumerate(texts), 1) if own else Counter((0, text) for text in texts)
+        packed = [_with_own_copy(self._pack(text, rules, index), own, number) for number, text in repeats]
         length = max(len(chunks) for chunks in packed)
         chunks = [chunk for some in packed for chunk in some + [self._empty] * (length - len(some))]
         layers = self._layers(rules)
         if training:
             vectors = {name: e.vectors for name, e in vocabulary.embeddings.items()} | dict(training)
+            vectors |= {_own(name, number): row for name, rows in own.items() for number, row in enumerate(rows)}
             encodings = self._run(chunks, vectors, layers)
         else:
             encodings = self._remembered(chunks, vocabulary.embeddings, layers)
@@ -165,7 +169,7 @@ class Conditioner:
             shares = encodings.new_tensor(list(repeats.values())).view(-1, 1, 1, 1) / len(texts)
             encodings = _emphasised(encodings, multipliers, shares, restore_mean=rules.emphasis == "Original")
         joined = dict(zip(repeats, encodings.flatten(1, 2), strict=True))
-        return [joined[text] for text in texts]
+        return [joined[number if own else 0, text] for number, text in enumerate(texts)]
 
     def _pack(self, text: str, rules: PromptRules, index: EmbeddingIndex) -> list[Chunk]:
         return pack(
@@ -238,6 +242,19 @@ def run_text_encoder(
     for layer in text_encoder.encoder.layers[:layers]:
         hidden = layer(hidden, mask, is_causal=True)
     return text_encoder.final_layer_norm(hidden).float()
+
+
+def _own(name: str, number: int) -> str:
+    """The name of a text's own copy of an embedding: no file can be called so."""
+    return f"{name}/{number}"
+
+
+def _with_own_copy(chunks: Sequence[Chunk], names: Collection[str], number: int) -> list[Chunk]:
+    """The chunks of a text, naming the copies that belong to it."""
+    if not names:
+        return [*chunks]
+    fixes = [[(at, _own(name, number) if name in names else name) for at, name in chunk.fixes] for chunk in chunks]
+    return [dataclasses.replace(chunk, fixes=own) for chunk, own in zip(chunks, fixes, strict=True)]
 
 
 def _emphasised(encodings: Tensor, multipliers: Tensor, shares: Tensor, restore_mean: bool) -> Tensor:

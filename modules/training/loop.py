@@ -365,7 +365,13 @@ class TrainingLoop:
         conditioner = Conditioner(self.model, self.embeddings)
         params = self.params
         return TextualInversion(
-            conditioner, params.embedding, state.optimiser, rules, params.averaging, params.keep_length
+            conditioner,
+            params.embedding,
+            state.optimiser,
+            rules,
+            params.averaging,
+            params.keep_length,
+            params.equal_pull,
         )
 
     def _embedding(self, name: str) -> Embedding:

@@ -70,8 +70,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(stored, dict) or not {"steps", "batch_size", *A1111_KEYS.values()} & {*stored}:
         raise FileFormatError(f"“{path.name}” is no settings file of a training run.")
     fields = {field.name: field for field in dataclasses.fields(TrainParams)}
-    ours = "timestep_sampling" in stored
-    values: dict[str, Any] = {} if ours else dict(advise(1, "as in A1111").values)
+    ours = "timestep_sampling" in stored  # those without “equal_pull” are older than it
+    values: dict[str, Any] = {"equal_pull": False} if ours else dict(advise(1, "as in A1111").values)
     for name, field in fields.items():
         for key in (name, A1111_KEYS.get(name, name)):
             if stored.get(key) is not None:

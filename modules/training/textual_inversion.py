@@ -113,6 +113,7 @@ class TextualInversion:
         rules: how prompts are read.
         averaging: how much of the running mean of the vectors each step keeps; 0: there is none.
         keep_length: how far each step goes back to the lengths that the vectors began with, 0 … 1.
+        equal_pull: bring the gradient of each picture to the length of the middle one before they are averaged.
     """
 
     def __init__(
@@ -123,12 +124,13 @@ class TextualInversion:
         rules: PromptRules,
         averaging: float = 0.0,
         keep_length: float = 0.0,
+        equal_pull: bool = False,
     ):
         self._conditioner = conditioner
         self._model = conditioner.model
         self._name = name
         self._rules = rules
-        self._averaging, self._keep_length = averaging, keep_length
+        self._averaging, self._keep_length, self._equal_pull = averaging, keep_length, equal_pull
         self._alphas = self._model.alphas_cumprod.to(self._model.device)
         self._half = self._model.unet.dtype == torch.float16
         table = cast(Tensor, self._model.text_encoder.get_input_embeddings().weight)
@@ -191,28 +193,46 @@ class TextualInversion:
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean squared error of the prediction, one number; gradients flow to the vectors."""
+        return self._losses(batch, self.vectors).mean()
+
+    def gradient(self, batches: Sequence[Batch]) -> tuple[float, Tensor]:
+        """The loss, mean over the batches, and its gradient [vectors, width], free of any scale.
+
+        With equal pull, the gradients of single pictures come from one pass backward through a copy of the vectors for
+        each of them; what is averaged then has as many units as without.
+        """
+        scale = self._scale if self._half else 1.0
+        total, found = 0.0, []
+        for batch in batches:
+            copies = self.vectors.detach()
+            if self._equal_pull:
+                copies = copies.expand(len(batch.prompts), *copies.shape)
+            copies = copies.clone().requires_grad_()
+            losses = self._losses(batch, copies)
+            loss = losses.sum() if self._equal_pull else losses.mean()
+            if loss.requires_grad:  # else no prompt of the batch names the embedding, which the health check tells
+                (loss * scale).backward()
+            total += float(losses.detach().mean()) / len(batches)
+            gradient = torch.zeros_like(copies) if copies.grad is None else copies.grad / scale
+            found.append(gradient if self._equal_pull else gradient[None])
+        gradients = torch.cat(found)
+        return total, (_equally_long(gradients) if self._equal_pull else gradients).mean(0)
+
+    def _losses(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """Mean squared error of each prediction, [B].
+
+        Args:
+            vectors: [vectors, width], or [B, vectors, width]: each picture its own.
+        """
         latents, noise, timesteps = (t.to(self._model.device) for t in (batch.latents, batch.noise, batch.timesteps))
         share = self._alphas[timesteps][:, None, None, None]
         signal, rest = share.sqrt(), (1 - share).sqrt()
-        cond = self._conditioner.encode(batch.prompts, self._rules, {self._name: self.vectors})
+        cond = self._conditioner.encode(batch.prompts, self._rules, {self._name: vectors})
         denoiser = self._model.denoiser
         prediction = denoiser.predict(signal * latents + rest * noise, timesteps, cond)
         target = signal * noise - rest * latents if denoiser.predicts_v else noise
         error = (prediction - target) ** 2
-        return (error if batch.weights is None else error * batch.weights.to(error)).mean()
-
-    def gradient(self, batches: Sequence[Batch]) -> tuple[float, Tensor]:
-        """The loss, mean over the batches, and its gradient [vectors, width], free of any scale."""
-        scale = self._scale if self._half else 1.0
-        self.vectors.grad = None
-        total = 0.0
-        for batch in batches:
-            loss = self.loss(batch) / len(batches)
-            if loss.requires_grad:  # else no prompt of the batch names the embedding, which the health check tells
-                (loss * scale).backward()
-            total += float(loss.detach())
-        gradient = self.vectors.grad
-        return total, torch.zeros_like(self.vectors) if gradient is None else gradient / scale
+        return (error if batch.weights is None else error * batch.weights.to(error)).mean((1, 2, 3))
 
     def step(self, batches: Sequence[Batch], rate: float, clip_mode: str = "disabled", clip: float = 0.0) -> Outcome:
         """Move the vectors once.
@@ -261,6 +281,22 @@ class TextualInversion:
             updates = float(self._optimiser.state[self.vectors]["step"])
             kept = min(self._averaging, updates / (updates + 9))
             self._average.lerp_(self.vectors.detach(), 1 - kept)
+
+
+def _equally_long(gradients: Tensor) -> Tensor:
+    """Each picture's gradient with the length of the middle one.
+
+    A few pictures with hardly any noise have gradients many times as long as the rest, and mostly by chance.
+
+    Args:
+        gradients: [pictures, vectors, width]; those of zero, whose prompts leave the name out, stay so.
+    """
+    lengths = gradients.flatten(1).norm(dim=1)
+    pulling = lengths[lengths != 0]  # NaN and infinity too: the step has to see them
+    if not len(pulling):
+        return gradients
+    shares = pulling.median() / torch.where(lengths == 0, 1.0, lengths)
+    return gradients * shares[:, None, None]
 
 
 def _no_number(loss: float) -> str:

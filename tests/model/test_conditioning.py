@@ -279,6 +279,18 @@ class TestEmbeddings:
         assert (vectors.grad.abs().sum(dim=1) > 0).all()
         assert all(not parameter.requires_grad for parameter in conditioner.model.text_encoder.parameters())
 
+    def test_each_text_may_have_its_own_copy(self, conditioner: Conditioner):
+        """Same encodings; and the gradient of a text, the same twice among them, ends in its copy alone."""
+        texts = ["a photo of zwx", "cat", "a photo of zwx", "zwx, zwx"]
+        vectors = torch.randn(2, 72, generator=torch.Generator().manual_seed(0)) * 0.02
+        copies = vectors.expand(4, 2, 72).clone().requires_grad_()
+        encoded = conditioner.encode(texts, PLAIN, {"zwx": copies})
+        with torch.no_grad():
+            assert_close(encoded.detach(), conditioner.encode(texts, PLAIN, {"zwx": vectors}))
+        encoded[2].square().sum().backward()
+        assert copies.grad is not None
+        assert [bool(grad.any()) for grad in copies.grad] == [False, False, True, False]
+
     def test_vectors_in_training_come_before_a_file_of_that_name(self, conditioner: Conditioner):
         with torch.no_grad():
             new = conditioner.encode(["realbenny-t1"], PLAIN, {"RealBenny-T1": torch.zeros(1, 72)})

@@ -414,9 +414,11 @@ def test_the_rate_falls_along_a_cosine(model, paths, photos):
 
 def test_the_first_steps_learn_from_small_pictures(model, paths, photos, monkeypatch):
     sizes = []
-    loss = TextualInversion.loss
+    gradient = TextualInversion.gradient
     monkeypatch.setattr(
-        TextualInversion, "loss", lambda self, batch: sizes.append(batch.latents.shape[2:]) or loss(self, batch)
+        TextualInversion,
+        "gradient",
+        lambda self, batches: sizes.extend(each.latents.shape[2:] for each in batches) or gradient(self, batches),
     )
     pull(model, paths, small(photos, small_first=0.5, width=128, height=128))
     trial = 2  # steps that measure the cost, as small as the first ones

@@ -74,3 +74,12 @@ def test_other_files_are_refused(tmp_path, text):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(FileFormatError, match="cannot be read"):
         read_settings(tmp_path / "settings.json")
+
+
+def test_ours_from_before_pictures_pulled_equally(tmp_path, paths):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"steps": 9, "timestep_sampling": "even"}))
+    assert TrainParams().equal_pull
+    assert read_settings(path) == {"steps": 9, "timestep_sampling": "even", "equal_pull": False} | {
+        "log_directory": "textual_inversion"
+    }

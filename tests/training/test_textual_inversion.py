@@ -248,3 +248,46 @@ def test_rates_are_in_proportion_to_the_models_words(model, monkeypatch):
     length = float(table[id].detach().norm())
     assert rate_unit(model, "face") == pytest.approx(length / 72**0.5 / SIZE_OF_SD1)
     assert rate_unit(model, "") > 0
+
+
+def equal_learner(model: SDModel) -> TextualInversion:
+    start = learner(model).state
+    return TextualInversion(conditioner(model), "word", start, PromptRules(), equal_pull=True)
+
+
+def test_equal_pull_is_the_mean_of_gradients_of_one_length(model):
+    whole = batch(size=3)
+    texts = [
+        "a photo of word",
+        "a photo",
+        "a photo of word",
+    ]  # the second names nothing, the first and third are one text
+    singles = [
+        Batch(whole.latents[n : n + 1], whole.noise[n : n + 1], whole.timesteps[n : n + 1], texts[n : n + 1])
+        for n in range(3)
+    ]
+    plain = learner(model)
+    each = [plain.gradient([single])[1] for single in singles]
+    lengths = [float(gradient.norm()) for gradient in each]
+    assert lengths[1] == 0
+    middle = min(lengths[0], lengths[2])  # the lower one of two
+    expected = (each[0] / lengths[0] + each[2] / lengths[2]) * middle / 3
+    together = Batch(whole.latents, whole.noise, whole.timesteps, texts)
+    for drawn in ([together], singles):  # at once, or accumulated
+        loss, gradient = equal_learner(model).gradient(drawn)
+        assert loss == pytest.approx(plain.gradient([together])[0], rel=1e-5)  # float32 sums in another order
+        assert (gradient - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_equal_pull_leaves_a_single_picture_as_it_is(model):
+    _, plain = learner(model).gradient([batch()])
+    _, equal = equal_learner(model).gradient([batch()])
+    assert (equal - plain).abs().max() <= 1e-6 * plain.abs().max()  # one division and one product, in float32
+
+
+def test_equal_pull_hides_no_nan(model):
+    latents = torch.full((2, 4, 8, 8), float("nan"))
+    latents[0] = 0
+    drawn = batch(size=2)
+    outcome = equal_learner(model).step([Batch(latents, drawn.noise, drawn.timesteps, drawn.prompts)], 0.005)
+    assert not outcome.done

@@ -20,7 +20,8 @@ GROUPS = {  # folded, in the order of decision
         "seed", "gradient_checkpointing",
     ),
     "learning": (
-        "rate_decay", "relative_rate", "timestep_sampling", "loss_weighting", "averaging", "keep_length", "small_first",
+        "rate_decay", "relative_rate", "timestep_sampling", "loss_weighting", "averaging", "keep_length",
+        "equal_pull", "small_first",
     ),
     "samples": (
         "create_image_every", "save_embedding_every", "save_image_with_stored_embedding", "held_out_every",
@@ -65,8 +66,8 @@ _COST = (
 )  # fmt: skip
 FOLLOWED = (  # what titles and the estimate say something about
     "steps", *_COST, "held_out", "shuffle_tags", "tag_drop_out", "clip_grad_mode", "rate_decay", "timestep_sampling",
-    "averaging", "keep_length", "loss_weighting", "create_image_every", "save_embedding_every", "preview_prompt",
-    "preview_steps",
+    "averaging", "keep_length", "equal_pull", "loss_weighting", "create_image_every", "save_embedding_every",
+    "preview_prompt", "preview_steps",
 )  # fmt: skip
 _SEEDS = ("seed", "preview_seed")  # text boxes: a number in the browser has no more than 53 bits
 _LARGEST_SLIDER = 4096
@@ -114,6 +115,7 @@ def group_titles(values: Mapping[str, Any]) -> dict[str, str]:
         f"{v['timestep_sampling']} timesteps",
         *(["averaged"] if v["averaging"] else []),
         *(["lengths kept"] if v["keep_length"] else []),
+        *(["equal pull"] if v["equal_pull"] else []),
         *([v["loss_weighting"]] if v["loss_weighting"] != "none" else []),
         *([f"{v['small_first']:.0%} small"] if v["small_first"] else []),
     ]

@@ -86,10 +86,10 @@ class _Training(TrainingDesk):
         yield EmbeddingSaved(path, f"{name} is now the snapshot of step {step}.")
 
     def _steps(self, folder: RunFolder, first: int, last: int) -> Work:
-        yield TrainingStarted(folder.path, first, last, 10, 2)
-        step, request, asked_for_sample = first, None, False
+        request = yield TrainingStarted(folder.path, first, last, 10, 2)
+        step, asked_for_sample = first, False
         try:
-            while step < last:
+            while step < last and request is not Request.INTERRUPT:
                 self._app.wait_for_a_step()
                 step += 1
                 if self._app.ends_with and step == 3:
