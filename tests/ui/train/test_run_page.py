@@ -97,7 +97,7 @@ def test_titles_say_what_is_set_inside() -> None:
     titles = train_form.group_titles({"width": 128, "height": 192, "gradient_step": 4, "shuffle_tags": True})
     assert titles["photos"] == "Photos: 128×192, 2 set aside"
     assert titles["batch"] == "Batch: 1 × 4, shuffled tags"
-    assert titles["learning"] == "How it learns: cosine decay, even timesteps, averaged, lengths kept"
+    assert titles["learning"] == "How it learns: cosine decay, even timesteps, averaged, equal pull"
     plain = dict(advise(20, "as in A1111").values)
     assert train_form.group_titles(plain)["learning"] == "How it learns: random timesteps"
     assert train_form.group_titles({"create_image_every": 0})["samples"] == "Samples: none, copies every 15 steps"
