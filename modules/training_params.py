@@ -93,7 +93,7 @@ class TrainParams:
         minimum=0,
         maximum=1,
         step=0.05,
-        info="How far each step goes back to the length that they began with. Longer ones drown the rest of a prompt.",
+        info="How far each step goes back to the length it began with. Much longer vectors may drown a prompt.",
     )
     equal_pull: bool = parameter(
         True,

@@ -40,11 +40,12 @@ from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, compl
 
 TITLE = "Stable Diffusion"
 
-# two fields may change before the first change is stored: the second must not forget it
+# the model's values, but for the fields that the browser knows to be typed in
 _UNTOUCHED = """(advised, ...shown) => {
     const values = JSON.parse(advised), typed = window.rememberedForm ?? {};
     return %s.map((name, place) => name in typed ? shown[place] : values[name]);
 }"""
+# two fields may change before the first change is stored: the second must not forget it
 _REMEMBER = "(window.rememberedForm = {...form, ...window.rememberedForm, %s})"
 _CANCEL_ON_CLICK = """
 element.addEventListener("click", event => {
