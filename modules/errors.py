@@ -77,7 +77,7 @@ class OutOfMemory(WebuiError):
 
 
 class DatasetError(WebuiError):
-    """A folder of photos that cannot be used: not there, or nothing in it can be opened."""
+    """A folder of photos that cannot be used: nothing in it can be opened."""
 
 
 class TrainingDiverged(WebuiError):

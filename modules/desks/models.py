@@ -73,6 +73,7 @@ class ModelDesk:
         self._on_leave = on_leave
         self._lock = threading.Lock()  # between the worker and the thread that hashes
         self._put_away: Checkpoint | None = None  # the one to load again when it is needed
+        self._hashing: threading.Thread | None = None
 
     # --- what a front end asks for ----------------------------------------------------------------------------------
 
@@ -205,6 +206,12 @@ class ModelDesk:
         if failure:
             raise failure
 
+    def with_hash(self) -> Work:
+        """Part of work whose files name the model: wait until its hash is known, or cannot be."""
+        if self._hashing and self._hashing.is_alive():
+            yield Status("computing the hash of the model")
+            self._hashing.join()
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _use_for(self, checkpoint: Checkpoint, work: Work) -> Work:
@@ -286,7 +293,8 @@ class ModelDesk:
         self._put(Conditioner(model, self.embeddings), None if keep_state else _ready(model))
         self._on_load()
         if not checkpoint.sha256:
-            threading.Thread(target=self._hash, args=(checkpoint,), name="hashing", daemon=True).start()
+            self._hashing = threading.Thread(target=self._hash, args=(checkpoint,), name="hashing", daemon=True)
+            self._hashing.start()
 
     def _hash(self, checkpoint: Checkpoint) -> None:
         """Compute a missing hash, which takes seconds for gigabytes, and let the model in use know it."""

@@ -162,6 +162,7 @@ class TrainingDesk:
         from modules.training.create import create_embedding
 
         yield from self._models.ready()
+        yield from self._models.with_hash()
         given = (name, init_text, vectors_per_token, overwrite)
         yield from create_embedding(*self._models.loaded(), self._paths.embeddings, *given)
         self._embeddings.report()
@@ -170,6 +171,7 @@ class TrainingDesk:
         from modules.training.train import train
 
         yield from self._models.ready()
+        yield from self._models.with_hash()
         yield from train(*self._models.loaded(), params, self._paths)
 
     def _estimate(self, params: TrainParams) -> Work:
@@ -182,6 +184,7 @@ class TrainingDesk:
         from modules.training.train import resume
 
         yield from self._models.ready()
+        yield from self._models.with_hash()
         yield from resume(*self._models.loaded(), folder, self._paths, data_root)
 
     def _measure(self, folder: Path, word: str) -> Work:

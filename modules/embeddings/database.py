@@ -17,7 +17,8 @@ from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer
 from modules.tensorfile import file_format
 
-SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", ".png", ".webp", ".avif")
+_PICTURES = (".png", ".webp", ".avif")
+SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", *_PICTURES)
 _UNSAFE = re.compile(r"is unsafe|read safely")  # what `tensorfile` says of pickles that its unpickler refused
 
 
@@ -217,7 +218,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _may_be_embedding(path: Path) -> bool:
-    if path.name.startswith(".") or path.stem.endswith(".preview"):
+    if path.name.startswith(".") or (path.suffix.lower() in _PICTURES and path.stem.endswith(".preview")):
         return False
     if path.suffix:
         return path.suffix.lower() in SUFFIXES

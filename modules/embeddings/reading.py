@@ -9,7 +9,8 @@ from typing import Any
 from modules.embeddings.card import read_card
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.layout import find_vectors
-from modules.errors import EmbeddingError, FileFormatError
+from modules.errors import EmbeddingError, FileFormatError, ParameterError
+from modules.files import safe_name
 from modules.tensorfile import SAFETENSORS, file_format, load_pickle, open_tensors
 
 LARGEST_FILE = 16 << 20  # bytes; 75 vectors of SDXL in float64 take 1.2 MB
@@ -21,7 +22,7 @@ def read_embedding(path: Path) -> Embedding | None:
     """Read any format that embeddings come in.
 
     `.pt` of A1111 and of the original program, `.bin` concepts, `.safetensors` of every maker, SDXL pairs, and pictures
-    that carry one. The name is the file's own without suffix; a picture's is the one inside.
+    that carry one. The name is the file's own without suffix; a picture's is the one inside, if a file can bear it.
 
     Returns:
         None if it is a picture that carries no embedding.
@@ -56,7 +57,7 @@ def _read_picture(path: Path) -> Embedding | None:
     content = read_card(path)
     if content is None:
         return None
-    return _embedding(_text(content.get("name")) or path.stem, content, path)
+    return _embedding(_name_inside(content.get("name")) or path.stem, content, path)
 
 
 def _read_safetensors(path: Path) -> Embedding:
@@ -90,6 +91,15 @@ def _embedding(name: str, content: object, path: Path, metadata: Mapping[str, st
     if metadata and metadata.get("vectors_sha256", embedding.vectors_digest) != embedding.vectors_digest:
         raise EmbeddingError(f"“{path.name}” is damaged (its checksum is wrong): copy it again.")
     return embedding
+
+
+def _name_inside(value: object) -> str | None:
+    """The name that a picture gives its embedding, if a file could bear it: what is trained on becomes one."""
+    name = _text(value)
+    try:
+        return safe_name(name) if name else None
+    except ParameterError:
+        return None
 
 
 def _text(value: object) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules.errors import DatasetError
+from modules.errors import DatasetError, ParameterError
 from modules.filewords import caption_file
 
 LEFT_BY_SYSTEMS = ("desktop.ini", "thumbs.db")
@@ -28,7 +28,8 @@ def list_folder(folder: Path) -> Listing:
     """Sort what lies in a folder into photos and other things.
 
     Raises:
-        DatasetError: no such folder, not to be read, or nothing in it that could be a photo.
+        ParameterError: no such folder.
+        DatasetError: not to be read, or nothing in it that could be a photo.
     """
     try:
         entries = tuple(sorted(folder.iterdir(), key=lambda path: path.name))
@@ -47,9 +48,9 @@ def list_folder(folder: Path) -> Listing:
             if path.suffix.lower() == ".txt" and path.is_file() and path.name not in captions:
                 strangers.append((path, f"“{path.name}” belongs to no picture: it is left out."))
     except FileNotFoundError as error:
-        raise DatasetError(f"The folder “{folder}” does not exist: check the path.") from error
+        raise ParameterError("source", f"The folder “{folder}” does not exist: check the path.") from error
     except NotADirectoryError as error:
-        raise DatasetError(f"“{folder}” is a file: name the folder that holds the photos.") from error
+        raise ParameterError("source", f"“{folder}” is a file: name the folder that holds the photos.") from error
     except OSError as error:
         raise DatasetError(f"The folder “{folder}” cannot be read: {error.strerror or error}.") from error
     if not photos:

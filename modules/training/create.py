@@ -1,6 +1,5 @@
 """A new embedding, made of words that the model knows already."""
 
-import os
 from pathlib import Path
 from typing import cast
 
@@ -12,12 +11,11 @@ from modules.embeddings.embedding import Embedding
 from modules.embeddings.writing import save_embedding
 from modules.errors import ParameterError
 from modules.events import EmbeddingSaved, Noticed, Work
-from modules.files import safe_name, storage_error
+from modules.files import safe_name
 from modules.model.families import Family
 from modules.model.model import SDModel
 from modules.prompts.new_word import name_notes, name_problem
-
-BACKUP_SUFFIX = ".bak"
+from modules.training.backups import set_aside
 
 
 def create_embedding(
@@ -36,7 +34,7 @@ def create_embedding(
         folder: of embeddings.
         name: the word for the prompt.
         init_text: what it starts from; empty: zeros.
-        overwrite: replace one of that name; its file is kept as `<file>.bak`.
+        overwrite: replace one of that name; its file is kept as `<file>.bak`, `.bak2`, ….
         file_format: "safetensors" or "pt".
 
     Yields:
@@ -44,7 +42,7 @@ def create_embedding(
 
     Raises:
         ParameterError: the name cannot be a file's, is taken, or is a word already; or too many vectors.
-        StorageError: nothing could be written.
+        StorageError: it could not be written; what was there is there again.
     """
     name = safe_name(name, "name")
     embeddings.refresh()
@@ -61,16 +59,15 @@ def create_embedding(
     for note in name_notes(name, others, model.tokenizer):
         yield Noticed(note)
     path = folder / f"{name}.{file_format}"
-    for file in older:
-        _set_aside(file)
-    save_embedding(Embedding(name, vectors, step=0, init_text=init_text), path)
+    made = Embedding(
+        name,
+        vectors,
+        step=0,
+        checkpoint_hash=model.checkpoint.short_hash or None,
+        checkpoint_name=model.checkpoint.model_name,
+        init_text=init_text,
+    )
+    with set_aside(older, path):
+        save_embedding(made, path)
     embeddings.refresh()
     yield EmbeddingSaved(path, f"Created: {path}")
-
-
-def _set_aside(path: Path) -> None:
-    backup = path.with_name(path.name + BACKUP_SUFFIX)
-    try:
-        os.replace(path, backup)
-    except OSError as error:
-        raise storage_error(backup, error) from error

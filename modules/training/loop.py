@@ -50,6 +50,7 @@ from modules.training.prompts import PromptMaker
 from modules.training.run_folder import RunFolder
 from modules.training.state import TrainingState, save_state
 from modules.training.textual_inversion import Outcome, TextualInversion, rate_unit
+from modules.training.use import keep_copy
 
 MOST_STEPS_BACK = 3
 CURVE_POINTS = 500  # of a whole run, as many as a chart can show
@@ -335,12 +336,13 @@ class TrainingLoop:
     def _end(self, kind: Ending, problem: str = "") -> Work:
         """Keep everything, and say what happened. The user's own file is replaced only by what ended well."""
         kept, path = True, self.folder.snapshot(self.step, self.params.file_format)
-        ended_well = kind in (Ending.FINISHED, Ending.STOPPED)
+        kept_too, ended_well = "", kind in (Ending.FINISHED, Ending.STOPPED)
         try:
             save_state(self.state(), self.folder.states)
             save_embedding(self._embedding(path.stem), path)
             if ended_well and self.step > self.good.first_step:
                 path = self.target
+                kept_too = keep_copy(path, self.folder)
                 save_embedding(self._embedding(self.params.embedding), path)
                 self.embeddings.refresh()
             self.folder.end(kind, self.step)
@@ -351,7 +353,7 @@ class TrainingLoop:
             kept = False
         how = "finished" if kind is Ending.FINISHED else "interrupted"
         if ended_well:
-            sentence = f"Training {how} at {self.step} steps. Embedding saved to {path}."
+            sentence = f"Training {how} at {self.step} steps. Embedding saved to {path}.{kept_too}"
         elif kept:
             sentence = f"{problem} The vectors after {self.step} steps are kept in {path.name}."
         else:

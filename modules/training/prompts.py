@@ -7,6 +7,9 @@ from pathlib import Path
 
 from modules.errors import ParameterError
 from modules.files import inside
+from modules.prompts.attention import parse_attention
+from modules.prompts.matching import EmbeddingIndex
+from modules.prompts.tokenizer import ClipTokenizer
 
 SHIPPED = Path(__file__).parent / "templates"
 FILEWORDS, NAME = "[filewords]", "[name]"
@@ -48,6 +51,21 @@ def read_template(name: str, own: Path) -> tuple[str, ...]:
             "template", f"The template “{name}” has a line without [name]: “{without[0]:.60}” would teach nothing."
         )
     return tuple(lines)
+
+
+def require_name(lines: Sequence[str], name: str, tokenizer: ClipTokenizer) -> None:
+    """Refuse lines in which the name is not read as a word of its own, so that no gradient would reach its vectors.
+
+    Raises:
+        ParameterError: naming the line.
+    """
+    index = EmbeddingIndex({name: 1}, tokenizer)
+    for line in lines:
+        fragments = [tokenizer.encode_with_offsets(text) for text, _ in parse_attention(fill(line, name, "a photo"))]
+        if not any(index.find(tokens, place) for tokens in fragments for place in range(len(tokens.ids))):
+            raise ParameterError(
+                "template", f"In “{line:.60}” of the template, [name] is part of a longer word: put blanks around it."
+            )
 
 
 def fill(line: str, name: str, caption: str) -> str:

@@ -19,7 +19,7 @@ from modules.training.dataset import Example, encode, refusals, set_aside
 from modules.training.lock import held
 from modules.training.loop import TrainingLoop
 from modules.training.photos import Photo, describe_photo, photo_files
-from modules.training.prompts import read_template
+from modules.training.prompts import read_template, require_name
 from modules.training.run_folder import RunFolder, new_run_folder, open_run
 from modules.training.settings_file import write_settings
 from modules.training.state import Origin, TrainingState, fresh_generators, load_state
@@ -116,7 +116,9 @@ def ready(
     plan.check(params, paths)
     embedding = _find(embeddings, model, params)
     plan.check_start(params, embedding.step or 0)
-    return embedding, read_template(params.template, plan.own_templates(paths))
+    lines = read_template(params.template, plan.own_templates(paths))
+    require_name(lines, params.embedding, model.tokenizer)
+    return embedding, lines
 
 
 def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Paths, data_root: str = "") -> Work:

@@ -2,17 +2,17 @@
 
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 
 from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_embedding
-from modules.errors import ParameterError, StorageError
+from modules.errors import EmbeddingError, ParameterError
 from modules.events import EmbeddingSaved, Work
-from modules.files import safe_name, storage_error
-from modules.training.run_folder import open_run
-from modules.training.uses import Use, backup_of, last_use, note_use, taken
+from modules.files import safe_name, write_atomically
+from modules.training.backups import backup_of, move, set_aside
+from modules.training.run_folder import RunFolder, open_run
+from modules.training.uses import Use, last_use, note_use, taken
 
 
 def use_snapshot(
@@ -52,17 +52,10 @@ def use_snapshot(
     older = taken(target, name)
     if older and not overwrite:
         raise ParameterError("name", f"{older[0].name} is there already: choose another name, or overwrite it.")
-    replaced: dict[Path, Path] = {}
     file = target / f"{name}.{file_format}"
-    try:
-        for one in older:
-            replaced[one] = backup_of(one)
-            _move(one, replaced[one])
+    with set_aside(older, file) as replaced:
         save_embedding(dataclasses.replace(embedding, name=name), file)
         note_use(folder, Use(name, step, file, _digest(file), replaced))
-    except StorageError:
-        _put_back(file, replaced)
-        raise
     embeddings.refresh()
     kept = f" {', '.join(backup.name for backup in replaced.values())} keeps what was there." if replaced else ""
     yield EmbeddingSaved(file, f"{name} is now the snapshot of step {step}.{kept}")
@@ -88,26 +81,39 @@ def undo_use(embeddings: EmbeddingDatabase, path: Path) -> Work:
     use.path.unlink(missing_ok=True)
     for before, now in use.replaced.items():
         if now.exists():
-            _move(now, before)
+            move(now, before)
     note_use(folder, None)
     embeddings.refresh()
     text = f"{use.name} is again what it was before." if use.replaced else f"{use.name} was taken out of use again."
     yield EmbeddingSaved(use.path, text)
 
 
-def _put_back(file: Path, replaced: dict[Path, Path]) -> None:
-    if file not in replaced or replaced[file].exists():
-        file.unlink(missing_ok=True)
-    for before, now in replaced.items():
-        if now.exists():
-            _move(now, before)
+def keep_copy(target: Path, folder: RunFolder) -> str:
+    """Copy what training is about to write over to `<file>.bak`, unless a snapshot of the run holds the same vectors.
+
+    Returns:
+        a sentence with a blank before it; empty if there was nothing to keep.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    if not target.exists():
+        return ""
+    there = _vectors_digest(target)
+    if there and any(_vectors_digest(path) == there for path in folder.snapshots().values()):
+        return ""
+    backup = backup_of(target)
+    write_atomically(backup, target.read_bytes())
+    return f" {backup.name} keeps what was there."
 
 
-def _move(path: Path, to: Path) -> None:
+def _vectors_digest(path: Path) -> str:
+    """Of the embedding in a file; empty if there is none that can be read."""
     try:
-        os.replace(path, to)
-    except OSError as error:
-        raise storage_error(to, error) from error
+        embedding = read_embedding(path)
+    except EmbeddingError:
+        return ""
+    return embedding.vectors_digest if embedding else ""
 
 
 def _digest(path: Path) -> str:

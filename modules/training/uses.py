@@ -9,7 +9,6 @@ from typing import Any
 from modules.files import write_atomically
 from modules.training.run_folder import RunFolder
 
-BACKUP_SUFFIX = ".bak"
 SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", ".png", ".webp", ".avif")
 
 
@@ -65,16 +64,6 @@ def taken(embeddings: Path, name: str) -> list[Path]:
         if path.suffix.lower() in SUFFIXES and path.stem.casefold() == wanted and path.is_file()
     ]
     return sorted(found)
-
-
-def backup_of(path: Path) -> Path:
-    """A name for a file that is set aside; older ones stay as they are."""
-    number = 1
-    while True:
-        backup = path.with_name(path.name + BACKUP_SUFFIX + (f"{number}" if number > 1 else ""))
-        if not backup.exists():
-            return backup
-        number += 1
 
 
 def _file(folder: RunFolder) -> Path:

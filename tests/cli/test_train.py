@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from modules.cli import following
+from modules.model.hashes import sha256_of
 from modules.paths import PROGRAM
 from modules.training.run_folder import find_runs
-from tests.cli.runs import NAME, events, run, server, told, trained, training
+from tests.cli.runs import MODEL, NAME, events, run, server, told, trained, training
 from tests.training.tiny_run import make_photos
 
 PATIENCE = 300.0  # seconds for a process to load torch and do six tiny steps on a busy machine
@@ -57,6 +58,7 @@ def test_a_run_is_told_line_by_line_and_the_embedding_made_first(tmp_path, photo
     (ended,) = events(lines, "training_ended")
     assert (ended["kind"], ended["step"]) == ("finished", 6)
     assert trained(tmp_path).step == 6
+    assert trained(tmp_path).checkpoint_hash == sha256_of([MODEL])[:10]
     assert "Training to step 6 on 4 photos" in sentences
     assert ended["sentence"] in sentences
 

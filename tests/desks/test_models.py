@@ -250,6 +250,22 @@ def test_interrupted_while_it_would_be_loaded_nothing_changes(lasting: Host) -> 
     assert lasting.model is model
 
 
+def test_work_that_names_the_model_waits_for_its_hash(
+    make: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = make()
+    go, ensure = threading.Event(), HashCache.ensure
+    monkeypatch.setattr(HashCache, "ensure", lambda cache, files: ensure(cache, files) if go.wait(PATIENCE) else "")
+    assert ended(host.run(host.desk.first_work()))
+    work = host.desk.with_hash()
+    assert next(work) == Status("computing the hash of the model")
+    assert not host.model.checkpoint.sha256
+    go.set()
+    assert not list(work)
+    assert host.model.checkpoint.sha256 == host.desk.find("one").sha256
+    assert not list(host.desk.with_hash()), "known by now"
+
+
 def test_a_hash_that_comes_while_another_model_is_loaded_is_not_that_ones(
     make: Callable[..., Host], monkeypatch: pytest.MonkeyPatch
 ) -> None:

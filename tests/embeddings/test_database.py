@@ -137,6 +137,10 @@ class TestFolder:
         save_card(random_embedding(), Image.new("RGB", (9, 9), "teal"), tmp_path / "a.preview.png")
         assert opened(tmp_path).entries(72, TOKENIZER) == []
 
+    def test_only_pictures_can_be_previews(self, tmp_path: Path):
+        put(tmp_path, "a.preview.safetensors")
+        assert list(opened(tmp_path).for_width(72)) == ["a.preview"]
+
     def test_cards_answer_to_the_name_inside(self, tmp_path: Path):
         save_card(random_embedding("inner"), Image.new("RGB", (99, 99), "teal"), tmp_path / "outer.png")
         assert list(opened(tmp_path).for_width(72)) == ["inner"]

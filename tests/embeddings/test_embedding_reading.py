@@ -118,6 +118,13 @@ def test_strange_words_about_the_origin_are_left_out(tmp_path: Path):
     assert (embedding.step, embedding.checkpoint_name) == (None, None)
 
 
+def test_a_picture_cannot_name_its_embedding_as_no_file_could_be_called(tmp_path: Path):
+    for number, name in enumerate(("../../evil-t1", "/etc/evil", ".hidden", "con", "a\\b")):
+        embedding = random_embedding(name)
+        save_card(embedding, Image.new("RGB", (64, 64), "teal"), tmp_path / f"card{number}.png")
+        assert read(tmp_path / f"card{number}.png").name == f"card{number}"
+
+
 # Hostile and broken files (F1–F3 of the test plan)
 
 

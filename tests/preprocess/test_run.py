@@ -296,8 +296,11 @@ def test_a_link_to_the_source_is_the_source(source, tmp_path):
 
 
 def test_a_missing_source_makes_no_destination(source, tmp_path):
-    with pytest.raises(DatasetError, match="does not exist"):
-        events_of(source, source=str(tmp_path / "nowhere"))
+    for name, words in (("nowhere", "does not exist"), ("a file", "is a file")):
+        (tmp_path / "a file").touch()
+        with pytest.raises(ParameterError, match=words) as raised:
+            events_of(source, source=str(tmp_path / name))
+        assert raised.value.field == "source"
     assert not (tmp_path / "ready").exists()
 
 

@@ -5,10 +5,10 @@ import torch
 
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
-from modules.errors import ParameterError
+from modules.errors import ParameterError, StorageError
 from modules.events import EmbeddingSaved, Noticed
 from modules.training.create import create_embedding
-from tests.training.tiny_run import NAME, database
+from tests.training.tiny_run import HASH, NAME, database
 
 
 def read(path) -> Embedding:
@@ -30,6 +30,7 @@ def test_created_from_words(model, paths):
     table = model.text_encoder.get_input_embeddings().weight
     assert torch.equal(made.vectors, table[[face, face, man, man]])
     assert (made.step, made.init_text) == (0, "face man")
+    assert (made.checkpoint_hash, made.checkpoint_name) == (HASH[:10], "tiny-sd15")
 
 
 def test_usable_at_once(model, paths):
@@ -49,6 +50,25 @@ def test_a_taken_name_needs_overwrite_and_leaves_a_backup(model, paths):
     assert not path.exists()
     assert path.with_name(path.name + ".bak").read_bytes() == before
     assert read(path.with_suffix(".pt")).vectors_per_token == 1
+
+
+def test_older_backups_stay_and_a_full_disk_changes_nothing(model, paths, monkeypatch):
+    path = paths.embeddings / f"{NAME}.safetensors"
+    first = path.read_bytes()
+    create(model, paths, NAME, "cat", 1, True)
+    second = path.read_bytes()
+
+    def full(embedding, path):
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("modules.training.create.save_embedding", full)
+        with pytest.raises(StorageError):
+            create(model, paths, NAME, "dog", 1, True)
+    assert path.read_bytes() == second
+    create(model, paths, NAME, "dog", 1, True)
+    assert path.with_name(path.name + ".bak").read_bytes() == first
+    assert path.with_name(path.name + ".bak2").read_bytes() == second
 
 
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "con"])

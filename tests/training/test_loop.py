@@ -23,6 +23,8 @@ from modules.events import (
     TrainingEnded,
     TrainingStarted,
 )
+from modules.files import write_atomically
+from modules.training import plan
 from modules.training.run_folder import RunFolder, find_runs
 from modules.training.textual_inversion import Outcome, TextualInversion
 from tests.forbidden_ops import forbidden_ops
@@ -285,16 +287,18 @@ def test_a_full_disk_at_the_end_of_a_failure(model, paths, photos, monkeypatch):
         ({"data_root": ""}, "data_root"),
         ({"data_root": "gone"}, "data_root"),
         ({"template": "hypernetwork.txt"}, "template"),
+        ({"template": "inside_words.txt"}, "template"),
         ({"log_directory": "../elsewhere"}, "log_directory"),
         ({"preview_sampler": "Nobody's"}, "sampler"),
         ({"filename_word_regex": "("}, "filename_word_regex"),
     ],
 )
 def test_refused_before_anything_is_done(model, paths, photos, values, field):
+    write_atomically(plan.own_templates(paths) / "inside_words.txt", "pre[name]fix")
     run = pull(model, paths, small(photos, **values), error=ParameterError)
     assert run.refused == field
     assert not run.events
-    assert not paths.textual_inversion.exists()
+    assert list(paths.textual_inversion.iterdir()) == [plan.own_templates(paths)]
 
 
 def test_trained_beyond_max_steps(model, paths, photos):
@@ -308,6 +312,24 @@ def test_training_goes_on_from_the_embeddings_step(model, paths, photos):
     assert [event.step for event in run.of(Trained)] == [4, 5]
     assert {event.learning_rate for event in run.of(Trained)} == {0.001}
     assert [event.step for event in run.of(SnapshotSaved)] == [3, 4, 5]
+
+
+def test_what_stood_under_the_name_is_never_lost(model, paths, photos):
+    path = paths.embeddings / f"{NAME}.safetensors"
+    backup = path.with_name(path.name + ".bak")
+    before = path.read_bytes()
+    run = pull(model, paths, small(photos, save_embedding_every=0))
+    assert backup.read_bytes() == before
+    assert run.ended.sentence.endswith(f"Embedding saved to {path}. {backup.name} keeps what was there.")
+    pull(model, paths, small(photos, steps=8))
+    assert not path.with_name(path.name + ".bak2").exists(), "a snapshot of the run keeps it already"
+
+    def replace_it(event):
+        if isinstance(event, Trained) and event.step == 10:
+            make_embedding(paths, step=77)
+
+    pull(model, paths, small(photos, steps=12, save_embedding_every=0), ask=replace_it)
+    assert embedding_of(path.with_name(path.name + ".bak2")).step == 77
 
 
 def test_the_schedule_ends_the_run(model, paths, photos):

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from modules.errors import ParameterError
-from modules.training.prompts import PromptMaker, fill, find_templates, read_template
+from modules.prompts.tokenizer import clip_tokenizer
+from modules.training.prompts import PromptMaker, fill, find_templates, read_template, require_name
 from tests.prompts.prompt_vectors import records
 
 
@@ -48,6 +49,18 @@ def test_templates_that_teach_nothing_are_refused(name, content, tmp_path):
     (tmp_path / "outside.txt").write_text("[name]")
     with pytest.raises(ParameterError):
         read_template(name, own)
+
+
+@pytest.mark.parametrize("line", ["[name]", "a ([name]:1.2), [filewords]", "[[name]]'s face", "[photo:[name]:0.5]"])
+def test_names_that_are_read(line):
+    require_name([line], "realbenny-t1", clip_tokenizer())
+
+
+@pytest.mark.parametrize("line", ["my[name]", "[name]s", "[name][filewords]", "[name]0"])
+def test_a_name_inside_a_longer_word_is_refused(line):
+    with pytest.raises(ParameterError, match="part of a longer word") as raised:
+        require_name(["a photo of [name]", line], "realbenny-t1", clip_tokenizer())
+    assert raised.value.field == "template"
 
 
 def test_tags_are_dropped_and_shuffled():

@@ -10,8 +10,9 @@ from modules.errors import ParameterError
 from modules.events import EmbeddingSaved
 from modules.files import safe_name
 from modules.jobs import Job
+from modules.training.backups import backup_of
 from modules.training.comparison import compare_strengths, parse_seeds, substitute
-from modules.training.uses import Use, backup_of, last_use, taken
+from modules.training.uses import Use, last_use, taken
 from modules.ui import fragments
 from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import read_choice

@@ -11,10 +11,11 @@ from modules.desks.training import TrainingDesk
 from modules.events import CellDrawn, EmbeddingSaved, Progressed, Request, SnapshotMeasured, Status, Work
 from modules.images import save_png
 from modules.paths import Paths
+from modules.training.backups import backup_of
 from modules.training.comparison import Comparison, make_sheet
 from modules.training.measurements import Conditions, Measurement, MeasurementFile
 from modules.training.run_folder import RunFolder, open_run
-from modules.training.uses import Use, backup_of, last_use, note_use, taken
+from modules.training.uses import Use, last_use, note_use, taken
 from tests.ui.stand_in import StandIn
 
 NAME = "realbenny-t2"
