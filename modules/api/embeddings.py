@@ -26,10 +26,11 @@ def add_routes(router: APIRouter, host: Host) -> None:
         for entry in app.embeddings.entries():
             if entry.embedding is None:
                 continue
+            is_trained = entry.embedding.step != 0
             item = EmbeddingItem(
                 step=entry.embedding.step,
-                sd_checkpoint=entry.embedding.checkpoint_hash,
-                sd_checkpoint_name=entry.embedding.checkpoint_name,
+                sd_checkpoint=entry.embedding.checkpoint_hash if is_trained else None,  # A1111: what it was trained on
+                sd_checkpoint_name=entry.embedding.checkpoint_name if is_trained else None,
                 shape=entry.embedding.width,
                 vectors=entry.embedding.vectors_per_token,
             )
