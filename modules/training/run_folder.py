@@ -13,6 +13,7 @@
     running.json                              the process that works at it
 """
 
+import copy
 import csv
 import io
 import json
@@ -20,6 +21,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +106,8 @@ class RunFolder:
         """
         path = self.path / "run.json"
         try:
-            about = json.loads(path.read_bytes())
+            stat = path.stat()
+            about = copy.deepcopy(_parsed(path, stat.st_ino, stat.st_mtime_ns, stat.st_size))
         except (OSError, ValueError, RecursionError) as error:
             raise FileFormatError(f"“{self.path.name}” is no training run: its run.json cannot be read.") from error
         if not isinstance(about, dict) or not isinstance(about.get("name"), str):
@@ -207,6 +210,15 @@ def find_runs(root: Path) -> list[Run]:
 def unfinished_runs(root: Path) -> list[Run]:
     """The runs below a log directory that can be resumed, newest first."""
     return [run for run in find_runs(root) if run.is_unfinished]
+
+
+@lru_cache(maxsize=1024)
+def _parsed(path: Path, inode: int, modified_ns: int, size: int) -> Any:
+    """What a JSON file holds, read once: a page that lists runs asks every second, and old ones never change.
+
+    Every write makes a new file, so that two writes of one moment and one size differ in their `inode`.
+    """
+    return json.loads(path.read_bytes())
 
 
 def last_state_step(folder: RunFolder) -> int:

@@ -43,6 +43,26 @@ def test_an_old_run_is_named_as_the_later_steps_show_it(app: WithTraining) -> No
     assert ">other-t1</b>" in header(app, Choice("other-t1"))
 
 
+def test_looking_again_reads_only_the_runs_that_changed(app: WithTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, other = make_run(app.paths), make_run(app.paths, "other-t1", started=2.0)
+    header(app, Choice())
+    read: list[Path] = []
+    plain = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return plain(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert ">other-t1</b>" in header(app, Choice())
+    assert read == []
+    folder.describe({**folder.about(), "started": 3.0})  # of the same size
+    assert ">realbenny-t2</b>" in header(app, Choice())
+    assert read == [folder.path / "run.json"]
+    other.about()["started"] = 4.0  # nobody else's copy
+    assert ">realbenny-t2</b>" in header(app, Choice())
+
+
 def test_a_run_of_another_embedding_is_told_beside_the_chosen_one(app: WithTraining) -> None:
     job = app.training.begin(params(app))
     assert ">other-t1</b> · realbenny-t2 is being trained<" in header(app, Choice("other-t1"))
