@@ -22,7 +22,7 @@ LONGEST_VALUE = 4000  # letters of other metadata that are shown
 _SHOWN_SIDE = 768
 
 _EMPTY = Markup(
-    '<div class="card"><h2>What was it made from?</h2><p>Drop a picture on the left. Pictures made here, by '
+    '<div class="card"><h2>What was it made from?</h2><p>Drop a picture into the frame. Pictures made here, by '
     "AUTOMATIC1111 or by NovelAI carry their prompt and all numbers inside the file, as PNG, JPEG, WebP, AVIF or "
     "GIF.</p><p>It stays on this machine.</p></div>"
 )

@@ -14,6 +14,7 @@ NO_RUN = (
     "There is no run with snapshots yet. Train an embedding first: a snapshot is a copy of it that is kept every so "
     "many steps."
 )
+NOTHING_TO_USE = "Nothing to use yet"
 
 
 def run_label(run: Run) -> str:
@@ -22,12 +23,12 @@ def run_label(run: Run) -> str:
     return f"{run.folder.name} · {when} · {run.step} steps · {run.ending or 'not ended'}"
 
 
-def empty() -> Markup:
+def empty(title: str = "Nothing to compare yet") -> Markup:
     """What to do first."""
     return Markup(
-        '<div class="card"><h2>Nothing to compare yet</h2><p>{}</p>'
+        '<div class="card"><h2>{}</h2><p>{}</p>'
         '<p><button type="button" class="door" data-open-step="train">Open ③ Train</button></p></div>'
-    ).format(NO_RUN)
+    ).format(title, NO_RUN)
 
 
 def advice(screen: RunScreen) -> Markup:
@@ -154,7 +155,7 @@ def in_use(screen: RunScreen, step: int | None) -> Markup:
     """The snapshot that is about to be used."""
     snapshot = next((one for one in screen.snapshots if one.step == step), None)
     if snapshot is None:
-        return empty()
+        return empty(NOTHING_TO_USE)
     picture = (
         _image(snapshot.sample, f"Sample of step {step}", screen)
         if snapshot.sample

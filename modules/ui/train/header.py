@@ -27,7 +27,9 @@ def header(app: App, choice: Choice) -> Markup:
     embedding = app.embeddings.find(name) if name else None
     if embedding:
         count = embedding.vectors_per_token
-        parts = [f"{count} vector{'s' * (count != 1)}", _FAMILIES.get(embedding.width, f"width {embedding.width}")]
+        parts = [f"{count} vector{'s' * (count != 1)}"]
+        if embedding.width in _FAMILIES:
+            parts.append(_FAMILIES[embedding.width])
         if embedding.step:
             parts.append(f"{embedding.step} steps")
     photos = count_photos(choice.photos) or (_photos_of(run) if run and name == trained else 0)

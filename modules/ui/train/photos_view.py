@@ -53,7 +53,7 @@ def result(screen: PhotosScreen, data: Path) -> Markup:
     if not album or not written:
         return _quiet("The pictures are written into the destination; the photos themselves are never changed.")
     where = written.folder.relative_to(data) if written.folder.is_relative_to(data) else written.folder
-    text = Markup('<p role="status">{} <span class="path">{}</span></p>').format(written.sentence, str(where))
+    text = Markup('<p role="status">{} <span class="path">Folder: {}</span></p>').format(written.sentence, str(where))
     if not album.is_written and not screen.running:
         text += Markup('<p class="notice">{}</p>').format("Something was changed since: write them again.")
     door = Markup('<button type="button" class="door" data-open-step="train">{}</button>').format("Train with them")

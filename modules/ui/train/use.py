@@ -135,7 +135,8 @@ class _Wiring:
         now = read_choice(choice)
         screen = compare_screen.find(self.app, now)
         if screen is None:
-            gone = {"about": compare_view.empty(), "body": False, "result": fragments.NOTHING}
+            nothing = compare_view.empty(compare_view.NOTHING_TO_USE)
+            gone = {"about": nothing, "body": False, "result": fragments.NOTHING}
             return self._changed(gone, shown, "", shown.told)
         name = screen.name if shown.form_of != screen.key else str(name or "")
         step = screen.chosen(now.step if now.run == screen.key else "")

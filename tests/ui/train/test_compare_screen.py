@@ -26,6 +26,7 @@ def measured(app, count=8):
 def test_without_runs(app):
     assert find(app, Choice()) is None
     assert "Nothing to compare yet" in compare_view.empty()
+    assert "Nothing to use yet" in compare_view.empty(compare_view.NOTHING_TO_USE)
     with pytest.raises(ParameterError):
         wanted(app, "textual_inversion/../../etc")
 
