@@ -95,7 +95,9 @@ class App:
         self.drawing = DrawingDesk(paths, lambda: self.settings, hashes, self.models)
         self.embeddings = EmbeddingDesk(self.models, say)
         photo_roots = () if flags.is_private else (paths.data,)  # anywhere, unless other machines can ask
-        self.training = TrainingDesk(paths, self.jobs, self.models, self.embeddings, photo_roots)
+        self.training = TrainingDesk(
+            paths, self.jobs, self.models, self.embeddings, photo_roots, lambda: self.settings.embedding_format
+        )
         self.photos = PhotoDesk(paths, self.jobs, photo_roots)
         self._log_handler: logging.Handler | None = None
 

@@ -16,6 +16,7 @@ from modules import params
 from modules.errors import ParameterError, SettingsError
 from modules.files import storage_error, write_atomically
 from modules.params import Control, Txt2ImgParams
+from modules.training_params import FORMATS
 
 OTHER = "Other"
 LIMITS = "Limits of this server"
@@ -106,6 +107,16 @@ class Settings:
         True,
         Control("Begin answers to programs with the overview", info="Of runs with several pictures, at /sdapi/v1."),
         "Saving pictures",
+    )
+    embedding_format: str = _setting(
+        "studio_embedding_format",
+        "safetensors",
+        Control(
+            "Format of new embeddings",
+            choices=FORMATS,
+            info="pt: as A1111 of 2022 reads them. For Create, Use this, and runs that name no format.",
+        ),
+        "Training",
     )
     most_steps: int = _setting("studio_most_steps", 150, Control("Most sampling steps", 1, 150, 1), LIMITS)
     longest_side: int = _setting("studio_longest_side", 8192, Control("Largest width and height", 64, 8192, 8), LIMITS)

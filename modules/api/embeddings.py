@@ -71,7 +71,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
 
 
 def _train(host: Host, asked: dict[str, Any]) -> Job:
-    values = ours(TrainParams, table.TRAIN, asked)
+    values = {"file_format": host.app.settings.embedding_format, **ours(TrainParams, table.TRAIN, asked)}
     if {"steps", "batch_size"} & values.keys():
         values.setdefault("gradient_step", 1)  # as A1111: who counts steps counts those of its batches
     if asked.get("preview_from_txt2img") is False:  # A1111 then draws samples from the words of training

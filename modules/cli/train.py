@@ -81,7 +81,8 @@ def _resume(folder: Path, values: Mapping[str, Any], flags: Flags) -> int:
 
 def _advised(app: App, values: Mapping[str, Any], preset: str) -> TrainParams:
     photos = photo_files(folder_of(str(values["data_root"]), "data_root"))
-    return TrainParams(**{**advise(len(photos), preset, app.model_state.native_size).values, **values})
+    advised = advise(len(photos), preset, app.model_state.native_size).values
+    return TrainParams(**{"file_format": app.settings.embedding_format, **advised, **values})
 
 
 def _same_run(app: App, params: TrainParams) -> Run | None:

@@ -4,6 +4,7 @@ One run at a time. Training gives way to pictures; what is done about a run's sn
 """
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from modules.desks.embeddings import EmbeddingDesk
@@ -28,16 +29,24 @@ class TrainingDesk:
         models: the model that is trained with.
         embeddings: told of new files.
         roots: where photos have to lie, if anywhere.
+        file_format: of embeddings that are created or put into use, as the settings have it now.
     """
 
     def __init__(
-        self, paths: Paths, jobs: JobQueue, models: ModelDesk, embeddings: EmbeddingDesk, roots: tuple[Path, ...] = ()
+        self,
+        paths: Paths,
+        jobs: JobQueue,
+        models: ModelDesk,
+        embeddings: EmbeddingDesk,
+        roots: tuple[Path, ...] = (),
+        file_format: Callable[[], str] = lambda: "safetensors",
     ):
         self._paths = paths
         self._jobs = jobs
         self._models = models
         self._embeddings = embeddings
         self._roots = roots
+        self._file_format = file_format
         self._lock = threading.Lock()  # against two clicks at the same moment
         self._last_jobs: dict[tuple[str, Path], Job] = {}
 
@@ -163,7 +172,7 @@ class TrainingDesk:
 
         yield from self._models.ready()
         yield from self._models.with_hash()
-        given = (name, init_text, vectors_per_token, overwrite)
+        given = (name, init_text, vectors_per_token, overwrite, self._file_format())
         yield from create_embedding(*self._models.loaded(), self._paths.embeddings, *given)
         self._embeddings.report()
 
@@ -203,7 +212,8 @@ class TrainingDesk:
         from modules.training.use import use_snapshot
 
         yield from self._models.ready()
-        yield from use_snapshot(self._models.loaded()[1], self._paths.embeddings, folder, step, name, overwrite)
+        given = (self._paths.embeddings, folder, step, name, overwrite, self._file_format())
+        yield from use_snapshot(self._models.loaded()[1], *given)
 
     def _keep(self, run: Run, step: int) -> Work:
         yield from self._use(run.folder.path, step, run.folder.name, True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from modules.app import App
 from modules.errors import JobBusy, ParameterError
@@ -216,3 +217,22 @@ def test_photos_are_looked_at_and_prepared(app, photos, tmp_path):
     end = ended(prepared)[-1]
     assert isinstance(end, PreprocessingEnded)
     assert end.pictures == len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
+def test_a_setting_gives_the_format_of_what_is_created_and_used(app, photos):
+    app.change_settings(embedding_format="pt")
+    try:
+        made = app.training.create("mine-t1", "face")
+        ended(made)
+        assert of(made, EmbeddingSaved)[0].path == app.paths.embeddings / "mine-t1.pt"
+        run = app.training.begin(small(photos, embedding="mine-t1", steps=2, save_embedding_every=1))
+        ended(run)
+        assert of(run, TrainingEnded)[0].path == app.paths.embeddings / "mine-t1.pt"
+        used = app.training.use_snapshot(of(run, TrainingStarted)[0].folder, 2, "best-t1")
+        ended(used)
+        path = of(used, EmbeddingSaved)[0].path
+        assert path == app.paths.embeddings / "best-t1.pt"
+    finally:
+        app.change_settings(embedding_format="safetensors")
+    content = torch.load(path, weights_only=True)
+    assert (content["name"], content["step"], content["string_to_token"]) == ("best-t1", 2, {"*": 265})
