@@ -343,7 +343,7 @@ def test_a_folder_without_photos_is_told(desk, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="There is no photo"):
         desk.open(str(tmp_path / "empty"))
-    with pytest.raises(DatasetError, match="does not exist"):
+    with pytest.raises(ParameterError, match="does not exist"):
         desk.open(str(tmp_path / "nowhere"))
     with pytest.raises(ParameterError, match="No folder is named"):
         desk.open(" ")

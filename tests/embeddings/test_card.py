@@ -81,10 +81,15 @@ class TestSavedCard:
         save_card(random_embedding(), photo().convert(mode), tmp_path / "card.png")
         assert read(tmp_path / "card.png").name == "zwx"
 
-    def test_any_name_and_any_vector_will_do(self, tmp_path: Path):
-        embedding = random_embedding("日本語 😀" * 20)
-        save_card(embedding, photo(64, 64), tmp_path / "card.png")
-        assert read(tmp_path / "card.png").name == embedding.name
+    @pytest.mark.parametrize("name", ["日本語 😀", "x" * 100])
+    def test_any_name_that_a_file_can_bear_comes_back(self, tmp_path: Path, name: str):
+        save_card(random_embedding(name), photo(64, 64), tmp_path / "card.png")
+        assert read(tmp_path / "card.png").name == name
+
+    @pytest.mark.parametrize("name", ["日本語 😀" * 20, "../elsewhere"])
+    def test_a_name_that_no_file_can_bear_gives_way_to_the_file_s_own(self, tmp_path: Path, name: str):
+        save_card(random_embedding(name), photo(64, 64), tmp_path / "card.png")
+        assert read(tmp_path / "card.png").name == "card"
 
 
 class TestOtherContainers:

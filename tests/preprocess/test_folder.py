@@ -30,12 +30,18 @@ def test_all_entries_are_counted_and_strangers_named(tmp_path):
     assert not hasattr(os, "mkfifo") or "“pipe.png” is no file" in told
 
 
-@pytest.mark.parametrize("prepare", [lambda path: None, Path.touch, Path.mkdir], ids=["missing", "file", "empty"])
-def test_a_folder_without_photos_is_told(tmp_path, prepare):
+@pytest.mark.parametrize("prepare", [lambda path: None, Path.touch], ids=["missing", "file"])
+def test_what_is_no_folder_is_a_fault_of_the_field(tmp_path, prepare):
     folder = tmp_path / "photos"
     prepare(folder)
-    with pytest.raises(DatasetError, match="photos"):
+    with pytest.raises(ParameterError, match="photos") as refused:
         list_folder(folder)
+    assert refused.value.field == "source"
+
+
+def test_a_folder_without_photos_is_told(tmp_path):
+    with pytest.raises(DatasetError, match="There is no photo"):
+        list_folder(tmp_path)
 
 
 def test_a_folder_may_be_named_in_several_ways(tmp_path, monkeypatch):
