@@ -22,6 +22,8 @@ TEMPORARY_SUFFIX = ".partial"
 LONGEST_NAME = 100  # bytes; every file system takes 255, and suffixes such as "-123456.safetensors" are added
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w .-]")
+_FORBIDDEN_IN_FILES = re.compile(r"""[\x00-\x1f\x7f/\\:*?"<>|]""")
+_LONGEST_FILE_NAME = 200  # bytes; file systems take 255, and a step or a suffix may be added
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -156,6 +158,18 @@ def safe_name(name: str, field: str = "name") -> str:
     if _WINDOWS_DEVICES.fullmatch(name):
         raise ParameterError(field, f"“{name}” is a device name on Windows: choose another one.")
     return name
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name that came from elsewhere could be one file's on every system: less strict than `safe_name`."""
+    return not (
+        _FORBIDDEN_IN_FILES.search(name)
+        or name.startswith(".")
+        or name != name.strip(" ")
+        or name.endswith(".")
+        or not 0 < len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_FILE_NAME
+        or _WINDOWS_DEVICES.fullmatch(name)
+    )
 
 
 def inside(root: Path, *parts: str) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 from modules.embeddings.card import read_card
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.layout import find_vectors
-from modules.errors import EmbeddingError, FileFormatError, ParameterError
-from modules.files import safe_name
+from modules.errors import EmbeddingError, FileFormatError
+from modules.files import is_file_name
 from modules.tensorfile import SAFETENSORS, file_format, load_pickle, open_tensors
 
 LARGEST_FILE = 16 << 20  # bytes; 75 vectors of SDXL in float64 take 1.2 MB
@@ -96,10 +96,7 @@ def _embedding(name: str, content: object, path: Path, metadata: Mapping[str, st
 def _name_inside(value: object) -> str | None:
     """The name that a picture gives its embedding, if a file could bear it: what is trained on becomes one."""
     name = _text(value)
-    try:
-        return safe_name(name) if name else None
-    except ParameterError:
-        return None
+    return name if name and is_file_name(name) else None
 
 
 def _text(value: object) -> str | None:
