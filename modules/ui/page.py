@@ -45,6 +45,12 @@ _UNTOUCHED = """(advised, ...shown) => {
     const values = JSON.parse(advised), typed = window.rememberedForm ?? {};
     return %s.map((name, place) => name in typed ? shown[place] : values[name]);
 }"""
+# what each field held when the opening page asked for its values, and those values for all that hold it still
+_HELD = "(...shown) => { window.heldForm = shown.map(value => JSON.stringify(value)); }"
+_UNCHANGED = """(opened, ...shown) => {
+    const values = JSON.parse(opened), isHeld = place => window.heldForm[place] === JSON.stringify(shown[place]);
+    return %s.map((name, place) => isHeld(place) ? values[name] : shown[place]);
+}"""
 # two fields may change before the first change is stored: the second must not forget it
 _REMEMBER = "(window.rememberedForm = {...form, ...window.rememberedForm, %s})"
 _CANCEL_ON_CLICK = """
@@ -165,22 +171,25 @@ def _make_frame() -> Frame:
 def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTab, timer: gr.Timer) -> None:
     """Look when the page opens and then again and again; follow the picture that is picked in the gallery."""
     state = [memory.owner, memory.seen, memory.selected, memory.interrupting]
-    outputs = list(watch.outputs.values())
+    outputs, opened = list(watch.outputs.values()), gr.Textbox(visible="hidden")
 
     def open_page(session: Any, remembered: Any, seen: Seen, selected: int, interrupting: str) -> dict[Any, Any]:
         owner = session if isinstance(session, str) and session else secrets.token_hex(16)
         updates = watch.look(owner, seen, selected, interrupting)
         recommended, settings = json.loads(updates[memory.recommended]), watch.app.drawing.form_defaults()
         values = form.shown_values(remembered, recommended, settings)
-        updates |= {tab.controls[name]: value for name, value in values.items()}
-        return updates | {memory.session: owner, memory.owner: owner}
+        return updates | {opened: json.dumps(values), memory.session: owner, memory.owner: owner}
 
-    page.load(
+    answered = page.load(
         open_page,
         [memory.session, memory.form, memory.seen, memory.selected, memory.interrupting],
-        [*outputs, memory.session, memory.owner, *tab.controls.values()],
+        [*outputs, opened, memory.session, memory.owner],
         **QUIET,
     )
+    # a fast hand types before the answer comes: the browser alone knows of it
+    controls = list(tab.controls.values())
+    page.load(None, controls, None, js=_HELD, **QUIET)
+    answered.success(None, [opened, *controls], controls, js=_UNCHANGED % json.dumps([*tab.controls]), **QUIET)
     timer.tick(watch.look, state, outputs, **QUIET)
 
     def pick(seen: Seen, event: gr.SelectData) -> tuple[Any, Any]:

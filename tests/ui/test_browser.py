@@ -323,6 +323,43 @@ def test_what_is_typed_while_the_models_values_are_under_way_stays(page: Page, s
     page.unroute_all(behavior="ignoreErrors")  # the page goes on asking
 
 
+def test_what_is_typed_before_the_page_has_its_values_stays(page: Page, live: Live) -> None:
+    """The rest is filled in: what the browser remembers, and what the model recommends."""
+    open_page(page, live)
+    page.fill("#txt2img_neg_prompt textarea", "rain")
+    page.fill("#txt2img_prompt textarea", "an old prompt")
+    fill(page, "steps", "7")
+    page.click("#txt2img_res_switch_btn")
+    load, held = page.evaluate(LOAD_EVENT), []
+
+    def hold(route: Route) -> None:
+        sent = route.request.post_data_json
+        if not held and sent and sent["fn_index"] == load:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/predict*", hold)
+    page.reload()
+    box = page.locator("#txt2img_prompt textarea")
+    for _ in range(600):  # half a minute; the page asks as soon as it stands
+        if held:
+            break
+        page.wait_for_timeout(50)
+    assert held, "the page's question came by"
+    box.press_sequentially("a cat")
+    held[0].continue_()
+    expect(page.locator("#txt2img_neg_prompt textarea")).to_have_value("rain")
+    expect(page.locator("#txt2img_cfg_scale input[type=number]")).to_have_value("5")
+    assert (number(page, "steps"), number(page, "width")) == ("7", "128")
+    assert box.input_value() == "a cat"
+    page.unroute_all(behavior="ignoreErrors")
+    page.reload()
+    expect(page.locator("#txt2img_generate")).to_be_enabled()
+    expect(box).to_have_value("a cat")
+    expect(page.locator("#txt2img_neg_prompt textarea")).to_have_value("rain")
+
+
 def test_switch_that_fails_leaves_the_old_model(page: Page, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     open_page(page, live)
 

@@ -90,6 +90,18 @@ def test_ids_that_the_script_uses_exist(by_id: dict[str, dict[str, Any]]) -> Non
         assert element in by_id
 
 
+def test_only_the_browser_fills_the_form_when_the_page_opens(
+    config: dict[str, Any], by_id: dict[str, dict[str, Any]]
+) -> None:
+    """The server does not know what was typed after it was asked."""
+    controls = {by_id[form.element_id(field)]["id"] for field in form.FIELDS}
+    opening = {e["id"]: e for e in config["dependencies"] if any(name == "load" for _, name in e["targets"])}
+    [filling] = [e for e in config["dependencies"] if e["trigger_after"] in opening and controls <= set(e["outputs"])]
+    assert not controls & set(opening[filling["trigger_after"]]["outputs"])
+    assert not filling["backend_fn"]
+    assert controls <= set(filling["inputs"]), "it sees what the form holds by then"
+
+
 def test_page_and_server_come_without_torch(tmp_path: Path) -> None:
     program = f"""
 import sys

@@ -22,8 +22,16 @@ _RESERVED = 5  # places of the strip that are kept free from the start
 
 
 def banner(runs: Sequence[Run], checkpoint: str, data: Path) -> Markup:
-    """What was not ended, and three ways to go on with it."""
-    return Markup("").join([_unfinished(run, checkpoint, data) for run in runs[:3]])
+    """What was not ended, and three ways to go on with it: the newest in sight, the others behind one line."""
+    if not runs:
+        return NOTHING
+    newest, *others = [_unfinished(run, checkpoint, data) for run in runs]
+    folded = NOTHING
+    if others:
+        title = "1 more unfinished run" if len(others) == 1 else f"{len(others)} more unfinished runs"
+        rows = Markup("").join([Markup("<li>{}</li>").format(row) for row in others])
+        folded = Markup("<details><summary>{}</summary><ul>{}</ul></details>").format(title, rows)
+    return Markup('<section class="banner" aria-label="Unfinished runs">{}{}</section>').format(newest, folded)
 
 
 _CUT = {
@@ -40,9 +48,7 @@ def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
     action = Markup('<button type="button" data-run-action="{}" data-run="{}"{}>{}</button>')
     where = shown_path(run.folder.path, data)
     words = {"resume": "Resume", "keep": "Keep the best", "discard": "Discard"}
-    return Markup(
-        '<div class="banner" role="region" aria-label="Unfinished run"><p><b>{}</b> {}</p><p class="doors">{}</p></div>'
-    ).format(
+    return Markup('<div class="unfinished"><p><b>{}</b> {}</p><p class="doors">{}</p></div>').format(
         run.folder.name,
         f"{_CUT.get(run.ending, _CUT[''])} at step {run.step} of {run.steps}, begun {day}. That is saved.{needs}",
         Markup("").join(

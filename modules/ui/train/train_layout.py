@@ -17,6 +17,15 @@ element.addEventListener("click", event => {
 });
 """
 _ACTIONS = _SELECT_ON_CLICK % ("run-action", "[button.dataset.runAction, button.dataset.run]")
+# what opens the older runs is written anew with every change: it stays as the user left it
+_STAYS_OPEN = """
+let isOpen = false;
+element.addEventListener("toggle", event => { isOpen = event.target.open; }, true);
+new MutationObserver(() => {
+    const older = element.querySelector("details");
+    if (older && older.open !== isOpen) older.open = isOpen;
+}).observe(element, {childList: true, subtree: true});
+"""
 _CARDS = _SELECT_ON_CLICK % ("preset", "button.dataset.preset")
 
 
@@ -60,7 +69,7 @@ class TrainStep:
 
 def make_banner() -> gr.HTML:
     """The place for runs that were cut short. It stands above the tabs: whoever comes back meets it wherever he is."""
-    return gr.HTML("", elem_id="train_banner", apply_default_css=False, js_on_load=_ACTIONS)
+    return gr.HTML("", elem_id="train_banner", apply_default_css=False, js_on_load=_ACTIONS + _STAYS_OPEN)
 
 
 def make_step() -> TrainStep:

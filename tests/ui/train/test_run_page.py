@@ -235,11 +235,11 @@ def test_estimates_hold_for_what_was_measured(app: WithTraining) -> None:
 # --- what was cut short ---------------------------------------------------------------------------------------------
 
 
-def cut_off(app: WithTraining, name: str = "realbenny-t2", ending: str = "") -> RunFolder:
+def cut_off(app: WithTraining, name: str = "realbenny-t2", ending: str = "", started: float = 1.0) -> RunFolder:
     """A run as a process leaves it that was killed after 30 steps."""
     folder = RunFolder(app.paths.textual_inversion / "2026-01-02" / name, name)
     folder.path.mkdir(parents=True)
-    folder.describe({"ending": ending, "step": 30, "steps": 40, "checkpoint": "demo-portraits", "started": 1.0})
+    folder.describe({"ending": ending, "step": 30, "steps": 40, "checkpoint": "demo-portraits", "started": started})
     save_state(folder, 30)
     for step, loss in ((10, 0.3), (20, 0.1), (30, 0.2)):
         folder.snapshot(step).parent.mkdir(exist_ok=True)
@@ -261,6 +261,24 @@ def test_the_banner_offers_three_ways(app: WithTraining) -> None:
         "keep",
         "discard",
     ]
+
+
+@pytest.mark.parametrize(("count", "line"), [(2, "1 more unfinished run<"), (5, "4 more unfinished runs<")])
+def test_only_the_newest_takes_room(app: WithTraining, count: int, line: str) -> None:
+    for number in range(count):
+        cut_off(app, f"run-{number}", started=float(number))
+    in_sight, fold, folded = unfinished.content(app, Acted()).partition("<details>")
+    assert fold
+    assert in_sight.count("data-run-action") == 3
+    assert f"<b>run-{count - 1}</b>" in in_sight
+    assert line in folded
+    assert folded.count("data-run-action") == 3 * (count - 1), "each of the others can be ended too"
+
+
+def test_one_run_needs_no_fold(app: WithTraining) -> None:
+    cut_off(app)
+    assert "<details>" not in unfinished.content(app, Acted())
+    assert 'class="banner"' in unfinished.content(app, Acted())
 
 
 @pytest.mark.parametrize(

@@ -107,13 +107,21 @@ def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Brows
 
 
 def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Live) -> None:
-    folder = RunFolder(live.app.paths.textual_inversion / "2026-01-02" / "realbenny-t2", "realbenny-t2")
-    folder.path.mkdir(parents=True)
-    folder.describe({"ending": "", "step": 30, "steps": 40, "checkpoint": "demo-portraits", "started": 1.0})
-    save_state(folder, 30)
+    for started, name in enumerate(("older", "old", "realbenny-t2")):
+        folder = RunFolder(live.app.paths.textual_inversion / "2026-01-02" / name, name)
+        folder.path.mkdir(parents=True)
+        folder.describe({"ending": "", "step": 30, "steps": 40, "checkpoint": "demo-portraits", "started": started})
+        save_state(folder, 30)
     page.goto(live.url)
     banner = page.locator("#train_banner")
     expect(banner).to_contain_text("realbenny-t2 was cut off at step 30 of 40")
+    expect(banner.get_by_role("button", name="Discard")).to_have_count(1)  # the others take no room
+    banner.get_by_text("2 more unfinished runs").click()
+    banner.get_by_role("button", name="Discard").last.click()
+    expect(banner).to_contain_text("1 more unfinished run")
+    expect(banner).not_to_contain_text("older")
+    banner.get_by_role("button", name="Discard").last.click()  # what was opened stays open
+    expect(banner).not_to_contain_text("more")
     banner.get_by_role("button", name="Keep the best").click()
     expect(banner).to_contain_text("there is nothing to keep")
     banner.get_by_role("button", name="Resume").click()
