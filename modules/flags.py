@@ -27,6 +27,7 @@ COMMANDS = (
     "prepare",
     "train",
     "compare",
+    "export",
     "png-info",
 )  # first words that ask for work: see `modules.cli`
 LIKELY_PORTS = range(7860, 7960)

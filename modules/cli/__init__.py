@@ -1,4 +1,4 @@
-"""The same work without a page: `./webui.sh txt2img …`, `create`, `prepare`, `train`, `compare`, `png-info`.
+"""The same work without a page: `./webui.sh txt2img …`, `create`, `prepare`, `train`, `compare`, `export`, `png-info`.
 
 What happens is told on standard output, one JSON object a line, so that another program can follow it; sentences for
 people go to standard error. Exit codes: 0 done, 1 failed, 2 a command line that cannot be used, 130 interrupted.

@@ -2,7 +2,7 @@
 
 settings       what the user chose: changed, imported, written down
 checkpoints    files that may be models                       models     the one in use, and how another takes its place
-embeddings     the folder of embeddings, as the model in use reads it
+embeddings     the folder of embeddings, as the model in use reads it          export   one of them for elsewhere
 drawing        forms turned into runs: styles, VAEs, upscalers           script_bench   what scripts ask of the App
 photos         photos looked at, decided about, written       training   runs begun, watched, compared, put into use
 

@@ -51,18 +51,23 @@ def read_card(path: Path) -> dict[str, Any] | None:
 
 
 def save_card(embedding: Embedding, picture: Image.Image, path: Path) -> None:
-    """Write a PNG that shows `picture` with a caption and carries the embedding twice, as text and in its pixels.
+    """Write `card_bytes`.
 
     Raises:
         StorageError: the file cannot be written.
     """
+    write_atomically(path, card_bytes(embedding, picture))
+
+
+def card_bytes(embedding: Embedding, picture: Image.Image) -> bytes:
+    """A PNG that shows `picture` with a caption and carries the embedding twice, as text and in its pixels."""
     content = _serialise(embedding)
     margins = write_pixels(content, np.asarray(_captioned(picture, embedding)), embedding.vectors[0].abs().numpy())
     text = PngInfo()
     text.add_text(TEXT_KEY, base64.b64encode(content).decode("ascii"))
     file = BytesIO()
     Image.fromarray(margins).save(file, "PNG", pnginfo=text)
-    write_atomically(path, file.getvalue())
+    return file.getvalue()
 
 
 def write_pixels(content: bytes, picture: np.ndarray, shades: np.ndarray) -> np.ndarray:

@@ -124,6 +124,14 @@ class EmbeddingDatabase:
         """The same folders and one embedding more, which wins over files of its name."""
         return _WithOneMore(self, embedding)
 
+    def all(self) -> list[Embedding]:
+        """Every embedding that could be read, for whatever model, newest first; names may come more than once."""
+        return [file.embedding for file in self._snapshot.files.values() if file.embedding]
+
+    def refusal(self, name: str) -> str:
+        """Why the file of this name holds no embedding that can be used; empty if there is no such file."""
+        return next((file.error for file in self._snapshot.files.values() if file.error and file.name == name), "")
+
     def for_width(self, width: int) -> dict[str, Embedding]:
         """The embeddings whose vectors fit a model of this width, newest first."""
         found: dict[str, Embedding] = {}

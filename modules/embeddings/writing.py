@@ -23,13 +23,28 @@ def save_embedding(embedding: Embedding, path: Path) -> None:
 
 
 def save_safetensors(embedding: Embedding, path: Path) -> None:
-    """Write vectors and origin; nothing in such a file can run.
-
-    Metadata: `name`, `step`, `sd_checkpoint`, `sd_checkpoint_name`, `init_text`, `settings_digest` where known, and
-    `vectors_sha256`, by which a reader sees flipped bits.
+    """Write `safetensors_bytes`.
 
     Raises:
         StorageError: the file cannot be written; an older one is intact.
+    """
+    write_atomically(path, safetensors_bytes(embedding))
+
+
+def save_pt(embedding: Embedding, path: Path) -> None:
+    """Write `pt_bytes`.
+
+    Raises:
+        StorageError: the file cannot be written; an older one is intact.
+    """
+    write_atomically(path, pt_bytes(embedding))
+
+
+def safetensors_bytes(embedding: Embedding) -> bytes:
+    """Vectors and origin; nothing in such a file can run.
+
+    Metadata: `name`, `step`, `sd_checkpoint`, `sd_checkpoint_name`, `init_text`, `settings_digest` where known, and
+    `vectors_sha256`, by which a reader sees flipped bits.
     """
     known = {
         "name": embedding.name,
@@ -41,16 +56,13 @@ def save_safetensors(embedding: Embedding, path: Path) -> None:
         "vectors_sha256": embedding.vectors_digest,
     }
     metadata = {"format": "pt"} | {key: str(value) for key, value in known.items() if value is not None}
-    write_atomically(path, safetensors.torch.save(tensor_layout(embedding), metadata))
+    return safetensors.torch.save(tensor_layout(embedding), metadata)
 
 
-def save_pt(embedding: Embedding, path: Path) -> None:
-    """Write A1111's `.pt`: an archive of nothing but `version`, `data.pkl` and `data/<n>`.
+def pt_bytes(embedding: Embedding) -> bytes:
+    """A1111's `.pt`: an archive of nothing but `version`, `data.pkl` and `data/<n>`.
 
     A1111 refuses an archive with any other member, and today's `torch.save` adds four.
-
-    Raises:
-        StorageError: the file cannot be written; an older one is intact.
     """
     saved, archive = io.BytesIO(), io.BytesIO()
     torch.save(a1111_layout(embedding), saved)
@@ -59,4 +71,4 @@ def save_pt(embedding: Embedding, path: Path) -> None:
             inner = member.filename.partition("/")[2]
             if inner in ("version", "data.pkl") or inner.startswith("data/"):
                 target.writestr(zipfile.ZipInfo(member.filename), source.read(member))
-    write_atomically(path, archive.getvalue())
+    return archive.getvalue()

@@ -1,4 +1,5 @@
-"""The embeddings that are there: what each one is, whether it can act, and a click that puts its name in the prompt."""
+"""The embeddings that are there: what each one is, whether it can act, a click that puts its name in the prompt, and
+another that saves it as a file for other programs."""
 
 import base64
 import io
@@ -7,14 +8,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import gradio as gr
 from markupsafe import Markup
 
 from modules import images
 from modules.app import App
+from modules.desks.export import FORMATS
 from modules.errors import WebuiError
-from modules.training.run_folder import RunFolder, find_runs
+from modules.training.portraits import portraits, runs_by_name
 from modules.ui import fragments
 from modules.ui.controls import icon_button
 from modules.ui.wiring import QUIET, PageContext
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
 TITLE = "Embeddings"
 MOST_SHOWN = 200
 _SIDE = 128  # pixels of a thumbnail: sharp at 64 on a screen of double density
-_PICTURES = (".preview.png", ".preview.webp", ".preview.jpg", ".png", ".webp", ".jpg")  # beside the file, as in A1111
-_CARRIERS = (".png", ".webp", ".avif")  # files that are a picture themselves
+_LABELS = {"safetensors": ".safetensors", "pt": ".pt", "png": "PNG card"}
+FILE = "internal/embedding"  # address of one embedding as a file
 
 
 @dataclass(frozen=True)
@@ -89,23 +92,14 @@ def content(entries: "Sequence[Entry]", pictures: dict[Path, str]) -> Markup:
 
 def find_pictures(app: App, entries: "Sequence[Entry]") -> dict[Path, str]:
     """A thumbnail for each file that has a picture: its own, one beside it, or the sample of its training run."""
-    runs: dict[str, list[RunFolder]] = {}
-    for run in find_runs(app.paths.textual_inversion):
-        runs.setdefault(run.folder.name, []).append(run.folder)
+    runs = runs_by_name(app.paths.textual_inversion)
     found = {}
     for entry in entries[:MOST_SHOWN]:
-        step = entry.embedding.step if entry.embedding else None
-        samples = [folder.sample(step) for folder in runs.get(entry.name, [])] if step else []
-        for path in (*_beside(entry.path), *samples):
-            if path.is_file() and (thumbnail := _thumbnail(path, path.stat().st_mtime_ns)):
+        for path in portraits(entry.path, entry.name, entry.embedding.step if entry.embedding else None, runs):
+            if thumbnail := _thumbnail(path, path.stat().st_mtime_ns):
                 found[entry.path] = thumbnail
                 break
     return found
-
-
-def _beside(path: Path) -> list[Path]:
-    own = [path] if path.suffix.lower() in _CARRIERS else []
-    return [*own, *(path.with_name(path.stem + ending) for ending in _PICTURES)]
 
 
 @lru_cache(maxsize=512)
@@ -131,10 +125,32 @@ def _card(entry: "Entry", picture: str) -> Markup:
         image, entry.name, fragments.join([Markup("<i>{}</i>").format(line) for line in _about(entry)])
     )
     if entry.reason:
-        return Markup('<li class="idle">{}</li>').format(about)
+        return Markup('<li><div class="idle">{}</div>{}</li>').format(about, _doors(entry))
     return Markup(
-        '<li><button type="button" data-embedding="{}" title="Put it into the prompt, or take it out">{}</button></li>'
-    ).format(entry.name, about)
+        '<li><button type="button" data-embedding="{}" title="Put it into the prompt, or take it out">{}</button>'
+        "{}</li>"
+    ).format(entry.name, about, _doors(entry))
+
+
+def _doors(entry: "Entry") -> Markup:
+    """What the embedding can be saved as; nothing if it could not be read."""
+    if entry.embedding is None:
+        return fragments.NOTHING
+    link = Markup('<a href="{}" download title="{}">{}</a>')
+    doors = [
+        link.format(file_address(entry, name), f"{who[:1].upper()}{who[1:]}.", _LABELS[name])
+        for name, who in FORMATS.items()
+    ]
+    return Markup(
+        '<details class="save"><summary title="Save it as a file…" aria-label="Save {} as a file"></summary>'
+        "<p>Save as {}</p></details>"
+    ).format(entry.name, fragments.join(doors, Markup(" · ")))
+
+
+def file_address(entry: "Entry", file_format: str) -> str:
+    """Where the page's server gives an embedding as a file; found by its digest, so that no path is told or taken."""
+    digest = entry.embedding.sha256 if entry.embedding else ""
+    return f"{FILE}?{urlencode({'name': entry.name, 'digest': digest or '', 'format': file_format})}"
 
 
 def _about(entry: "Entry") -> list[str]:

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from modules.app import App
 from modules.flags import Flags
 from modules.ui import assets
+from modules.ui.embedding_route import add_embedding_route
 from modules.ui.history.routes import add_routes
 from modules.ui.page import make_page
 from modules.ui.theme import make_theme
@@ -18,6 +19,7 @@ def add_page(server: FastAPI, app: App) -> None:
     """Let a server answer with the page at every address that no route before it takes."""
     add_photo_routes(server, app)
     add_routes(server, app)
+    add_embedding_route(server, app)
     gr.set_static_paths(
         [app.paths.outputs, app.paths.textual_inversion, app.paths.passing_sheets]
     )  # served from where they lie: copies in a cache would double the disk

@@ -16,7 +16,8 @@ from safetensors import safe_open
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from modules.embeddings.embedding import Embedding
-from modules.embeddings.writing import save_pt, save_safetensors
+from modules.embeddings.export import in_format
+from modules.embeddings.writing import save_embedding, save_pt, save_safetensors
 from modules.errors import StorageError
 from tests.embeddings.reference import random_embedding, read
 
@@ -122,10 +123,14 @@ class Pipeline(TextualInversionLoaderMixin):
         self.hf_device_map = None
 
 
+@pytest.mark.parametrize("exported", [False, True], ids=["saved", "exported"])
 @pytest.mark.parametrize("suffix", ["safetensors", "pt"])
-def test_diffusers_loads_it(tmp_path: Path, suffix: str):
+def test_diffusers_loads_it(tmp_path: Path, suffix: str, exported: bool):
     path = tmp_path / f"zwx.{suffix}"
-    (save_safetensors if suffix == "safetensors" else save_pt)(random_embedding(), path)
+    if exported:
+        path.write_bytes(in_format(random_embedding(), suffix))
+    else:
+        save_embedding(random_embedding(), path)
     vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1, "a": 2, "a</w>": 3}
     config = CLIPTextConfig(
         vocab_size=4, hidden_size=72, num_hidden_layers=1, num_attention_heads=12, intermediate_size=72
