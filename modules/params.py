@@ -19,12 +19,21 @@ HIRES_FIELDS = (  # that say how a second pass is done
     "hr_upscaler", "hr_second_pass_steps", "denoising_strength", "hr_scale", "hr_resize_x", "hr_resize_y",
     "hr_checkpoint", "hr_sampler", "hr_schedule", "hr_prompt", "hr_negative_prompt", "extra_noise",
 )  # fmt: skip
+MOST_STEPS = 1000  # of one pass: the noise levels that a model knows
+LONGEST_SIDE = 8192  # pixels
+MOST_PIXELS = 8 * 2048 * 2048  # of one batch of a first pass: the largest that the page offers
 _LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Control:
-    """How a field is shown and checked: numbers lie within `minimum` … `maximum` on a grid of `step`."""
+    """How a field is shown and checked.
+
+    Attributes:
+        minimum, maximum, step: the range that people choose from, and its grid.
+        lowest, highest: the range that is taken, if it is wider: programs and old pictures ask for more than sliders
+            offer.
+    """
 
     label: str
     minimum: float | None = None
@@ -32,6 +41,18 @@ class Control:
     step: float | None = None
     choices: tuple[str, ...] = ()
     info: str = ""
+    lowest: float | None = None
+    highest: float | None = None
+
+    @property
+    def taken(self) -> tuple[float, float] | None:
+        """The smallest and the largest number that is taken; None: it is no number with a range."""
+        if self.minimum is None or self.maximum is None:
+            return None
+        return (
+            self.minimum if self.lowest is None else self.lowest,
+            self.maximum if self.highest is None else self.highest,
+        )
 
 
 def parameter(default: Any, label: str, **control: Any) -> Any:
@@ -54,12 +75,13 @@ class Txt2ImgParams:
     styles: tuple[str, ...] = parameter((), "Styles", info="Prompts kept under a name, added to the prompt.")
     sampler: str = parameter("DPM++ 2M", "Sampling method")
     schedule: str = parameter("Automatic", "Schedule type")
-    steps: int = parameter(20, "Sampling steps", minimum=1, maximum=150, step=1)
-    width: int = parameter(512, "Width", minimum=64, maximum=2048, step=8)
-    height: int = parameter(512, "Height", minimum=64, maximum=2048, step=8)
-    batch_count: int = parameter(1, "Batch count", minimum=1, maximum=100, step=1)
-    batch_size: int = parameter(1, "Batch size", minimum=1, maximum=8, step=1)
-    cfg_scale: float = parameter(7.0, "CFG Scale", minimum=1.0, maximum=30.0, step=0.5)
+    steps: int = parameter(20, "Sampling steps", minimum=1, maximum=150, step=1, highest=MOST_STEPS)
+    # a picture has sides of whole latents, as in A1111: 500 draws 496
+    width: int = parameter(512, "Width", minimum=64, maximum=2048, step=8, lowest=8, highest=LONGEST_SIDE)
+    height: int = parameter(512, "Height", minimum=64, maximum=2048, step=8, lowest=8, highest=LONGEST_SIDE)
+    batch_count: int = parameter(1, "Batch count", minimum=1, maximum=100, step=1, highest=800)
+    batch_size: int = parameter(1, "Batch size", minimum=1, maximum=8, step=1, highest=128)
+    cfg_scale: float = parameter(7.0, "CFG Scale", minimum=1.0, maximum=30.0, step=0.5, lowest=-1000.0, highest=1000.0)
     seed: int = parameter(-1, "Seed", minimum=-1, maximum=_LARGEST_SEED)
 
     # --- variation: a seed leaning towards another, or drawn at another size ------------------------------------------
@@ -72,17 +94,29 @@ class Txt2ImgParams:
     enable_hr: bool = parameter(False, "Hires. fix")
     hr_upscaler: str = parameter("Latent", "Upscaler")
     hr_second_pass_steps: int = parameter(
-        0, "Hires steps", minimum=0, maximum=150, step=1, info="0 = as many as the first pass."
+        0, "Hires steps", minimum=0, maximum=150, step=1, highest=MOST_STEPS, info="0 = as many as the first pass."
     )
     denoising_strength: float = parameter(
         0.7, "Denoising strength", minimum=0.0, maximum=1.0, step=0.01, info="How much the second pass may change."
     )
-    hr_scale: float = parameter(2.0, "Upscale by", minimum=1.0, maximum=4.0, step=0.05)
+    hr_scale: float = parameter(2.0, "Upscale by", minimum=1.0, maximum=4.0, step=0.05, lowest=0.05, highest=32.0)
     hr_resize_x: int = parameter(
-        0, "Resize width to", minimum=0, maximum=2048, step=8, info="0 = as “Upscale by” or the height says."
+        0,
+        "Resize width to",
+        minimum=0,
+        maximum=2048,
+        step=8,
+        highest=LONGEST_SIDE,
+        info="0 = as “Upscale by” or the height says.",
     )
     hr_resize_y: int = parameter(
-        0, "Resize height to", minimum=0, maximum=2048, step=8, info="0 = as “Upscale by” or the width says."
+        0,
+        "Resize height to",
+        minimum=0,
+        maximum=2048,
+        step=8,
+        highest=LONGEST_SIDE,
+        info="0 = as “Upscale by” or the width says.",
     )
     hr_checkpoint: str = parameter(SAME_CHECKPOINT, "Hires checkpoint")
     hr_sampler: str = parameter(SAME_SAMPLER, "Hires sampling method")
@@ -191,9 +225,14 @@ class Txt2ImgParams:
 
     def __post_init__(self) -> None:
         check_all(self)
-        for name in ("width", "height"):
-            if getattr(self, name) % 8:
-                raise ParameterError(name, f"{name.capitalize()} {getattr(self, name)} is not a multiple of 8.")
+        if self.batch_size * self.width * self.height > MOST_PIXELS:
+            most = MOST_PIXELS // (self.width * self.height)
+            advice = f"draw at most {most} at a time" if most else "choose a smaller width or height"
+            raise ParameterError(
+                "batch_size" if most else "width",
+                f"Batch size {self.batch_size} of {self.width}×{self.height} is more than memory is meant for: "
+                f"{advice}.",
+            )
         if self.sigma_min and self.sigma_max and self.sigma_min >= self.sigma_max:
             raise ParameterError(
                 "sigma_min", f"Sigma min {self.sigma_min:g} must lie below sigma max {self.sigma_max:g}: change one."
@@ -233,8 +272,8 @@ def check(name: str, value: Any, kind: type, control: Control) -> None:
     if control.choices and value not in control.choices:
         choices = ", ".join(control.choices)
         raise ParameterError(name, f"{control.label} {value!r:.60} is unknown: choose one of {choices}.")
-    if control.minimum is not None and control.maximum is not None and not control.minimum <= value <= control.maximum:
-        raise ParameterError(name, f"{control.label} {value} lies outside {control.minimum:g} … {control.maximum:g}.")
+    if control.taken and not control.taken[0] <= value <= control.taken[1]:
+        raise ParameterError(name, f"{control.label} {value} lies outside {control.taken[0]:g} … {control.taken[1]:g}.")
 
 
 def _are_texts(values: Any) -> bool:

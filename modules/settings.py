@@ -118,8 +118,15 @@ class Settings:
         ),
         "Training",
     )
-    most_steps: int = _setting("studio_most_steps", 150, Control("Most sampling steps", 1, 150, 1), LIMITS)
-    longest_side: int = _setting("studio_longest_side", 8192, Control("Largest width and height", 64, 8192, 8), LIMITS)
+    most_steps: int = _setting(
+        "studio_most_steps", params.MOST_STEPS, Control("Most sampling steps", 1, params.MOST_STEPS, 1), LIMITS
+    )
+    longest_side: int = _setting(
+        "studio_longest_side",
+        params.LONGEST_SIDE,
+        Control("Largest width and height", 64, params.LONGEST_SIDE, 8),
+        LIMITS,
+    )
     most_pictures: int = _setting("studio_most_pictures", 800, Control("Most pictures of one run", 1, 800, 1), LIMITS)
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 

@@ -35,10 +35,9 @@ def refused(name: str, value: object) -> str:
 
 
 def bounds(name: str) -> tuple[float, float]:
-    control = params.control(name)
-    assert control.minimum is not None
-    assert control.maximum is not None
-    return control.minimum, control.maximum
+    found = params.control(name).taken
+    assert found
+    return found
 
 
 def test_defaults_are_valid():
@@ -114,11 +113,34 @@ def test_choices_are_closed(name):
         assert "choose one of" in refused(name, value)
 
 
-@pytest.mark.parametrize("name", ["width", "height"])
-def test_sizes_are_multiples_of_eight(name):
-    assert taken(name, 520) == 520
-    for value in (513, 519):
-        assert "multiple of 8" in refused(name, value)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_sliders_offer_no_more_than_is_taken(name):
+    control, (low, high) = params.control(name), bounds(name)
+    assert control.minimum is not None
+    assert control.maximum is not None
+    assert low <= control.minimum < control.maximum <= high
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("cfg_scale", 0.5), ("cfg_scale", -2), ("cfg_scale", 45.5), ("batch_size", 32), ("width", 500), ("height", 2305),
+     ("steps", 200), ("batch_count", 150), ("hr_scale", 0.5), ("hr_scale", 6.0), ("hr_resize_x", 3001)],
+)  # fmt: skip
+def test_programs_may_ask_for_more_than_sliders_offer(name, value):
+    """As they may of A1111."""
+    assert taken(name, value) == value
+
+
+def test_a_batch_is_no_larger_than_the_largest_that_the_page_offers():
+    largest: dict[str, Any] = {"width": 2048, "height": 2048}
+    assert Txt2ImgParams(batch_size=8, **largest).batch_size == 8
+    assert Txt2ImgParams(batch_size=128).batch_size == 128
+    with pytest.raises(ParameterError, match="at most 8 at a time") as error:
+        Txt2ImgParams(batch_size=9, **largest)
+    assert error.value.field == "batch_size"
+    with pytest.raises(ParameterError, match="choose a smaller width") as error:
+        Txt2ImgParams(width=8192, height=8192)
+    assert error.value.field == "width"
 
 
 @pytest.mark.parametrize("prompt", ["", "\x00", "\ud800", "((((", "<b>", "😀" * 10_000, "a" * 100_000])

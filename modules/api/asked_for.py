@@ -136,12 +136,11 @@ def _first_pass(asked: Mapping[str, Any], script: ScriptParams | None) -> Image.
     with pictures.as_file(pictures.decode(asked[FIRST_PASS])) as path:
         found = images.open_image(path)
     for name, side in (("width", found.width), ("height", found.height)):
-        limits = control(name)
-        if not (limits.minimum or 0) <= side <= (limits.maximum or side):
+        least, most = control(name).taken or (side, side)
+        if not least <= side <= most:
             raise errors.refuse(
                 422,
-                f"{FIRST_PASS} is {found.width}×{found.height}: its sides must lie within {limits.minimum} … "
-                f"{limits.maximum}.",
+                f"{FIRST_PASS} is {found.width}×{found.height}: its sides must lie within {least:g} … {most:g}.",
             )
     whole = found.width // 8 * 8, found.height // 8 * 8
     return found if whole == found.size else found.resize(whole, Image.Resampling.LANCZOS)

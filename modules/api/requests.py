@@ -28,27 +28,27 @@ class _Lenient(BaseModel):
     model_config = ConfigDict(extra="allow", protected_namespaces=(), str_max_length=LONGEST_TEXT)
 
 
-def _schema(kind: Any, default: Any, control: Control) -> dict[str, Any]:
+def _schema(kind: Any, default: Any, control: Control, on_grid: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"default": default} if default is not None else {}
     if control.choices:
         found["enum"] = [*control.choices, None]
-    if control.minimum is not None and int in typing.get_args(kind) and control.step and control.step > 1:
+    if on_grid and control.minimum is not None and int in typing.get_args(kind) and control.step and control.step > 1:
         found["multipleOf"] = control.step
-    return found | {
-        name: number
-        for name, number in (("minimum", control.minimum), ("maximum", control.maximum))
-        if number is not None
-    }
+    return found | (dict(zip(("minimum", "maximum"), control.taken, strict=True)) if control.taken else {})
 
 
-def _fields_of(kind: type, names: Mapping[str, str]) -> dict[str, Any]:
-    """pydantic's description of the fields of a dataclass made of `parameter`s, by A1111's names."""
+def _fields_of(kind: type, names: Mapping[str, str], on_grid: bool = False) -> dict[str, Any]:
+    """pydantic's description of the fields of a dataclass made of `parameter`s, by A1111's names.
+
+    Args:
+        on_grid: whether whole numbers have to be multiples of their step.
+    """
     hints = typing.get_type_hints(kind)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         control: Control = field.metadata["control"]
         optional = hints[field.name] | None
-        extra = _schema(optional, field.default, control)
+        extra = _schema(optional, field.default, control, on_grid)
         described = Field(None, title=control.label, description=control.info or None, json_schema_extra=extra)
         found[table.theirs(names, field.name)] = (optional, described)
     return found
@@ -86,7 +86,7 @@ Txt2ImgRequest = create_model(
 TrainRequest = create_model(
     "TrainRequest",
     __base__=_Lenient,
-    **_fields_of(TrainParams, table.TRAIN),
+    **_fields_of(TrainParams, table.TRAIN, on_grid=True),
     id_task=(str | None, Field(None, description="A name for the job, see `jobs`.", max_length=200)),
     preview_from_txt2img=_switch(True, "Draw samples with the preview_… values."),
 )

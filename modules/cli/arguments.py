@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
 
 def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
     control = field.metadata["control"]
-    words = control.label if control.minimum is None else f"{control.label}, {control.minimum:g} … {control.maximum:g}"
+    words = f"{control.label}, {control.taken[0]:g} … {control.taken[1]:g}" if control.taken else control.label
     words = words.replace("%", "%%")
     if isinstance(field.default, bool):
         return {"action": argparse.BooleanOptionalAction, "default": None, "help": words}

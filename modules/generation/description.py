@@ -64,7 +64,7 @@ def describe(
         "Steps": params.steps,
         "Sampler": first.sampler.name,
         "Schedule type": first.schedule,
-        "CFG scale": f"{params.cfg_scale:g}",
+        "CFG scale": _number(params.cfg_scale),
         "Seed": seeds[0],
         "Size": f"{width}x{height}",
         "Model hash": checkpoint.short_hash or None,
@@ -94,11 +94,17 @@ def describe(
     return build_infotext(prompts.prompt, prompts.negative_prompt, values)
 
 
+def _number(value: float) -> str:
+    """The number as short as A1111 writes it, and with as many digits as it takes to draw the same picture again."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 def _variation(params: Txt2ImgParams, subseed: int) -> dict[str, object]:
     resized = params.seed_resize_from_w > 0 and params.seed_resize_from_h > 0
     values: dict[str, object] = {}
     if params.subseed_strength:
-        values |= {"Variation seed": subseed, "Variation seed strength": f"{params.subseed_strength:g}"}
+        values |= {"Variation seed": subseed, "Variation seed strength": _number(params.subseed_strength)}
     if resized:
         values["Seed resize from"] = f"{params.seed_resize_from_w}x{params.seed_resize_from_h}"
     return values
@@ -110,10 +116,10 @@ def _sampling(params: Txt2ImgParams, first: Pass) -> dict[str, object]:
     if first.sampler.uses_ensd and params.ensd and options.eta_of(first.sampler):
         values["ENSD"] = params.ensd
     if params.s_min_uncond:
-        values["NGMS"] = f"{params.s_min_uncond:g}"
+        values["NGMS"] = _number(params.s_min_uncond)
         values["NGMS all steps"] = params.s_min_uncond_all or None
     if params.skip_early_cond:
-        values["Skip Early CFG"] = f"{params.skip_early_cond:g}"
+        values["Skip Early CFG"] = _number(params.skip_early_cond)
     return values
 
 
@@ -122,7 +128,7 @@ def _refiner(params: Txt2ImgParams, partners: Partners) -> dict[str, object]:
         return {}
     return {
         "Refiner": partners.refiner.short_title,
-        "Refiner switch at": f"{params.refiner_switch_at:g}",
+        "Refiner switch at": _number(params.refiner_switch_at),
         "Refiner switch by sampling steps": params.refiner_by_steps or None,
         "Hires refiner": params.hr_refiner_pass if params.enable_hr and params.hr_refiner_pass != SECOND_PASS else None,
     }
@@ -131,12 +137,12 @@ def _refiner(params: Txt2ImgParams, partners: Partners) -> dict[str, object]:
 def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires, partners: Partners) -> dict[str, object]:
     """As A1111 writes it today, for the old form too: a size that it is resized to."""
     resize = hires.size.target if is_old_form(params) else (params.hr_resize_x, params.hr_resize_y)
-    enlarged: dict[str, object] = {"Hires upscale": f"{params.hr_scale:g}"}
+    enlarged: dict[str, object] = {"Hires upscale": _number(params.hr_scale)}
     if any(resize):
         enlarged = {"Hires resize": f"{resize[0]}x{resize[1]}"}
     own_sampler = hires.stage.sampler.name != first.sampler.name
     return {
-        "Denoising strength": f"{params.denoising_strength:g}",
+        "Denoising strength": _number(params.denoising_strength),
         **enlarged,
         "Hires checkpoint": partners.hires.short_title if partners.hires else None,
         "Hires sampler": hires.stage.sampler.name if own_sampler else None,
@@ -147,7 +153,7 @@ def _hires(params: Txt2ImgParams, prompts: Prompts, first: Pass, hires: Hires, p
         ),
         "Hires steps": params.hr_second_pass_steps or None,
         "Hires upscaler": params.hr_upscaler,
-        "Extra noise": f"{params.extra_noise:g}" if params.extra_noise else None,
+        "Extra noise": _number(params.extra_noise) if params.extra_noise else None,
     }
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from modules.errors import ParameterError
 from modules.generation.upscalers import Upscaler, choose_upscaler
 from modules.infotext import automatic_first_pass
-from modules.params import SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams, control
+from modules.params import LONGEST_SIDE, SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams, control
 from modules.samplers import names
 from modules.samplers.names import Sampler
 
-LARGEST_FIRST = int(control("width").maximum or 0)  # pixels of a side
-SMALLEST, LARGEST = 64, 4 * LARGEST_FIRST
+LARGEST_FIRST = int(control("width").maximum or 0)  # pixels of a side, where it follows from the final size
+SMALLEST, LARGEST = 8, LONGEST_SIDE
+_MOST_PIXELS = 8 * LARGEST**2  # of one batch of a second pass
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ class HiresSize:
                     f"The second pass would be {size.cover[0]}×{size.cover[1]}: its sides must lie within {SMALLEST} … "
                     f"{LARGEST}. Change “Upscale by” or the size to resize to.",
                 )
+        if params.batch_size * size.cover[0] * size.cover[1] > _MOST_PIXELS:
+            most = _MOST_PIXELS // (size.cover[0] * size.cover[1])
+            raise ParameterError(
+                "batch_size",
+                f"Batch size {params.batch_size} of {size.cover[0]}×{size.cover[1]}, the size of the second pass, is "
+                f"more than memory is meant for: draw at most {most} at a time.",
+            )
         return size
 
     @classmethod

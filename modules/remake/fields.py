@@ -190,12 +190,11 @@ class _Reader:
         try:
             params.check(field, value, type(default), control)
         except ParameterError as error:
-            is_number = isinstance(value, int | float) and control.minimum is not None and control.maximum is not None
-            value = type(default)(min(max(value, control.minimum), control.maximum)) if is_number else default
+            if control.taken and isinstance(value, int | float):
+                value = type(default)(min(max(value, control.taken[0]), control.taken[1]))
+            else:
+                value = default
             self._miss(field, said, f"{error} {_shown(value)} is used.")
-        if field in ("width", "height") and value % 8:
-            value -= value % 8
-            self._miss(field, said, f"{control.label} {said} is no multiple of 8: {value} is used.")
         self.values[field] = value
 
     def take_samplers(self, said: Mapping[str, Any]) -> None:

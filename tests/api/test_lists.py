@@ -165,6 +165,6 @@ def test_every_route_is_described_with_what_it_answers(served: Served) -> None:
             assert described["responses"].keys() & {"200", "202"}, (method, path)
             assert described.get("description"), (method, path)
     fields = document["components"]["schemas"]["Txt2ImgRequest"]["properties"]
-    assert (fields["steps"]["minimum"], fields["steps"]["maximum"]) == (1, 150)
+    assert (fields["steps"]["minimum"], fields["steps"]["maximum"]) == (1, 1000)
     assert fields["width"]["title"] == "Width"
     assert {"sampler_name", "scheduler", "n_iter", "hr_scale", "subseed", "override_settings"} <= fields.keys()

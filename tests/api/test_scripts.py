@@ -154,7 +154,7 @@ def test_arguments_of_older_versions_and_lists_of_choices(name: str, older: list
         (XYZ, ["Steps", 5], "X values are a text"),
         (XYZ, ["Steps", "many"], "many"),
         (XYZ, ["Steps", "", [1]], "list of texts"),
-        (XYZ, ["Steps", "151"], "teps"),
+        (XYZ, ["Steps", "1001"], "teps"),
         (XYZ, [1] * 19, "has 18"),
         (MATRIX, ["perhaps"], "true or false"),
         (MATRIX, [False, False, "both"], "neither positive nor negative"),

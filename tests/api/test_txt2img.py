@@ -153,9 +153,12 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
     [
         ({"sampler_name": "Foo"}, 400, "sampler_name: There is no sampler 'Foo'"),
         ({"scheduler": "Foo"}, 400, "scheduler: There is no schedule 'Foo'"),
-        ({"steps": 151}, 422, "steps"),
+        ({"steps": 1001}, 422, "steps"),
         ({"steps": "many"}, 422, "steps"),
-        ({"width": 100}, 422, "multiple of 8"),
+        ({"width": 4}, 422, "width"),
+        ({"batch_size": 129}, 422, "batch_size"),
+        ({"width": 8000, "height": 8000}, 422, "width: Batch size 1 of 8000×8000"),
+        ({"cfg_scale": 1e6}, 422, "cfg_scale"),
         ({"n_iter": 0}, 422, "n_iter"),
         ({"script_name": "foo"}, 422, "no script 'foo'"),
         ({"alwayson_scripts": {"ControlNet": {"args": []}}}, 422, "ControlNet"),
@@ -181,6 +184,46 @@ def test_what_cannot_be_done_is_a_sentence(served: Served, body: dict, status: i
     assert answer.status_code == status
     assert words in sentence(answer)
     assert len(served.app.jobs.jobs()) == jobs, "refused before it was queued"
+
+
+def test_sizes_are_those_of_whole_latents_as_in_a1111(served: Served) -> None:
+    answer = served.post("txt2img", {**SMALL, "width": 101, "height": 79})
+    told, (encoded,) = info(answer), answer.json()["images"]
+    assert image(encoded).size == (96, 72)
+    assert (told["width"], told["height"]) == (101, 79)
+    assert "Size: 101x79," in told["infotexts"][0]
+    whole = served.post("txt2img", {**SMALL, "width": 96, "height": 72}).json()["images"]
+    assert image(encoded).tobytes() == image(whole[0]).tobytes()
+    again = served.post("txt2img", {"infotext": told["infotexts"][0]})
+    assert info(again)["infotexts"] == told["infotexts"]
+
+
+def test_a_hires_fix_enlarges_the_size_that_was_asked_for(served: Served) -> None:
+    """Not that of the latents: 2 × 68 is 136, which is a latent more than 2 × 64."""
+    hires = {**SMALL, "width": 68, "height": 64, "enable_hr": True, "hr_scale": 2}
+    for upscaler in ("Latent", "Lanczos"):
+        answer = served.post("txt2img", {**hires, "hr_upscaler": upscaler})
+        assert image(answer.json()["images"][0]).size == (136, 128)
+
+
+@pytest.mark.parametrize("cfg_scale", [0, 0.5, -1.5, 31.25, 7.123456789])
+def test_any_cfg_scale_that_a1111_takes(served: Served, cfg_scale: float) -> None:
+    answer = served.post("txt2img", {**SMALL, "cfg_scale": cfg_scale})
+    told = info(answer)
+    assert told["cfg_scale"] == cfg_scale
+    assert f"CFG scale: {cfg_scale}," in told["infotexts"][0]
+    again = served.post("txt2img", {"infotext": told["infotexts"][0]})
+    assert again.json()["images"] == answer.json()["images"]
+
+
+def test_a_batch_larger_than_the_page_offers(served: Served) -> None:
+    answer = served.post("txt2img", {**SMALL, "batch_size": 9, "steps": 1, "do_not_save_grid": True})
+    assert info(answer)["all_seeds"] == list(range(1, 10))
+    assert len(answer.json()["images"]) == 9
+    ninth = served.post("txt2img", {**SMALL, "seed": 9, "steps": 1}).json()["images"][0]
+    one, other = image(answer.json()["images"][8]), image(ninth)
+    assert one.size == other.size
+    assert max(abs(a - b) for a, b in zip(one.tobytes(), other.tobytes(), strict=True)) <= 2, "sums in another order"
 
 
 def test_what_means_nothing_here_is_named(served: Served) -> None:
@@ -394,7 +437,7 @@ def test_a_given_picture_may_be_of_any_size_that_can_be_drawn_on(served: Served)
     noise = base64.b64encode(os.urandom(900_000)).decode()  # longer than any other text may be
     script = {"script_name": "prompt matrix", "prompt": "a|b"}
     for body, words in (
-        ({"firstpass_image": encoded(8, 64)}, "8×64"),
+        ({"firstpass_image": encoded(7, 64)}, "7×64"),
         ({"firstpass_image": "no picture!"}, "base64"),
         ({"firstpass_image": noise}, "picture"),
         ({"firstpass_image": encoded(64, 64), **script}, "script"),

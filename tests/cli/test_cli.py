@@ -67,7 +67,7 @@ def test_a_vae_of_the_settings_that_has_gone_is_told_and_passed_over(tmp_path, c
     [
         (["--steps", "0"], "Sampling steps 0"),
         (["--steps", "many"], "--steps"),
-        (["--width", "70"], "Width 70"),
+        (["--width", "7"], "Width 7"),
         (["--emphasis", "Loud"], "--emphasis"),
         (["--stepps", "3"], "--stepps"),
         (["--sampler", "Foo"], "no sampler 'Foo'"),

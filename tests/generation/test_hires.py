@@ -57,7 +57,14 @@ def test_sizes_of_the_new_and_the_old_form(values, first, cover, target):
     assert (size.first, size.cover, size.target) == (first, cover, target)
 
 
-@pytest.mark.parametrize("values", [{"hr_resize_x": 8}, {"hr_resize_x": 2048, "width": 64, "height": 2048}])
+def test_a_second_pass_of_a_batch_has_its_limit():
+    assert size_of(batch_size=8, width=2048, height=2048, hr_scale=4.0).cover == (8192, 8192)
+    with pytest.raises(ParameterError, match="at most 8 at a time") as caught:
+        size_of(batch_size=9, width=512, height=512, hr_scale=16.0)
+    assert caught.value.field == "batch_size"
+
+
+@pytest.mark.parametrize("values", [{"hr_resize_x": 4}, {"hr_resize_x": 2048, "width": 64, "height": 2048}])
 def test_sizes_without_sense_are_refused(values):
     with pytest.raises(ParameterError, match="second pass would be"):
         size_of(**values)

@@ -89,12 +89,21 @@ def test_what_has_no_effect_is_left_alone():
 
 @pytest.mark.parametrize(
     ("said", "field", "value"),
+    [("Steps: 200", "steps", 200), ("CFG scale: 0.5", "cfg_scale", 0.5), ("Size: 513x64", "width", 513)],
+)
+def test_what_only_programs_ask_for_is_taken_as_it_is(said, field, value):
+    fields = read_fields(parse_infotext(f"a\n{LINE}, {said}"))
+    assert (fields.values[field], fields.misfits) == (value, ())
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "value"),
     [
-        ("Steps: 200", "steps", 150),
+        ("Steps: 2000", "steps", 1000),
         ("Steps: many", "steps", 20),
-        ("CFG scale: 0.5", "cfg_scale", 1.0),
+        ("CFG scale: 2000.5", "cfg_scale", 1000.0),
         ("CFG scale: nan", "cfg_scale", 7.0),
-        ("Size: 513x64", "width", 512),
+        ("Size: 4x64", "width", 8),
         ("Sampler: Magic", "sampler", "DPM++ 2M"),
         ("Schedule type: Magic", "schedule", "Automatic"),
         ("Seed: 99999999999999999999", "seed", 2**63 - 1),

@@ -190,7 +190,7 @@ def test_a_random_seed_is_drawn_once_unless_it_is_to_be_kept(bench):
         ({}, "x_type", "no axis"),
         ({"x_type": "Steps"}, "x_values", "no values"),
         ({"x_type": "Steps", "x_values": "many"}, "x_values", "whole number"),
-        ({"y_type": "Steps", "y_values": "200"}, "steps", "200"),
+        ({"y_type": "Steps", "y_values": "2000"}, "steps", "2000"),
         ({"z_type": "Prompt S/R", "z_values": "dog, cat"}, "z_values", "neither prompt"),
         ({"x_type": "Prompt order", "x_values": "a,b,c,d,e,f,g,h"}, "x_values", "orders"),
         ({"x_type": "SGM noise multiplier", "x_values": "1"}, "x_values", "neither True nor False"),
@@ -271,7 +271,7 @@ def test_each_line_is_a_run(bench):
     ("line", "words"),
     [
         ("--prompt a --steps many", "Line 1: --steps 'many' is no number"),
-        ("--prompt a --steps 500", "Line 1: Sampling steps 500 lies outside"),
+        ("--prompt a --steps 5000", "Line 1: Sampling steps 5000 lies outside"),
         ("--prompt a --tiling maybe", "true or false"),
         ("--prompt a --power 9", "no flag --power"),
         ("--steps", "no value"),
