@@ -12,12 +12,12 @@ from modules.app import App
 from modules.cli.arguments import SERVER_FLAGS, Parser
 from modules.cli.following import follow, say, tell
 from modules.cli.host import hosted, load
-from modules.cli.run_model import with_checkpoint
+from modules.cli.run_model import named_run, with_checkpoint
 from modules.errors import ParameterError, WebuiError
 from modules.training.comparison import Look, compare_steps, make_sheet, parse_seeds
 from modules.training.measurements import MeasurementFile
 from modules.training.recommend import recommend
-from modules.training.run_folder import RunFolder, open_run
+from modules.training.run_folder import RunFolder
 
 MOST_ROWS = 8  # of a grid for which nobody chose the steps
 
@@ -29,14 +29,14 @@ def run(arguments: Sequence[str]) -> int:
     if "run" not in values:
         raise ParameterError("--run", "No run is named: ./webui.sh compare textual_inversion/DATE/NAME.")
     path = values["run"].expanduser().absolute()
-    folder = open_run(path).folder
-    known = folder.snapshots()
+    named = named_run(path, "--run")
+    folder, known = named.folder, named.folder.snapshots()
     for step in (*values.get("steps", ()), *([values["step"]] if "step" in values else ())):
         if step not in known:
             raise ParameterError(
                 "steps", f"This run has no snapshot of step {step}: it has {', '.join(map(str, known))}."
             )
-    with hosted(with_checkpoint(flags, path)) as app:
+    with hosted(with_checkpoint(flags, named)) as app:
         load(app)
         if code := follow(app.training.measure(path, values.get("word", ""))):
             return code

@@ -10,8 +10,8 @@ from modules.cli.arguments import SERVER_FLAGS, Parser
 from modules.cli.create import add_start
 from modules.cli.following import follow, say
 from modules.cli.host import hosted, load
-from modules.cli.run_model import with_checkpoint
-from modules.errors import ParameterError
+from modules.cli.run_model import named_run, with_checkpoint
+from modules.errors import FileFormatError, ParameterError
 from modules.events import Ending
 from modules.files import folder_of
 from modules.flags import Flags
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         return _resume(folder, values, flags)
     if settings and preset:
         raise ParameterError("--preset", "Give --settings or --preset: a settings file says everything already.")
-    stored = read_settings(settings.expanduser()) if settings else {}
+    stored = _stored(settings.expanduser()) if settings else {}
     first = TrainParams(**{**stored, **values})
     plan.check(first, flags.paths())  # refused before a model is loaded
     with hosted(flags) as app:
@@ -74,9 +74,21 @@ def _resume(folder: Path, values: Mapping[str, Any], flags: Flags) -> int:
         name = "--" + others[0].replace("_", "-")
         raise ParameterError(name, f"{name} cannot be changed in a run that goes on: only --data-root can.")
     path = folder.expanduser().absolute()
-    with hosted(with_checkpoint(flags, path)) as app:
+    with hosted(with_checkpoint(flags, named_run(path, "--resume"))) as app:
         load(app)
         return follow(app.training.resume(path, data_root=values.get("data_root", "")))
+
+
+def _stored(settings: Path) -> dict[str, Any]:
+    """The values of a settings file.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    try:
+        return read_settings(settings)
+    except FileFormatError as error:
+        raise ParameterError("--settings", f"--settings: {error}") from error
 
 
 def _advised(app: App, values: Mapping[str, Any], preset: str) -> TrainParams:

@@ -122,5 +122,17 @@ def open_photo(
     def cut(image: Image.Image) -> Image.Image:
         return keep_shape(image, width * height) if varsize else fit(image, width, height)
 
+    picture = images.open_image(photo.path)
+    _require_size(picture)
     mask = images.open_alpha(photo.path) if alpha else None
-    return cut(images.open_image(photo.path)), cut(mask) if mask else None
+    return cut(picture), cut(mask) if mask else None
+
+
+def _require_size(image: Image.Image) -> None:
+    """Refuse what has nothing to learn from: blown up, it would teach one colour, or stripes.
+
+    Raises:
+        DatasetError: shorter than 64 pixels on one side.
+    """
+    if min(image.size) < SMALLEST:
+        raise DatasetError(f"it is {image.width}×{image.height}, less than {SMALLEST} pixels on one side")

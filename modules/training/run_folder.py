@@ -152,6 +152,11 @@ class Run:
     started: float
 
     @property
+    def may_go_on(self) -> bool:
+        """Whether going on as before makes sense: one that diverged would diverge again, and needs another rate."""
+        return self.is_unfinished and self.ending != Ending.DIVERGED
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether it can be resumed: it has not come to its end, and no process works at it."""
         states = any(self.folder.states.glob("state-*.safetensors"))

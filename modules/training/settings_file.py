@@ -44,7 +44,8 @@ def write_settings(folder: RunFolder, state: "TrainingState", checkpoint: "Check
         "datetime": time.strftime("%Y-%m-%d %H:%M:%S"),
         "model_name": checkpoint.model_name,
         "model_hash": checkpoint.short_hash,
-        "num_of_dataset_images": len(state.photos),
+        # every picture of the folder that can be used, as in A1111, which sets none aside
+        "num_of_dataset_images": len(state.photos) + len(state.held_out),
         "num_vectors_per_token": len(state.optimiser.vectors),
         "initial_step": state.first_step,
         **{A1111_KEYS.get(name, name): value for name, value in params.items()},

@@ -125,6 +125,6 @@ def test_a_prompt_without_the_name_is_refused(home, capsys):
 
 
 def test_what_is_no_run_is_refused(tmp_path, capsys):
-    assert run(["compare", str(tmp_path), *server(tmp_path)]) == 1
+    assert run(["compare", str(tmp_path), *server(tmp_path)]) == 2
     assert "is no training run" in capsys.readouterr().err
     assert run(["compare", *server(tmp_path)]) == 2

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from modules.cli import following
 from modules.model.hashes import sha256_of
@@ -180,6 +181,7 @@ def test_a_diverged_run_ends_with_one(tmp_path, photos, capsys):
         ({"stepps": "3"}, "--stepps"),
         ({"preset": "cat"}, "--preset"),
         ({"resume": "somewhere"}, "only --data-root can"),
+        ({"settings": "no-such-file.json"}, "no-such-file.json"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, photos, capsys, changed, named):
@@ -187,6 +189,43 @@ def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, photo
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert named in printed.err
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[1, 2]", '{"steps": "many", "batch_size": 1}', '{"steps": 3, "batch_size": {}}']
+)
+def test_a_settings_file_that_cannot_be_used_is_a_bad_command_line(tmp_path, photos, capsys, content):
+    settings = tmp_path / "settings.json"
+    settings.write_text(content)
+    assert run(["train", NAME, str(photos), "--settings", str(settings), *server(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"name": "x"}'])
+def test_only_a_run_can_be_gone_on_with(tmp_path, capsys, content):
+    folder = tmp_path / "no-run"
+    if content is not None:
+        folder.mkdir()
+        (folder / "run.json").write_text(content)
+    assert run(["train", "--resume", str(folder), *server(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert "“no-run” is no training run" in printed.err
+
+
+def test_photos_that_are_too_small_are_named_and_left_out(tmp_path, capsys):
+    photos = make_photos(tmp_path / "photos", 3)
+    Image.new("RGB", (1, 1)).save(photos / "dot.png")
+    Image.new("RGB", (2000, 8)).save(photos / "line.png")
+    assert run(training(tmp_path, photos)) == 0
+    lines, sentences = told(capsys)
+    assert events(lines, "training_started")[0]["photos"] == 3
+    assert "2 photos are not used: dot.png: it is 1×1, less than 64 pixels on one side; line.png" in sentences
+    for path in photos.glob("0*"):
+        path.unlink()
+    assert run([*training(tmp_path, photos, steps="9"), "--afresh"]) == 1
+    assert "No photo in" in capsys.readouterr().err
 
 
 def test_an_embedding_that_nobody_made_is_refused(tmp_path, photos, capsys):

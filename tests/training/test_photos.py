@@ -52,6 +52,15 @@ def test_pictures_that_are_too_small_are_refused():
         keep_shape(ramp(60, 100), 10**6)
 
 
+@pytest.mark.parametrize("varsize", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (63, 500), (20_000, 1)])
+def test_a_photo_that_is_too_small_is_refused_however_it_is_cut(tmp_path, size, varsize):
+    path = tmp_path / "small.png"
+    Image.new("RGB", size).save(path)
+    with pytest.raises(DatasetError, match=f"it is {size[0]}×{size[1]}, less than 64 pixels"):
+        open_photo(describe_photo(path), 64, 64, varsize=varsize, alpha=False)
+
+
 def test_files_of_a_folder(tmp_path):
     for name in ("b.png", "a.JPG", "a.txt", ".hidden.png", "thing.json"):
         (tmp_path / name).write_bytes(b"")

@@ -43,6 +43,17 @@ def test_ours_comes_back_whole(tmp_path, paths):
     assert TrainParams(**read_settings(path)) == params
 
 
+def test_photos_that_are_set_aside_are_of_the_dataset_too(tmp_path, paths):
+    """A1111 counts every picture of the folder that it can open."""
+    make_embedding(paths)
+    photos = make_photos(tmp_path / "photos", 8)
+    (photos / "broken.png").write_bytes(b"no picture")
+    folder = pull(load(), paths, small(photos, steps=1, held_out=2)).folder
+    (path,) = folder.path.glob("settings-*.json")
+    assert json.loads(path.read_text())["num_of_dataset_images"] == 8
+    assert len(folder.about()["held_out"]) == 2
+
+
 def test_a1111s_is_understood(tmp_path):
     path = tmp_path / "settings-2023-01-15-01-22-02.json"
     path.write_text(json.dumps(FROM_A1111))

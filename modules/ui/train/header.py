@@ -23,7 +23,7 @@ def header(app: App, choice: Choice) -> Markup:
     parts: list[str] = []
     run = newest_training(app)
     trained = trained_name(run) if run else ""
-    name = choice.embedding or trained or _of_a_run_on_disk(app, choice)
+    name = named(app, choice)
     embedding = app.embeddings.find(name) if name else None
     if embedding:
         count = embedding.vectors_per_token
@@ -41,6 +41,12 @@ def header(app: App, choice: Choice) -> Markup:
         return Markup('<p class="quiet">{}</p>').format(" · ".join(["no embedding chosen yet", *parts]))
     listed = Markup("").join([Markup(" · {}").format(part) for part in parts])
     return Markup('<p class="quiet"><b class="{}">{}</b>{}</p>').format("" if embedding else "gone", name, listed)
+
+
+def named(app: App, choice: Choice) -> str:
+    """The embedding that is worked on: the chosen one, or that of the last run; "" if there is none."""
+    run = newest_training(app)
+    return choice.embedding or (trained_name(run) if run else _of_a_run_on_disk(app, choice))
 
 
 def _of_a_run_on_disk(app: App, choice: Choice) -> str:

@@ -22,7 +22,7 @@ _RESERVED = 5  # places of the strip that are kept free from the start
 
 
 def banner(runs: Sequence[Run], checkpoint: str, data: Path) -> Markup:
-    """What was not ended, and three ways to go on with it: the newest in sight, the others behind one line."""
+    """What was not ended, and the ways to go on with it: the newest in sight, the others behind one line."""
     if not runs:
         return NOTHING
     newest, *others = [_unfinished(run, checkpoint, data) for run in runs]
@@ -48,6 +48,8 @@ def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
     action = Markup('<button type="button" data-run-action="{}" data-run="{}"{}>{}</button>')
     where = shown_path(run.folder.path, data)
     words = {"resume": "Resume", "keep": "Keep the best", "discard": "Discard"}
+    if run.ending == Ending.DIVERGED:
+        del words["resume"]  # it would diverge again
     return Markup('<div class="unfinished"><p><b>{}</b> {}</p><p class="doors">{}</p></div>').format(
         run.folder.name,
         f"{_CUT.get(run.ending, _CUT[''])} at step {run.step} of {run.steps}, begun {day}. That is saved.{needs}",

@@ -19,7 +19,7 @@ from modules.ui import fragments, wiring
 from modules.ui.train import run_view, train_form
 from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
-from modules.ui.train.header import count_photos
+from modules.ui.train.header import count_photos, named
 from modules.ui.train.run_screen import look, newest_training
 from modules.ui.train.train_layout import TrainStep, cards, make_step
 from modules.ui.wiring import AS_SENT, QUIET
@@ -47,6 +47,25 @@ class Mine:
     estimating: str = ""
     measured: tuple[str, ...] = ()
     refused: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the values of a form that nobody has touched depend on.
+
+    Attributes:
+        native_size: (width, height) that the model was made for.
+        file_format: of new embeddings, as the settings have it.
+    """
+
+    photos: int
+    preset: str
+    native_size: tuple[int, int]
+    file_format: str
+
+    def advised(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """What the preset sets, and the reason for each."""
+        return train_form.advised(self.photos, self.preset, self.native_size)
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ class _Wiring:
         names = "model estimated ending strip curves status live_text log settings"
         self.looking = {name: getattr(step, name) for name in (*_TOGGLES, *names.split())}
         self.looking |= {f"title {name}": group for name, group in step.groups.items()}
-        self.advised_for = gr.State(())  # written with each advice: what is typed meanwhile must not be overwritten
+        self.advised_for = gr.State(None)  # written with each advice: what is typed meanwhile must not be overwritten
         self.inputs = [self.shown, self.mine]
         self.outputs = [*self.looking.values(), self.shown]
         self.advised = list(train_form.advised(20, "face", (512, 512))[0])
@@ -113,7 +132,7 @@ class _Wiring:
             [choice.change, context.tab.select, step.refresh.click, context.page.model.change],
             self.follow_choice,
             [choice, step.preset, step.remembered, self.advised_for],
-            [form["embedding"], form["data_root"], *advised, self.advised_for],
+            [form["embedding"], form["data_root"], form["file_format"], *advised, self.advised_for],
             **QUIET,
         )
         form["embedding"].input(self.choose_embedding, [choice, form["embedding"]], choice, **AS_SENT)
@@ -178,7 +197,9 @@ class _Wiring:
         if job is None or not visible:
             return values
         screen = look(job)
-        may_resume = screen.is_over and any(run.folder.path == screen.folder for run in app.training.unfinished())
+        may_resume = screen.is_over and any(
+            run.folder.path == screen.folder and run.may_go_on for run in app.training.unfinished()
+        )
         goes_on = not screen.is_over and not screen.is_stopping
         return values | {
             "ending": run_view.ending(screen, data),
@@ -202,26 +223,28 @@ class _Wiring:
         updates = self.look(*state)
         kept = train_form.remembered_values(remembered)
         updates |= {self.step.controls[name]: gr.update(value=value) for name, value in kept.items()}
-        updates |= self.follow_choice(choice, preset, remembered, ())
+        updates |= self.follow_choice(choice, preset, remembered, None)
         return {**updates, self.step.cards: cards(preset if preset in train_form.CARDS else "face")}
 
     def follow_choice(self, choice: Any, preset: Any, remembered: Any, advised_for: Any) -> dict[Any, Any]:
         """Embedding, photos and templates as they are now; what a preset sizes to the photos, unless it was changed."""
         form, chosen = self.step.controls, read_choice(choice)
         names = self.app.embeddings.names()
-        now = chosen.embedding or _untrained(self.app)
+        likely = [chosen.embedding] if chosen.embedding else [named(self.app, chosen), _untrained(self.app)]
+        now = next((name for name in likely if name in names), None)
         templates = list(find_templates(own_templates(self.app.paths)))
         updates: dict[Any, Any] = {
-            form["embedding"]: gr.update(choices=names, value=now if now in names else None),
+            form["embedding"]: gr.update(choices=names, value=now),
             form["template"]: gr.update(choices=templates),
         }
         situation = self._situation(preset, choice)
         if situation != advised_for:
-            values, reasons = train_form.advised(*situation)
+            values, reasons = situation.advised()
             kept = train_form.remembered_values(remembered)
             for name, value in values.items():
                 updates[form[name]] = gr.update(value=kept.get(name, value), info=reasons[name])
             updates[form["template"]]["choices"] = templates
+            updates[form["file_format"]] = kept.get("file_format", situation.file_format)
             updates[self.advised_for] = situation
         if chosen.photos:
             updates[form["data_root"]] = chosen.photos
@@ -240,16 +263,16 @@ class _Wiring:
         preset = str(event.value)
         kept = {name: value for name, value in dict(remembered or {}).items() if name not in self.advised}
         situation = self._situation(preset, choice)
-        values, reasons = train_form.advised(*situation)
+        values, reasons = situation.advised()
         updates: dict[Any, Any] = {
             self.step.controls[name]: gr.update(value=value, info=reasons[name]) for name, value in values.items()
         }
         updates |= {self.step.cards: cards(preset), self.step.preset: preset, self.advised_for: situation}
         return {**updates, self.step.remembered: kept}
 
-    def _situation(self, preset: Any, choice: Any) -> tuple[int, str, tuple[int, int]]:
-        """What advice depends on."""
-        return count_photos(read_choice(choice).photos), str(preset), self.app.model_state.native_size
+    def _situation(self, preset: Any, choice: Any) -> Situation:
+        photos, size = count_photos(read_choice(choice).photos), self.app.model_state.native_size
+        return Situation(photos, str(preset), size, self.app.settings.embedding_format)
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -279,11 +302,12 @@ class _Wiring:
             params = train_form.to_params(given)
             job: Job = submit(params, owner)
         except Exception as error:
-            mine = replace(mine_, refused=("", ""))
+            mine, said = replace(mine_, refused=("", "")), wiring.complaint(error, train_form.element_id)
             if isinstance(error, ParameterError) and error.field in controls:
                 updates |= self._refuse(error)
                 mine = replace(mine_, refused=(error.field, str(controls[error.field].info or "")))
-            return {**updates, self.step.complaint: wiring.complaint(error, train_form.element_id), self.mine: mine}
+                said = train_form.pointer(error.field)
+            return {**updates, self.step.complaint: said, self.mine: mine}
         chosen = read_choice(choice_).changed(embedding=params.embedding, photos=params.data_root)
         estimates = job.kind == "estimate"
         mine = Mine("", job.id if estimates else mine_.estimating, mine_.measured)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from modules.errors import ParameterError
 from modules.samplers import names
@@ -94,6 +95,12 @@ def make_control(field: str, **options: Any) -> Any:
     if about.maximum > _LARGEST_SLIDER:
         return gr.Number(precision=0, **given)
     return gr.Slider(about.minimum, about.maximum, step=about.step, buttons=[], **given)
+
+
+def pointer(field: str) -> Markup:
+    """What stands at the button when a field is refused: the way to it. The reason stands beside the field alone."""
+    link = Markup('<p class="notice bad" role="alert"><a href="#{}">{}</a> needs another value: see there.</p>')
+    return link.format(element_id(field), control(field).label)
 
 
 def group_titles(values: Mapping[str, Any]) -> dict[str, str]:

@@ -93,6 +93,12 @@ def test_a_browser_may_remember_nonsense() -> None:
     assert train_form.remembered_values("nonsense") == {}
 
 
+def test_at_the_button_stands_the_way_to_the_field_and_not_the_reason_again() -> None:
+    html = train_form.pointer("learning_rate")
+    assert 'href="#train_embedding_learn_rate"' in html
+    assert "Embedding Learning rate" in html
+
+
 def test_titles_say_what_is_set_inside() -> None:
     titles = train_form.group_titles({"width": 128, "height": 192, "gradient_step": 4, "shuffle_tags": True})
     assert titles["photos"] == "Photos: 128×192, 2 set aside"
@@ -287,6 +293,18 @@ def test_one_run_needs_no_fold(app: WithTraining) -> None:
 def test_the_banner_says_how_it_ended(app: WithTraining, ending: str, words: str) -> None:
     cut_off(app, ending=ending)
     assert f"{words} at step 30" in unfinished.content(app, Acted())
+
+
+def test_a_run_that_diverged_is_not_offered_to_go_on_as_before(app: WithTraining) -> None:
+    """What its sentence advises is another rate."""
+    cut_off(app, ending="diverged")
+    html = unfinished.content(app, Acted())
+    assert [name for name in ("resume", "keep", "discard") if f'data-run-action="{name}"' in html] == [
+        "keep",
+        "discard",
+    ]
+    (run,) = app.training.unfinished()
+    assert not run.may_go_on
 
 
 def test_resume(app: WithTraining) -> None:

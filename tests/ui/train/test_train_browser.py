@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from modules.training.run_folder import RunFolder
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
-from tests.ui.train.runs import wait_until
+from tests.ui.train.runs import make_run, wait_until
 from tests.ui.train.training_run import WithTraining, make_photos, params, save_state, settle
 
 pytestmark = pytest.mark.browser
@@ -39,7 +39,7 @@ def open_step(page: Page, live: Live, step: str = "train") -> None:
 def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_run(page: Page, live: Live) -> None:
     open_step(page, live)
     page.locator("#train_train_embedding").click()
-    expect(page.locator("#ti_error")).to_contain_text("No embedding is chosen")
+    expect(page.locator("#ti_error")).to_have_text("Embedding needs another value: see there.")
     expect(page.locator("#train_embedding")).to_contain_text("No embedding is chosen")
     page.locator("#train_embedding input").click()
     page.get_by_role("option", name="realbenny-t2").click()
@@ -59,6 +59,30 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     expect(page.locator("#train_status")).to_contain_text("step 0 / 120")
     expect(page.locator("#train_train_embedding")).to_be_hidden()  # whatever the second click did, it did it by now
     assert [job.kind for job in live.app.jobs.jobs()].count("train") == 1
+
+
+def test_the_form_begins_with_what_the_header_names_and_with_the_format_of_the_settings(page: Page, live: Live) -> None:
+    make_run(live.app.paths)
+    live.app.change_settings(embedding_format="pt")
+    open_step(page, live)
+    expect(page.locator("#train_header")).to_contain_text("realbenny-t2")
+    expect(page.locator("#train_embedding input")).to_have_value("realbenny-t2")
+    page.get_by_role("button", name="Samples: every").click()
+    file_format = page.locator("#train_file_format input")
+    expect(file_format).to_have_value("pt")
+    live.app.change_settings(embedding_format="safetensors")
+    page.get_by_role("tab", name="Settings").click()
+    page.get_by_role("tab", name="Train").click()
+    expect(file_format).to_have_value("safetensors")
+    file_format.click()
+    page.get_by_role("option", name="pt", exact=True).click()
+    page.locator("#train_presets [data-preset=object]").click()
+    expect(page.locator("#train_presets [data-preset=object]")).to_have_attribute("aria-checked", "true")
+    expect(file_format).to_have_value("pt")  # no preset has a say in it
+    page.reload()
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("button", name="Samples: every").click()
+    expect(file_format).to_have_value("pt")
 
 
 def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Browser, live: Live) -> None:
