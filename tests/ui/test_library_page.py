@@ -89,6 +89,7 @@ def test_history_finds_stars_deletes_and_brings_back(page: Page, live: Live) -> 
     open_tab(page, "History")
     tiles = page.locator("#history_grid .tile")
     expect(tiles).to_have_count(2)
+    expect(page.locator("#history_detail")).to_contain_text("Pick a picture")
     page.fill("#history_text input, #history_text textarea", "pixar")
     expect(tiles).to_have_count(1)
     tiles.first.click()

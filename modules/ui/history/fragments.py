@@ -75,10 +75,10 @@ def status(scan: Scan, damaged: Sequence[Record], undo: str, notices: Sequence[s
     return join(parts)
 
 
-def picture(record: Record | None) -> Markup:
-    """One picture, large."""
+def picture(record: Record | None, any_to_pick: bool) -> Markup:
+    """One picture, large; without one, what to do if there are `any_to_pick`."""
     if record is None:
-        return _NOTHING_PICKED
+        return _NOTHING_PICKED if any_to_pick else NOTHING
     return Markup(
         '<a href="{0}" target="_blank" rel="noopener" title="Open the file"><img src="{0}" alt="{1}"></a>'
     ).format(f"{PICTURE}?{_address(record)}", record.prompt[:200] or record.name)

@@ -271,7 +271,8 @@ class View:
         names = tuple(record.name for record in found.records)
         seen = replace(seen, names=names, version=version, scan=scan)
         label = f"Delete {found.total:,} for good?" if seen.emptying else "Empty the trash"
-        return {
+        updates: dict[Any, Any] = {} if seen.picked else {self.tab.picture: fragments.picture(None, bool(names))}
+        return updates | {
             self.seen: seen,
             self.tab.grid: fragments.grid(found, seen.picked, seen.query),
             self.tab.pager: fragments.pager(found, seen.page),
@@ -286,7 +287,7 @@ class View:
         record = self._picked(seen)
         return {
             self.seen: seen if record else replace(seen, picked=""),
-            self.tab.picture: fragments.picture(record),
+            self.tab.picture: fragments.picture(record, bool(seen.names)),
             self.tab.words: fragments.words(record),
             self.tab.actions: gr.Row(visible=record is not None),
             self.tab.send: gr.Button(interactive=bool(record and record.infotext)),

@@ -130,7 +130,15 @@ def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Brows
     phone.close()
 
 
-def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Live) -> None:
+def is_in_sight(page: Page, selector: str) -> bool:
+    """Does it stand on the screen, whole, without scrolling?"""
+    box, size = page.locator(selector).bounding_box(), page.viewport_size
+    assert box
+    assert size
+    return box["y"] + box["height"] <= size["height"]
+
+
+def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Live, tmp_path: Path) -> None:
     for started, name in enumerate(("older", "old", "realbenny-t2")):
         folder = RunFolder(live.app.paths.textual_inversion / "2026-01-02" / name, name)
         folder.path.mkdir(parents=True)
@@ -140,6 +148,11 @@ def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Li
     banner = page.locator("#train_banner")
     expect(banner).to_contain_text("realbenny-t2 was cut off at step 30 of 40")
     expect(banner.get_by_role("button", name="Discard")).to_have_count(1)  # the others take no room
+    assert is_in_sight(page, "#txt2img_stage_box")
+    page.get_by_role("tab", name="PNG Info").click()
+    page.set_input_files("#png_info_file input[type=file]", make_photos(tmp_path / "photos", 1) / "00000-0-face.png")
+    expect(page.locator("#png_info_picture img")).to_be_visible()
+    assert is_in_sight(page, "#png_info_send"), "the picture gives way to what stands above the tabs"
     banner.get_by_text("2 more unfinished runs").click()
     banner.get_by_role("button", name="Discard").last.click()
     expect(banner).to_contain_text("1 more unfinished run")
