@@ -83,6 +83,10 @@ def test_parameters_pasted_into_the_prompt_are_spread_over_the_form(page: Page, 
 
 
 def test_history_finds_stars_deletes_and_brings_back(page: Page, live: Live) -> None:
+    open_page(page, live)
+    open_tab(page, "History")
+    page.get_by_role("button", name="Make one in txt2img").click()
+    expect(page.locator("#txt2img_prompt")).to_be_visible()
     for prompt, seed in (("a pixar cat", 5), ("an oil lamp", 6)):
         assert live.app.generate(Txt2ImgParams(prompt=prompt, seed=seed, steps=2)).wait(10_000, timeout=60)
     open_page(page, live)

@@ -13,6 +13,7 @@ from modules.ui.fragments import NOTHING, join
 
 PICTURE, THUMBNAIL = "internal/picture", "internal/thumbnail"  # routes, see `routes`
 
+_DOOR = Markup('<p><button type="button" class="door" data-open-tab="tab_txt2img">Make one in txt2img</button></p>')
 _NOTHING_PICKED = Markup('<p class="quiet history_hint">Pick a picture to see what it was made from.</p>')
 
 
@@ -127,10 +128,12 @@ def _to(word: str, page: int, off: bool) -> Markup:
 
 
 def _nothing(query: Query) -> Markup:
+    door = NOTHING
     if query.in_trash:
         title, text = "The trash is empty", "What you delete lies here until you empty the trash."
     elif query == Query(grids=query.grids):
         title, text = "No pictures yet", "Every picture you make appears here, with everything needed to make it again."
+        door = _DOOR
     else:
         title, text = "Nothing found", "No picture fits all of that. Take out a word, or choose “Any” again."
-    return Markup('<div class="card"><h2>{}</h2><p>{}</p></div>').format(title, text)
+    return Markup('<div class="card"><h2>{}</h2><p>{}</p>{}</div>').format(title, text, door)

@@ -1,5 +1,5 @@
-// The Train tab: which of its steps is open, doors to steps, and when a step asks the server what has changed. The open
-// step and tab outlive a reload of the page.
+// The Train tab: which of its steps is open, doors to steps and tabs, and when a step asks the server what has changed.
+// The open step and tab outlive a reload of the page.
 () => {
   const STEP = "trainStep";
   const LOOK_EVERY = 1000;
@@ -59,6 +59,12 @@
         keep("tab", train.id);
       }
       if (!door.closest("#train_steps_row")) document.getElementById("train_top")?.scrollIntoView();
+    }
+    const other = event.target.closest?.("[data-open-tab]");
+    if (other) {
+      const id = `${other.dataset.openTab}-button`;
+      document.getElementById(id)?.click();
+      keep("tab", id);
     }
     const tab = event.target.closest?.("#tabs > .tab-wrapper [role=tab]");
     if (tab && event.isTrusted) keep("tab", tab.id);
