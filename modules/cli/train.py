@@ -17,7 +17,7 @@ from modules.files import folder_of
 from modules.flags import Flags
 from modules.training import plan
 from modules.training.photos import photo_files
-from modules.training.run_folder import Run, find_runs
+from modules.training.run_folder import Run, find_runs, require_free
 from modules.training.settings_file import read_settings
 from modules.training_params import PRESETS, TrainParams, advise
 
@@ -38,6 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     stored = _stored(settings.expanduser()) if settings else {}
     first = TrainParams(**{**stored, **values})
     plan.check(first, flags.paths())  # refused before a model is loaded
+    require_free(plan.log_root(first, flags.paths()), first.embedding)
     with hosted(flags) as app:
         load(app)
         params = first if settings else _advised(app, values, preset or "face")

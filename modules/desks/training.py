@@ -17,7 +17,7 @@ from modules.paths import Paths
 from modules.training import plan
 from modules.training.best import best_snapshot
 from modules.training.comparison import Comparison
-from modules.training.run_folder import Run, open_run, unfinished_runs
+from modules.training.run_folder import Run, open_run, require_free, unfinished_runs
 from modules.training_params import TrainParams
 
 
@@ -70,9 +70,10 @@ class TrainingDesk:
 
         Raises:
             ParameterError: a field that cannot be used.
-            JobBusy: another run is under way, or the queue is full.
+            JobBusy: another run is under way, here or of this embedding in another process, or the queue is full.
         """
         self._check(params)
+        require_free(plan.log_root(params, self._paths), params.embedding)
         return self._submit_run(f"Training {params.embedding}", self._train(params), owner)
 
     def estimate(self, params: TrainParams, owner: str = "") -> Job:

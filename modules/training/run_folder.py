@@ -17,6 +17,7 @@ import copy
 import csv
 import io
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from modules.errors import FileFormatError
+from modules.errors import FileFormatError, JobBusy
 from modules.events import Ending
 from modules.files import storage_error, write_atomically
 from modules.training.lock import holder
@@ -215,6 +216,26 @@ def find_runs(root: Path) -> list[Run]:
 def unfinished_runs(root: Path) -> list[Run]:
     """The runs below a log directory that can be resumed, newest first."""
     return [run for run in find_runs(root) if run.is_unfinished]
+
+
+def require_free(root: Path, name: str) -> None:
+    """Refuse to train an embedding that another process of this machine trains: both would write its file.
+
+    Args:
+        root: the log directory of the run that is to begin or go on.
+        name: of the embedding.
+
+    Raises:
+        JobBusy: naming the process and its run.
+    """
+    for run in find_runs(root):
+        process = holder(run.folder.path) if run.folder.name == name else None
+        if process not in (None, os.getpid()):  # of one's own the queue runs one at a time
+            where = f"{run.folder.path.parent.name}/{run.folder.path.name}"
+            raise JobBusy(
+                f"“{name}” is being trained already, by process {process} (run {where}): stop it there, or wait until "
+                "it has ended."
+            )
 
 
 @lru_cache(maxsize=1024)

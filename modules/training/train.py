@@ -20,7 +20,7 @@ from modules.training.lock import held
 from modules.training.loop import TrainingLoop
 from modules.training.photos import Photo, describe_photo, photo_files
 from modules.training.prompts import read_template, require_name
-from modules.training.run_folder import RunFolder, new_run_folder, open_run
+from modules.training.run_folder import RunFolder, new_run_folder, open_run, require_free
 from modules.training.settings_file import write_settings
 from modules.training.state import Origin, TrainingState, fresh_generators, load_state
 from modules.training.textual_inversion import fresh_state
@@ -43,6 +43,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     Raises:
         ParameterError: a field that cannot be used.
         DatasetError: no photo can be used.
+        JobBusy: another process trains this embedding.
         StorageError: before the first step, if the trained embedding could not be written; else as
             `TrainingLoop.work`.
         TrainingDiverged: see there.
@@ -50,6 +51,8 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     embedding, lines = ready(model, embeddings, params, paths)
     target = _target(embedding, paths, params)
     require_writable(target)
+    root = plan.log_root(params, paths)
+    require_free(root, params.embedding)
     first_step = embedding.step or 0
     params = _with_seeds(params)
     examples = yield from _load(model, photo_files(folder_of(params.data_root, "data_root")), params)
@@ -60,7 +63,8 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     held_out = [example for example in examples if example.photo.name in aside]
     checkpoint = model.checkpoint
     state = _first_state(params, embedding, learned, held_out, checkpoint)
-    folder = new_run_folder(plan.log_root(params, paths), params.embedding)
+    require_free(root, params.embedding)  # encoding took its time
+    folder = new_run_folder(root, params.embedding)
     write_settings(folder, state, checkpoint)
     folder.describe(
         {
@@ -135,7 +139,9 @@ def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pat
         ParameterError: the run belongs to another checkpoint, or its photos are gone.
         JobBusy: another process works at it.
     """
-    with held(open_run(path).folder.path):
+    folder = open_run(path).folder
+    with held(folder.path):
+        require_free(folder.path.parents[1], folder.name)
         yield from _resume(model, embeddings, path, paths, data_root)
 
 

@@ -2,11 +2,13 @@
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +16,7 @@ from PIL import Image
 from modules.cli import following
 from modules.model.hashes import sha256_of
 from modules.paths import PROGRAM
-from modules.training.run_folder import find_runs
+from modules.training.run_folder import RunFolder, find_runs, require_free
 from tests.cli.runs import MODEL, NAME, events, run, server, told, trained, training
 from tests.training.tiny_run import make_photos
 
@@ -107,6 +109,23 @@ def test_a_terminated_process_keeps_what_it_did(tmp_path, photos):
     (ended,) = [event for event in told if event["event"] == "training_ended"]
     assert ended["kind"] == "stopped"
     assert trained(tmp_path).step == ended["step"] == the_run(tmp_path).step
+
+
+def test_two_processes_never_train_one_embedding(tmp_path, photos, capsys):
+    """Both would write its file. Another embedding may be trained meanwhile, and a dead process holds nobody back."""
+    folder = RunFolder(tmp_path / "textual_inversion" / "2026-01-02" / NAME, NAME)
+    folder.describe({"ending": "", "step": 3, "steps": 9, "checkpoint": "tiny", "started": 1.0})
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        created = psutil.Process(other.pid).create_time()
+        note = {"process": other.pid, "created": created, "machine": platform.node()}
+        (folder.path / "running.json").write_text(json.dumps(note))
+        assert run(training(tmp_path, photos)) == 1
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert f"“{NAME}” is being trained already, by process {other.pid} (run 2026-01-02/{NAME})" in printed.err
+        require_free(tmp_path / "textual_inversion", "another-t1")
+        other.kill()
+    assert run(training(tmp_path, photos)) == 0
 
 
 def test_afresh_starts_another_run(tmp_path, photos, monkeypatch, capsys):

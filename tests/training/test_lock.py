@@ -11,6 +11,10 @@ import pytest
 
 from modules.errors import JobBusy
 from modules.training.lock import NAME, held, holder
+from modules.training.run_folder import RunFolder, find_runs
+from modules.training.train import train
+from tests.training.tiny_run import NAME as NAME_OF_RUN
+from tests.training.tiny_run import database, make_embedding, make_photos, small
 
 
 def noted(process: int, created: float, machine: str = "") -> str:
@@ -34,6 +38,21 @@ def test_what_a_dead_process_left_is_taken_over(tmp_path):
     assert holder(tmp_path) is None
     with held(tmp_path):
         assert holder(tmp_path) == os.getpid()
+
+
+def test_an_embedding_that_another_process_begins_to_train_meanwhile_is_left_to_it(tmp_path, paths, model):
+    """While photos are encoded: the look before the start saw nobody."""
+    make_embedding(paths)
+    work = train(model, database(paths), small(make_photos(tmp_path / "photos", 2)), paths)
+    next(work)
+    folder = RunFolder(paths.textual_inversion / "2026-01-02" / NAME_OF_RUN, NAME_OF_RUN)
+    folder.describe({"ending": "", "step": 3, "steps": 9, "checkpoint": "tiny", "started": 1.0})
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        (folder.path / NAME).write_text(noted(other.pid, psutil.Process(other.pid).create_time()))
+        with pytest.raises(JobBusy, match=f"by process {other.pid}"):
+            list(work)
+        other.kill()
+    assert [run.folder.path for run in find_runs(paths.textual_inversion)] == [folder.path]
 
 
 @pytest.mark.parametrize(
