@@ -43,9 +43,15 @@ def open_image(path: Path, background: tuple[int, int, int] = (255, 255, 255)) -
         RGB, turned as the camera was held, in sRGB colours.
 
     Raises:
-        ImageError: no picture, damaged, or above 120 megapixels.
+        ImageError: no picture, damaged, of floating-point numbers, or above 120 megapixels.
     """
-    return _read(path, lambda image: _to_rgb(image, background))
+
+    def use(image: Image.Image) -> Image.Image:
+        if image.mode == "F":  # what counts as white is anybody's guess, and NaN would come out black
+            raise ImageError(f"“{path.name}” holds floating-point numbers: save it with 8 or 16 bits a channel.")
+        return _to_rgb(image, background)
+
+    return _read(path, use)
 
 
 def open_alpha(path: Path) -> Image.Image | None:

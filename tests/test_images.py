@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pillow_heif
 import pytest
 import torch
@@ -116,6 +117,14 @@ def test_palette_with_transparency_and_cmyk_open(tmp_path):
     Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "print.jpg")
     assert images.open_image(tmp_path / "palette.png").getpixel((0, 0)) == BLUE
     assert near(images.open_image(tmp_path / "print.jpg").getpixel((0, 0)), RED)
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan"), float("inf")])
+def test_floating_point_numbers_are_no_shades(tmp_path, value):
+    """They would come out black or white, and be learned from."""
+    Image.fromarray(np.full((4, 4), value, np.float32)).save(tmp_path / "numbers.tiff")
+    with pytest.raises(ImageError, match=r"“numbers\.tiff” holds floating-point numbers"):
+        images.open_image(tmp_path / "numbers.tiff")
 
 
 def test_sixteen_bits_of_grey_keep_their_shades(tmp_path):

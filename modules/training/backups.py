@@ -39,11 +39,24 @@ def set_aside(files: Sequence[Path], new: Path) -> Iterator[dict[Path, Path]]:
         yield replaced
     except StorageError:
         if new not in replaced or replaced[new].exists():
-            new.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a read-only disk lets nothing go either: the first error tells it
+                new.unlink(missing_ok=True)
         for before, now in replaced.items():
             if now.exists():
                 move(now, before)
         raise
+
+
+def remove(path: Path) -> None:
+    """Let a file go; one that has gone already is no matter.
+
+    Raises:
+        StorageError: it cannot be.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
 
 
 def move(path: Path, to: Path) -> None:

@@ -40,7 +40,14 @@ class Origin:
             ParameterError: naming the right one.
         """
         was, now = self.checkpoint_hash, checkpoint.short_hash
-        same = was == now if was and now else self.checkpoint_name == checkpoint.model_name
+        same_name = self.checkpoint_name == checkpoint.model_name
+        same = was == now if was and now else same_name
+        if not same and same_name:
+            raise ParameterError(
+                "checkpoint",
+                f"The file of the checkpoint “{self.checkpoint_name}” is another one than when this run began: its "
+                f"hash was {was} and is {now}. Put the old file back, or train a snapshot on in a new run.",
+            )
         if not same:
             raise ParameterError(
                 "checkpoint", f"This run belongs to the checkpoint “{self.checkpoint_name}”: choose that one first."

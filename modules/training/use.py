@@ -10,7 +10,7 @@ from modules.embeddings.writing import save_embedding
 from modules.errors import EmbeddingError, ParameterError
 from modules.events import EmbeddingSaved, Work
 from modules.files import safe_name, write_atomically
-from modules.training.backups import backup_of, move, set_aside
+from modules.training.backups import backup_of, move, remove, set_aside
 from modules.training.run_folder import RunFolder, open_run
 from modules.training.uses import Use, last_use, note_use, taken
 
@@ -78,7 +78,7 @@ def undo_use(embeddings: EmbeddingDatabase, path: Path) -> Work:
         raise ParameterError("name", "There is nothing to undo: no snapshot of this run was put into use.")
     if use.path.exists() and _digest(use.path) != use.sha256:
         raise ParameterError("name", f"{use.path.name} was changed since: rename it first if you want to keep it.")
-    use.path.unlink(missing_ok=True)
+    remove(use.path)
     for before, now in use.replaced.items():
         if now.exists():
             move(now, before)

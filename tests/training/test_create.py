@@ -1,5 +1,7 @@
 """New embeddings: what they start from, what becomes of older ones, which names are refused."""
 
+import errno
+
 import pytest
 import torch
 
@@ -31,6 +33,18 @@ def test_created_from_words(model, paths):
     assert torch.equal(made.vectors, table[[face, face, man, man]])
     assert (made.step, made.init_text) == (0, "face man")
     assert (made.checkpoint_hash, made.checkpoint_name) == (HASH[:10], "tiny-sd15")
+
+
+def test_a_read_only_folder_is_told_as_such(model, paths, monkeypatch):
+    """It lets nothing be removed either, which must not hide why."""
+
+    def refuses(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("builtins.open", refuses)
+    monkeypatch.setattr("pathlib.Path.unlink", refuses)
+    with pytest.raises(StorageError, match="read-only"):
+        create(model, paths, "mybenny-x2")
 
 
 def test_usable_at_once(model, paths):

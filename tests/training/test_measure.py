@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_without_photos_the_log_has_to_do(model, paths, run):
 
 
 def test_another_model_is_refused(model, paths, run):
-    other = dataclasses.replace(model, checkpoint=Checkpoint(model.checkpoint.path, "other.safetensors", "cd" * 32))
+    other = dataclasses.replace(model, checkpoint=Checkpoint(Path("other.safetensors"), "other.safetensors", "cd" * 32))
     with pytest.raises(ParameterError, match="belongs to the checkpoint") as raised:
         measured(other, paths, run)
     assert raised.value.field == "checkpoint"

@@ -1,11 +1,13 @@
 """States written, read back, damaged."""
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
 
-from modules.errors import FileFormatError
+from modules.errors import FileFormatError, ParameterError
+from modules.model.checkpoint import Checkpoint
 from modules.training.state import Origin, TrainingState, fresh_generators, load_state, read_state, save_state
 from modules.training.textual_inversion import OptimiserState
 from modules.training_params import TrainParams
@@ -72,6 +74,25 @@ def test_damage_is_seen_and_the_one_before_is_used(tmp_path):
     newest.write_bytes(flipped)
     with pytest.raises(FileFormatError, match="damaged"):
         read_state(newest)
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256", "words"),
+    [
+        ("model", "ab" * 32, None),
+        ("model", "", None),
+        ("other", "cd" * 32, "belongs to the checkpoint “model”"),
+        ("model", "cd" * 32, "its hash was ababababab and is cdcdcdcdcd. Put the old file back"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_checkpoint_only(name, sha256, words):
+    origin, now = Origin("ab" * 5, "model", "face"), Checkpoint(Path(f"{name}.safetensors"), name, sha256)
+    if words is None:
+        origin.check(now)
+        return
+    with pytest.raises(ParameterError, match=words) as raised:
+        origin.check(now)
+    assert raised.value.field == "checkpoint"
 
 
 def test_nothing_to_resume_from(tmp_path):
