@@ -5,10 +5,11 @@ of a size that fits into memory.
 """
 
 import io
+import itertools
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -145,24 +146,44 @@ def save_png(image: Image.Image, path: Path, infotext: str = "", *, replace: boo
     write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=_chunks(infotext)), replace=replace)
 
 
-def save_numbered(image: Image.Image, folder: Path, name: str, infotext: str = "") -> Path:
+def save_numbered(
+    image: Image.Image, folder: Path, before: str, behind: str, infotext: str = "", digits: int = 5
+) -> Path:
     """Save under the next free number of the folder; other writers, in this or another process, are never overwritten.
 
     Args:
-        name: the file's name with a place for the number: "{:05}-123.png".
+        before, behind: what stands before and behind the number in the file's name: "" and "-123".
 
     Raises:
         StorageError: disk full, read-only or gone.
     """
-    number = next_number(folder, prefix=name.partition("{")[0])
+    numbers = itertools.count(next_number(folder, before))
+    return _save_as_first_free(image, folder, (f"{before}{number:0{digits}}{behind}" for number in numbers), infotext)
+
+
+def save_unnumbered(image: Image.Image, folder: Path, name: str, infotext: str = "") -> Path:
+    """Save as `<name>.png`; if there is one already, as `<name>-1.png` and so on: nothing is ever overwritten.
+
+    Raises:
+        StorageError: disk full, read-only or gone.
+    """
+
+    def names() -> Iterator[str]:
+        yield name
+        for number in itertools.count(max(1, next_number(folder, f"{name}-"))):
+            yield f"{name}-{number}"
+
+    return _save_as_first_free(image, folder, names(), infotext)
+
+
+def _save_as_first_free(image: Image.Image, folder: Path, names: Iterator[str], infotext: str) -> Path:
     while True:
-        path = folder / name.format(number)
+        path = folder / f"{next(names)}.png"
         try:
             save_png(image, path, infotext, replace=False)
         except FileExistsError:
-            number += 1
-        else:
-            return path
+            continue
+        return path
 
 
 def next_number(folder: Path, prefix: str = "") -> int:

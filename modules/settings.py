@@ -102,6 +102,38 @@ class Settings:
         Control("Save a copy of the picture before the hires fix"),
         "Saving pictures",
     )
+    picture_names: str = _setting(
+        "samples_filename_pattern",
+        "",
+        Control(
+            "Names of pictures",
+            info="Empty: [seed], or without subfolders [seed]-[prompt_spaces]. There are [steps], [cfg], [width], "
+            "[height], [sampler], [scheduler], [model_name], [model_hash], [date], [datetime<%H%M>], [prompt_words], "
+            "[prompt_hash], [image_hash<8>], [generation_number], [hasprompt<cat|no cat>] and more of A1111’s.",
+        ),
+        "Saving pictures",
+    )
+    number_pictures: bool = _setting(
+        "save_images_add_number",
+        True,
+        Control("Begin names with a number", info="Without it, a name that is there already gets -1, -2 … behind it."),
+        "Saving pictures",
+    )
+    save_to_folders: bool = _setting("save_to_dirs", True, Control("Sort pictures into subfolders"), "Saving pictures")
+    grids_to_folders: bool = _setting(
+        "grid_save_to_dirs", True, Control("Sort overviews into subfolders"), "Saving pictures"
+    )
+    folder_names: str = _setting(
+        "directories_filename_pattern",
+        "[date]",
+        Control(
+            "Names of subfolders", info="As names of pictures; / leads into a further folder. Empty: [prompt_words]."
+        ),
+        "Saving pictures",
+    )
+    long_grid_names: bool = _setting(
+        "grid_extended_filename", False, Control("Names of overviews tell seed and prompt"), "Saving pictures"
+    )
     show_grid: bool = _setting(
         "return_grid",
         True,

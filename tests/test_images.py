@@ -267,8 +267,8 @@ def test_numbers_go_on_behind_the_highest(tmp_path):
         (tmp_path / name).touch()
     assert images.next_number(tmp_path) == 8
     assert images.next_number(tmp_path, "grid-") == 42
-    assert images.save_numbered(corners(), tmp_path, "{:05}-9.png").name == "00008-9.png"
-    assert images.save_numbered(corners(), tmp_path, "grid-{:04}.png").name == "grid-0042.png"
+    assert images.save_numbered(corners(), tmp_path, "", "-9").name == "00008-9.png"
+    assert images.save_numbered(corners(), tmp_path, "grid-", "", digits=4).name == "grid-0042.png"
 
 
 def test_writers_at_the_same_time_overwrite_nothing(tmp_path):
@@ -279,7 +279,7 @@ def test_writers_at_the_same_time_overwrite_nothing(tmp_path):
     def write(colour: tuple[int, int, int]) -> None:
         start.wait()
         for _ in range(5):
-            images.save_numbered(Image.new("RGB", (4, 4), colour), tmp_path, "{:05}-1.png")
+            images.save_numbered(Image.new("RGB", (4, 4), colour), tmp_path, "", "-1")
 
     writers = [threading.Thread(target=write, args=(colour,)) for colour in colours]
     for writer in writers:
@@ -302,7 +302,7 @@ def test_a_full_disk_keeps_the_old_picture_and_leaves_no_litter(tmp_path, monkey
         with pytest.raises(StorageError, match="Disk full"):
             images.save_png(corners(), path, "new")
         with pytest.raises(StorageError, match="Disk full"):
-            images.save_numbered(corners(), tmp_path, "{:05}-1.png")
+            images.save_numbered(corners(), tmp_path, "", "-1")
     assert images.read_infotext(path) == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -310,7 +310,7 @@ def test_a_full_disk_keeps_the_old_picture_and_leaves_no_litter(tmp_path, monkey
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "outputs").write_text("a file where a folder should be")
     with pytest.raises(StorageError, match="outputs"):
-        images.save_numbered(corners(), tmp_path / "outputs" / "today", "{:05}-1.png")
+        images.save_numbered(corners(), tmp_path / "outputs" / "today", "", "-1")
 
 
 # --- overviews -------------------------------------------------------------------------------------------------------

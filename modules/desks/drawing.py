@@ -43,7 +43,7 @@ class Models(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the files of a run go; None is the day's folder in `outputs/`.
+    """Where the files of a run go; None is the folder in `outputs/` that the settings say, as a rule the day's.
 
     Attributes:
         pictures, grids: folders of single pictures, and of overviews and sheets.
@@ -147,18 +147,28 @@ class DrawingDesk:
         Args:
             settings: for this run alone; None: those of now.
         """
+        from modules.generation.naming import BY_SEED_AND_DAY, Naming
         from modules.generation.outputs import OutputFolder
 
         settings = settings or self._settings()
+        naming = Naming(
+            settings.picture_names or ("[seed]" if settings.save_to_folders else "[seed]-[prompt_spaces]"),
+            settings.folder_names or "[prompt_words]",
+            settings.number_pictures,
+            settings.long_grid_names,
+        )
+        if place.pictures:  # whoever names a folder knows what it will find there
+            naming = replace(naming, name=BY_SEED_AND_DAY.name, numbered=True)
         return OutputFolder(
             place.pictures or self._paths.txt2img_images,
             place.grids or self._paths.txt2img_grids,
             settings.save_grid,
             settings.grid_rows,
             settings.grid_without_gaps,
-            by_day=place.pictures is None,
-            grids_by_day=place.grids is None,
+            sorted=place.pictures is None and settings.save_to_folders,
+            grids_sorted=place.grids is None and settings.grids_to_folders,
             save_before_hires=settings.save_before_hires,
+            naming=naming,
         )
 
     def script_outputs(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> "OutputFolder":

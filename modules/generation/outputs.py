@@ -1,6 +1,5 @@
 """Where the files of a run go and how they are called."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from modules import images
+from modules.generation.naming import BY_SEED_AND_DAY, Naming, Turn
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,9 @@ class OutputFolder:
         pictures, grids: made when the first file is written.
         save_grid: whether runs of several pictures get an overview.
         grid_rows, grid_without_gaps: its shape, see `images.grid_rows`.
-        by_day, grids_by_day: whether each day has its own folder below them.
+        sorted, grids_sorted: whether they are sorted into folders below these, as `naming` says: a day's, for one.
         save_before_hires: whether the first pass of a hires fix is saved as well.
+        naming: of files and folders.
     """
 
     pictures: Path
@@ -27,28 +28,27 @@ class OutputFolder:
     save_grid: bool = True
     grid_rows: int = -1
     grid_without_gaps: bool = False
-    by_day: bool = True
-    grids_by_day: bool = True
+    sorted: bool = True
+    grids_sorted: bool = True
     save_before_hires: bool = False
+    naming: Naming = BY_SEED_AND_DAY
 
-    def save_picture(self, image: Image.Image, seed: int, infotext: str, incomplete: bool = False) -> Path:
-        """Save as `<number>-<seed>.png`; what was interrupted says so in its name.
-
-        Raises:
-            StorageError: disk full, read-only or gone.
-        """
-        suffix = "-incomplete" if incomplete else ""
-        return images.save_numbered(image, _now(self.pictures, self.by_day), f"{{:05}}-{seed}{suffix}.png", infotext)
-
-    def save_before(self, image: Image.Image, seed: int, infotext: str) -> Path:
-        """Save what the first pass of a hires fix drew as `<number>-<seed>-before-highres-fix.png`.
+    def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Path:
+        """Save under the name that `naming` gives it, `<number>-<seed>.png` if nobody chose another one; what was
+        interrupted says so in its name.
 
         Raises:
             StorageError: disk full, read-only or gone.
         """
-        return images.save_numbered(
-            image, _now(self.pictures, self.by_day), f"{{:05}}-{seed}-before-highres-fix.png", infotext
-        )
+        return self._save(image, infotext, turn, "-incomplete" if incomplete else "")
+
+    def save_before(self, image: Image.Image, infotext: str, turn: Turn) -> Path:
+        """Save what the first pass of a hires fix drew, as `…-before-highres-fix.png`.
+
+        Raises:
+            StorageError: disk full, read-only or gone.
+        """
+        return self._save(image, infotext, turn, "-before-highres-fix")
 
     def save_overview(self, paths: Sequence[Path], batch_size: int, infotext: str) -> Path:
         """Save the pictures of a run, side by side, as `grid-<number>.png`.
@@ -59,16 +59,25 @@ class OutputFolder:
         """
         rows = images.grid_rows(len(paths), self.grid_rows, batch_size, self.grid_without_gaps)
         sheet = images.grid((images.open_image(path) for path in paths), len(paths), rows)
-        return images.save_numbered(sheet, _now(self.grids, self.grids_by_day), "grid-{:04}.png", infotext)
+        return self.save_sheet(sheet, "grid", infotext)
 
     def save_sheet(self, image: Image.Image, name: str, infotext: str) -> Path:
-        """Save the sheet of a script as `<name>-<number>.png`.
+        """Save an overview, or the sheet of a script, as `<name>-<number>.png`.
 
         Raises:
             StorageError: disk full, read-only or gone.
         """
-        return images.save_numbered(image, _now(self.grids, self.grids_by_day), f"{name}-{{:04}}.png", infotext)
+        folder = self.grids
+        if self.grids_sorted:
+            folder = self.naming.folder(folder, infotext, image, Turn())
+        more = self.naming.grid(infotext, image)
+        return images.save_numbered(image, folder, f"{name}-", f"-{more}" if more else "", infotext, digits=4)
 
-
-def _now(folder: Path, by_day: bool) -> Path:
-    return folder / time.strftime("%Y-%m-%d") if by_day else folder
+    def _save(self, image: Image.Image, infotext: str, turn: Turn, suffix: str) -> Path:
+        folder = self.pictures
+        if self.sorted:
+            folder = self.naming.folder(folder, infotext, image, turn)
+        name = self.naming.picture(infotext, image, turn)
+        if name and not self.naming.numbered:
+            return images.save_unnumbered(image, folder, name + suffix, infotext)
+        return images.save_numbered(image, folder, "", f"-{name}{suffix}" if name else suffix, infotext)

@@ -10,6 +10,7 @@ encoded by the model that draws, and pictures decoded by the VAE of the one that
 
 import dataclasses
 import functools
+import time
 from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from modules.events import Event, GridDone, ImageDone, Noticed, Request, Sampled
 from modules.generation import hires, passes
 from modules.generation.description import Hires, Prompts, describe
 from modules.generation.model_use import Models, OneModel, Use, without_events
+from modules.generation.naming import Turn
 from modules.generation.outputs import OutputFolder
 from modules.generation.partners import NOBODY, Partners, refines
 from modules.generation.preview import preview_png
@@ -133,6 +135,7 @@ class _Run:
             a1111_exact=params.a1111_exact,
         )
         self.teller = Teller(self.prompts, self.first, self.hires, self.rules)
+        self.started = time.time()
         self.paths: list[Path] = []
         self.interrupted = False
         self.skipping = False
@@ -230,7 +233,8 @@ class _Run:
         if self.outputs.save_before_hires and self.picture is None:
             for position, pair in enumerate(seeds):
                 infotext = self._infotext(pair, first_only=True)
-                self.outputs.save_before(self._decoded(latents[position]), pair[0], infotext)
+                turn = self._turn(batch * len(seeds) + position)
+                self.outputs.save_before(self._decoded(latents[position]), infotext, turn)
         yield from self._tell(Status("enlarging"))
         if self.stopping:
             return _Drawn(latents, "before the hires pass")
@@ -338,9 +342,14 @@ class _Run:
             yield from self._tell(Status(f"decoding picture {index + 1} of {total}"))
             image = self._decoded(drawn.latents[position])
             infotext = self._infotext((seed, subseed), drawn.left_at)
-            path = self.outputs.save_picture(image, seed, infotext, incomplete)
+            path = self.outputs.save_picture(image, infotext, self._turn(index), incomplete)
             self.paths.append(path)
             yield from self._tell(ImageDone(path, infotext, index, seed, incomplete, subseed))
+
+    def _turn(self, index: int) -> Turn:
+        count = self.params.batch_count * self.params.batch_size
+        seeds = self.seeds.at(0)[0], self.seeds.at(count - 1)[0]
+        return Turn(index, count, self.params.batch_size, seeds, self.started)
 
     def _save_overview(self) -> Work:
         yield from self._tell(Status("laying out the overview"))

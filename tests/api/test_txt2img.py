@@ -91,6 +91,20 @@ def test_saving_is_asked_for(served: Served) -> None:
     assert files(served) == before
 
 
+def test_saved_pictures_are_called_as_the_settings_say(served: Served) -> None:
+    names = {
+        "samples_filename_pattern": "[seed] [hasprompt<CAT|none>]",
+        "directories_filename_pattern": "../[model_name]/[steps] steps",
+        "save_images_add_number": False,
+    }
+    before = files(served)
+    for _ in range(2):
+        served.post("txt2img", {**SMALL, "save_images": True, "override_settings": names})
+    folder = served.app.paths.txt2img_images / "one" / "2 steps"
+    assert files(served) - before == {folder / "1 CAT.png", folder / "1 CAT-1.png"}
+    assert served.app.library.history.find("txt2img-images/one/2 steps/1 CAT-1.png").seed == "1"
+
+
 @pytest.mark.parametrize(
     ("asked", "sampler", "schedule"),
     [

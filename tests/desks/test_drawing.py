@@ -10,6 +10,7 @@ from modules.desks.drawing import DrawingDesk, Place
 from modules.errors import ModelMissing, ParameterError
 from modules.events import ImageDone, Status, Work
 from modules.flags import Flags
+from modules.generation.naming import Naming
 from modules.infotext import parse_infotext
 from modules.model.checkpoint import Checkpoint
 from modules.model.hashes import HashCache, sha256_of
@@ -167,10 +168,23 @@ def test_a_sheet_that_is_not_to_be_kept_lies_aside(tmp_path, conditioner):
     kept, passing = (desk_of(tmp_path, conditioner, Settings(save_grid=save)) for save in (True, False))
     assert kept.script_outputs().grids == tmp_path / "outputs" / "txt2img-grids"
     assert passing.script_outputs().grids == tmp_path / "cache" / "sheets"
-    assert not passing.script_outputs().grids_by_day
+    assert not passing.script_outputs().grids_sorted
     assert passing.script_outputs().pictures == tmp_path / "outputs" / "txt2img-images"
     own = Place(tmp_path / "mine", tmp_path / "sheets")
     assert kept.script_outputs(own).grids == tmp_path / "sheets"
     assert passing.script_outputs(own).grids == tmp_path / "cache" / "sheets"
     taken_away = replace(own, passing=True)
     assert passing.script_outputs(taken_away).grids == tmp_path / "sheets"
+
+
+def test_the_settings_say_how_files_are_called(tmp_path, conditioner):
+    usual = desk_of(tmp_path, conditioner, Settings()).outputs()
+    assert (usual.naming, usual.sorted, usual.grids_sorted) == (Naming("[seed]", "[date]"), True, True)
+    flat = desk_of(tmp_path, conditioner, Settings(save_to_folders=False, long_grid_names=True)).outputs()
+    assert (flat.naming.name, flat.sorted, flat.grids_sorted) == ("[seed]-[prompt_spaces]", False, True)
+    own = Settings(picture_names="[steps]", folder_names="", number_pictures=False, grids_to_folders=False)
+    chosen = desk_of(tmp_path, conditioner, own)
+    assert chosen.outputs().naming == Naming("[steps]", "[prompt_words]", numbered=False)
+    assert not chosen.outputs().grids_sorted
+    elsewhere = chosen.outputs(Place(tmp_path / "mine"))
+    assert (elsewhere.naming.name, elsewhere.naming.numbered, elsewhere.sorted) == ("[seed]", True, False)

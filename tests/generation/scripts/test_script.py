@@ -9,6 +9,7 @@ from PIL import Image
 from modules import images
 from modules.errors import ParameterError
 from modules.events import GridDone, ImageDone, Request, Sampled, Status
+from modules.generation.naming import Turn
 from modules.generation.outputs import OutputFolder
 from modules.generation.scripts.cells import Cell
 from modules.generation.scripts.script import Plan, make_plan
@@ -48,7 +49,7 @@ class Bench:
                     return
             image = Image.new("RGB", (wanted.width, wanted.height), (len(self.drawn), 0, 0))
             infotext = f"{wanted.prompt}\nSteps: {wanted.steps}, Seed: {wanted.seed}, Size: 64x64, Version: v1.10.1"
-            path = outputs.save_picture(image, wanted.seed, infotext)
+            path = outputs.save_picture(image, infotext, Turn())
             yield ImageDone(path, infotext, batch, wanted.seed)
 
 
