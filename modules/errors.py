@@ -92,7 +92,7 @@ class TrainingDiverged(WebuiError):
     def __init__(self, step: int, problem: str, learning_rate: float):
         super().__init__(
             f"Training diverged at step {step}, at a learning rate of {learning_rate:.2g} too: {problem}. "
-            "Take an earlier snapshot, and train on with a lower rate or gradient clipping."
+            "Train again with a lower rate or gradient clipping."
         )
         self.step = step
         self.learning_rate = learning_rate

@@ -49,6 +49,8 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     page.fill(RATE, "fast")
     page.locator("#train_train_embedding").click()
     expect(page.locator("#train_embedding_learn_rate")).to_contain_text("“fast” is no schedule")
+    frame = "element => getComputedStyle(element).borderColor"
+    assert page.locator(RATE).evaluate(frame) != page.locator(FOLDER).evaluate(frame), "a red frame"
     expect(page.locator("#train_embedding")).not_to_contain_text("No embedding is chosen")
     page.fill(RATE, "0.005")
     page.locator("#train_estimate_button").click()
