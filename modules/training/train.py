@@ -86,7 +86,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
 
 
 def estimate(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, paths: Paths) -> Work:
-    """What a run would cost, before it is started: two trial steps on its first photos, which leave no trace.
+    """What a run would cost, before it is started: two trial steps on the first usable photos, without a trace.
 
     Args:
         model, embeddings, params, paths: as for `train`.
@@ -99,8 +99,15 @@ def estimate(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams,
     """
     embedding, lines = ready(model, embeddings, params, paths)
     params = _with_seeds(params)
-    files = photo_files(folder_of(params.data_root, "data_root"))[: params.batch_size * params.gradient_step]
-    examples = yield from _load(model, files, params)
+    files, enough = photo_files(folder_of(params.data_root, "data_root")), params.batch_size * params.gradient_step
+    examples: list[Example] | None = None
+    for start in range(0, len(files), enough):
+        try:
+            examples = yield from _load(model, files[start : start + enough], params)
+            break
+        except DatasetError:  # none of these few can be used, which says nothing of the others
+            if start + enough >= len(files):
+                raise
     if examples is None:
         return
     state = _first_state(params, embedding, examples, [], model.checkpoint)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from modules.errors import DatasetError
 from modules.events import Estimated, Previewed, Request, Status, Trained
 from modules.training import loop
 from modules.training.train import estimate
-from tests.training.tiny_run import NAME, database, make_embedding, pull, pull_resumed, small
+from tests.training.tiny_run import NAME, database, make_embedding, make_photos, pull, pull_resumed, small
 
 
 def test_a_sample_is_drawn_when_it_is_asked_for_and_changes_nothing(model, paths, photos):
@@ -40,6 +41,18 @@ def test_a_curve_has_as_many_points_as_a_chart_can_show(model, paths, photos, mo
     monkeypatch.setattr(loop, "CURVE_POINTS", 3)
     run = pull(model, paths, small(photos, steps=7, save_embedding_every=0, save_state_every=100))
     assert [row[0] for row in run.folder.curve_log.rows()] == [3, 6, 7]
+
+
+def test_an_estimate_passes_over_photos_that_cannot_be_used(model, paths, tmp_path):
+    photos = make_photos(tmp_path / "some", 2)
+    for name in ("000.png", "001.png"):
+        (photos / name).write_bytes(b"no picture")
+    wanted = small(photos, steps=50, batch_size=1)
+    assert isinstance(list(estimate(model, database(paths), wanted, paths))[-1], Estimated)
+    for path in photos.glob("*wave*"):
+        path.unlink()
+    with pytest.raises(DatasetError, match="No photo in"):
+        list(estimate(model, database(paths), wanted, paths))
 
 
 def test_an_estimate_leaves_no_trace(model, paths, photos):
