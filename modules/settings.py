@@ -311,6 +311,8 @@ def _take_known(stored: dict[str, Any], name: str, before: Settings) -> tuple[di
         if key not in stored:
             continue
         value = stored.pop(key)
+        if isinstance(value, float) and value.is_integer() and type(field.default) is int:
+            value = int(value)  # 2.0, as sliders of other versions store it
         try:
             params.check(field.name, value, type(field.default), field.metadata["control"])
         except ParameterError as error:

@@ -34,6 +34,13 @@ def test_a_file_of_a1111_can_be_brought_along(path):
     assert json.loads(path.read_text()) == {"show_progress_every_n_steps": 10, "eta_ddim": 0.5}
 
 
+def test_whole_numbers_may_be_written_as_sliders_write_them(path):
+    path.write_text('{"CLIP_stop_at_last_layers": 2.0, "n_rows": -1.0, "comma_padding_backtrack": 2.5}')
+    loaded, notices = load_settings(path)
+    assert (loaded, len(notices)) == (Settings(clip_skip=2), 1)
+    assert type(loaded.clip_skip) is int
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

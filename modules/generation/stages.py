@@ -7,7 +7,7 @@ from pathlib import Path
 from modules.errors import ParameterError
 from modules.generation.upscalers import Upscaler, choose_upscaler
 from modules.infotext import automatic_first_pass
-from modules.params import LONGEST_SIDE, SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams, control
+from modules.params import LONGEST_SIDE, MOST_STEPS, SAME_SAMPLER, SAME_SCHEDULE, Txt2ImgParams, control
 from modules.samplers import names
 from modules.samplers.names import Sampler
 
@@ -137,11 +137,21 @@ def check(params: Txt2ImgParams, models: Sequence[Path]) -> Upscaler | None:
         models: folders below which upscaling models lie.
 
     Raises:
-        ParameterError: a sampler, schedule or upscaler that does not exist, or a size that a hires fix cannot have.
+        ParameterError: a sampler, schedule or upscaler that does not exist, or a size or a strength that a hires fix
+            cannot have.
     """
     Pass.first(params)
     if not params.enable_hr:
         return None
-    Pass.second(params)
+    second = Pass.second(params)
+    if second.sampler.timesteps and params.denoising_strength:
+        laid_out = int(second.steps / min(params.denoising_strength, 0.999))
+        if laid_out > MOST_STEPS:
+            raise ParameterError(
+                "denoising_strength",
+                f"At a denoising strength of {params.denoising_strength:g}, {second.steps} steps are the end of "
+                f"{laid_out}, and {second.sampler.name} has no more than {MOST_STEPS}: raise it, or take fewer hires "
+                "steps.",
+            )
     HiresSize.of(params)
     return choose_upscaler(params.hr_upscaler, models)

@@ -8,7 +8,7 @@ from PIL import Image
 from modules import images
 from modules.errors import ParameterError
 from modules.events import ImageDone, Request, Sampled, Status
-from modules.generation import hires
+from modules.generation import hires, stages
 from modules.generation.hires import enlarge_picture
 from modules.generation.outputs import OutputFolder
 from modules.generation.stages import HiresSize
@@ -55,6 +55,16 @@ def size_of(**values) -> HiresSize:
 def test_sizes_of_the_new_and_the_old_form(values, first, cover, target):
     size = size_of(**values)
     assert (size.first, size.cover, size.target) == (first, cover, target)
+
+
+@pytest.mark.parametrize("sampler", ["DDIM", "UniPC", "PLMS"])
+def test_a_second_pass_at_the_end_of_too_many_steps_is_refused_before_it_waits(sampler):
+    wanted = {"enable_hr": True, "hr_sampler": sampler, "hr_second_pass_steps": 30, "hr_scale": 1.0}
+    with pytest.raises(ParameterError, match="are the end of 1500") as caught:
+        stages.check(Txt2ImgParams(**wanted, denoising_strength=0.02), ())
+    assert caught.value.field == "denoising_strength"
+    for sound in ({"denoising_strength": 0.0}, {"denoising_strength": 0.03}, {"hr_sampler": "Euler"}):
+        assert stages.check(Txt2ImgParams(**{**wanted, "denoising_strength": 0.02, **sound}), ())
 
 
 def test_a_second_pass_of_a_batch_has_its_limit():
