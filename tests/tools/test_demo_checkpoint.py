@@ -7,6 +7,7 @@ import torch
 
 from modules.model.checkpoint import Checkpoint
 from modules.model.device import DevicePolicy
+from modules.model.ldm_keys import Parts
 from modules.model.loader import load_model
 from modules.model.model import SDModel
 from modules.prompts.tokenizer import BEGIN, END, clip_tokenizer
@@ -85,3 +86,14 @@ def test_previews_show_nearly_the_colours_of_the_decoded_picture(model: SDModel,
     picture = torch.nn.functional.avg_pool2d(model.decode(latents) / 2 + 0.5, 8)
 
     assert (preview - picture).abs().mean() < 0.08  # measured 0.04: a linear map of four channels cannot be exact
+
+
+def test_the_mean_of_two_trainings_lies_half_way():
+    one = Parts(
+        {"a": torch.tensor([1.0]), "n": torch.tensor(3)}, {"b": torch.tensor([2.0])}, {"c": torch.tensor([0.0])}
+    )
+    other = Parts(
+        {"a": torch.tensor([2.0]), "n": torch.tensor(3)}, {"b": torch.tensor([2.0])}, {"c": torch.tensor([1.0])}
+    )
+    mean = pack.mean_of(one, other)
+    assert (mean.unet["a"], mean.unet["n"], mean.vae["b"], mean.text_encoder["c"]) == (1.5, 3, 2.0, 0.5)

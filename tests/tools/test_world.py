@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import math
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
+from modules.prompts.attention import parse_attention
 from modules.prompts.tokenizer import clip_tokenizer
-from tools.demo_model import drawing, render, world
+from tools.demo_model import drawing, emphasis, hybrids, render, world
 from tools.demo_model.words import UNKNOWN, Words
 
 MOST_TOKENS = 75  # one chunk of a prompt
@@ -54,7 +57,7 @@ def test_captions_use_trained_words_only_and_fit_one_chunk():
         captions = [world.caption(portrait, random.Random(index)), world.plain_caption(portrait)]
         for text in captions:
             assert len(clip_tokenizer().encode(text)) <= MOST_TOKENS, text
-        assert not words.encode(captions).eq(UNKNOWN).any(), captions
+        assert not words.encode(captions)[0].eq(UNKNOWN).any(), captions
 
 
 def test_full_captions_tell_every_attribute():
@@ -102,3 +105,71 @@ def test_the_small_token_table_spreads_to_the_full_one():
     unused = next(token for token in range(49408) if token not in words.token_ids)
     assert full[unused].equal(small[UNKNOWN])
     assert words.take(full)[1:].equal(small[1:])
+
+
+def test_hybrids_use_trained_words_only_and_nobody_of_the_held_out_rule():
+    words = Words()
+    for index in range(500):
+        hybrid = hybrids.imagine_hybrid(4, index)
+        assert not (hybrid.outer.is_person and held_out(hybrid.outer))
+        assert hybrid.inner.subject in world.ANIMALS
+        assert hybrid.inner.subject != hybrid.outer.subject
+        text = hybrids.hybrid_caption(hybrid, random.Random(index))
+        assert len(clip_tokenizer().encode(text)) <= MOST_TOKENS, text
+        assert not words.encode([text])[0].eq(UNKNOWN).any(), text
+
+
+def test_hybrids_are_told_by_either_parent_and_by_both():
+    hybrid = hybrids.Hybrid(world.imagine(1, 0), world.imagine(1, 0), share=0.5)
+    woman = replace(hybrid.outer, style="cartoon", subject="woman", mood="none", framing="half-length")
+    hybrid = hybrids.Hybrid(woman, replace(woman, subject="panda"), 0.5)
+    texts = [hybrids.hybrid_caption(hybrid, random.Random(seed)) for seed in range(400)]
+    women = set(world.SYNONYMS["woman"])
+    told = [(any(f" {name}" in text for name in women), "panda" in text) for text in texts]
+    assert 0.25 - 0.09 < told.count((True, True)) / 400 < 0.25 + 0.09  # four standard deviations
+    assert told.count((True, False)) > 80
+    assert told.count((False, True)) > 80
+
+
+def test_a_weighted_caption_says_one_word_with_its_weight():
+    said = 0
+    for index in range(500):
+        portrait = world.imagine(1, index)
+        text = emphasis.weighted_caption(portrait, random.Random(index))
+        weighted = [weight for _, weight in parse_attention(text) if weight != 1.0]
+        assert len(weighted) <= 1, text
+        assert all(0 <= weight <= emphasis.LARGEST_WEIGHT for weight in weighted), text
+        assert not Words().encode([text])[0].eq(UNKNOWN).any(), text
+        said += len(weighted)
+    assert said > 200
+
+
+def test_words_of_full_weight_are_true_and_words_of_none_never():
+    beard = world.Portrait(
+        style="flat", subject="man", hair="short", hair_colour="black", skin="light", beard="full beard",
+        eyewear="glasses", mood="none", garment="shirt", garment_colour="red", background="white",
+        framing="half-length", filter="none",
+    )  # fmt: skip
+    texts = [emphasis.weighted_caption(beard, random.Random(seed)) for seed in range(3000)]
+    strong = [(text, w) for text in texts for part, w in parse_attention(text) if w > 1 and "glasses" in part]
+    weak = [(text, w) for text in texts for part, w in parse_attention(text) if w < 0.2 and "glasses" in part]
+    assert len(strong) > 50
+    assert not any("sunglasses" in text for text, _ in strong)
+    assert len(weak) > 20
+    assert all("sunglasses" in text for text, _ in weak)
+
+
+def test_truth_gives_the_odds_that_guidance_makes_the_goal_of():
+    chance, choices = 0.2, 2
+    for weight in (0.3, 0.5, 0.7):
+        share = emphasis.truth(weight, chance, choices)
+        # with the word told truly in `share` of the captions, else drawn from all choices (Bayes)
+        told_if_real = share + (1 - share) / choices
+        told_if_not = (1 - share) / choices
+        prior = chance / (1 - chance)
+        odds = prior * told_if_real / told_if_not
+        guided = prior * (odds / prior) ** emphasis.GUIDANCE
+        goal = math.exp(emphasis.STEEPNESS * (weight - emphasis.HALF_WEIGHT))
+        assert guided == pytest.approx(max(goal, prior), rel=1e-6)
+    assert emphasis.truth(1.0, chance, choices) == 1
+    assert emphasis.truth(0.95, chance, choices) < 1

@@ -23,11 +23,16 @@ function figure({ set, name, options, box: [x, y, side] }) {
   return `<svg x="${x}" y="${y}" width="${side}" height="${side}" viewBox="0 0 ${width} ${height}">${icon.body}</svg>`;
 }
 
+function masked({ mask, figure: part }) {
+  return `<mask id="shown" maskUnits="userSpaceOnUse" x="-64" y="-64" width="256" height="256">
+    <rect x="-64" y="-64" width="256" height="256" fill="#fff"/>${mask}</mask><g mask="url(#shown)">${figure(part)}</g>`;
+}
+
 for await (const line of readline.createInterface({ input: process.stdin })) {
   const job = JSON.parse(line);
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 ${SIZE} ${SIZE}">
     ${job.background}<g transform="translate(64 62) scale(${job.scale}) translate(-64 -62)">
-    ${job.below}${figure(job.figure)}${job.above}</g></svg>`;
+    ${job.below}${figure(job.figure)}${job.over ? masked(job.over) : ''}${job.above}</g></svg>`;
   const rgba = new Resvg(svg, { fitTo: { mode: 'width', value: SIZE } }).render().pixels;
   const rgb = Buffer.alloc(SIZE * SIZE * 3);
   for (let i = 0, j = 0; i < rgba.length; i += 4) {

@@ -1,38 +1,52 @@
-"""Render the training, validation and held-out pictures: `python -m tools.demo_model.render`.
+"""Render the training, validation, held-out and hybrid pictures: `python -m tools.demo_model.render`.
 
-Writes shards of 1000 pictures (`<series>-000.npz`: `pictures` uint8 [n, 128, 128, 3], `portraits` text [n, 13]) to
-`tools/demo_model/work/pictures`. A shard that is already there is skipped, so a stopped run goes on where it was.
+Writes shards of 1000 pictures to `tools/demo_model/work/pictures`: `<series>-000.npz` with `pictures` uint8
+[n, 128, 128, 3] and `portraits` text [n, 13]; of hybrids text [n, 27]: the outer portrait, the inner one, its share.
+A shard that is already there is skipped, so a stopped run goes on where it was.
 Needs Node and `npm ci` in tools/demo_model; nothing else of the demo model's tools does.
 """
 
 import argparse
 import json
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from modules.files import write_atomically
-from tools.demo_model import drawing
-from tools.demo_model.world import ANIMALS, PICTURE_SIZE, Portrait, as_row, imagine
+from tools.demo_model import drawing, hybrids
+from tools.demo_model.hybrids import Hybrid, imagine_hybrid
+from tools.demo_model.world import ATTRIBUTES, PICTURE_SIZE, Portrait, as_row, imagine
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "work" / "pictures"
 SHARD = 1000
-SERIES = {"train": (1, 40_000), "validation": (2, 2_000), "held-out": (3, 2_000)}  # name: seed, pictures
+SERIES = {  # name: seed, pictures
+    "train": (1, 40_000),
+    "validation": (2, 2_000),
+    "held-out": (3, 2_000),
+    "hybrids": (4, 5_000),
+}
 
 
-def render(portraits: list[Portrait]) -> np.ndarray:
+def render(portraits: Sequence[Portrait | Hybrid]) -> np.ndarray:
     """Draw portraits in one run of Node.
 
     Returns:
         uint8 [n, 128, 128, 3], RGB.
     """
-    lines = "\n".join(json.dumps(drawing.job(portrait)) for portrait in portraits)
+    lines = "\n".join(json.dumps(_job(portrait)) for portrait in portraits)
     drawn = subprocess.run(["node", "render.mjs"], input=lines.encode(), cwd=HERE, stdout=subprocess.PIPE, check=True)
     pictures = np.frombuffer(drawn.stdout, np.uint8).reshape(-1, PICTURE_SIZE, PICTURE_SIZE, 3)
-    return np.stack([filtered(picture, p.filter) for picture, p in zip(pictures, portraits, strict=True)])
+    looks = [portrait.outer.filter if isinstance(portrait, Hybrid) else portrait.filter for portrait in portraits]
+    return np.stack([filtered(picture, look) for picture, look in zip(pictures, looks, strict=True)])
+
+
+def _job(portrait: Portrait | Hybrid) -> dict[str, Any]:
+    return hybrids.job(portrait) if isinstance(portrait, Hybrid) else drawing.job(portrait)
 
 
 def filtered(picture: np.ndarray, name: str) -> np.ndarray:
@@ -57,15 +71,23 @@ def shards(series: str, folder: Path = PICTURES) -> list[Path]:
 
 
 def load_shard(path: Path) -> tuple[np.ndarray, list[Portrait]]:
-    """Pictures uint8 [n, 128, 128, 3] and portraits of one shard."""
+    """Pictures uint8 [n, 128, 128, 3] and portraits of one shard; of hybrids the outer ones."""
     with np.load(path) as shard:
         return shard["pictures"], load_portraits(path)
 
 
 def load_portraits(path: Path) -> list[Portrait]:
-    """The portraits of one shard, without reading its pictures."""
+    """The portraits of one shard, without reading its pictures; of hybrids the outer ones."""
     with np.load(path) as shard:
-        return [Portrait(*row) for row in shard["portraits"].tolist()]
+        return [Portrait(*row[: len(ATTRIBUTES)]) for row in shard["portraits"].tolist()]
+
+
+def load_hybrids(path: Path) -> list[Hybrid]:
+    """The hybrids of one shard, without reading its pictures."""
+    count = len(ATTRIBUTES)
+    with np.load(path) as shard:
+        rows = shard["portraits"].tolist()
+    return [Hybrid(Portrait(*row[:count]), Portrait(*row[count:-1]), float(row[-1])) for row in rows]
 
 
 def load(series: str, limit: int | None = None, folder: Path = PICTURES) -> tuple[np.ndarray, list[Portrait]]:
@@ -84,22 +106,38 @@ def load(series: str, limit: int | None = None, folder: Path = PICTURES) -> tupl
 
 
 def imagined(series: str, number: int) -> list[Portrait]:
-    """What shard `number` of a series shows; only the held-out series has persons that the rule keeps out."""
-    seed, total = SERIES[series]
-    indices = range(number * SHARD, min((number + 1) * SHARD, total))
+    """Whom shard `number` of a series of portraits shows; only the held-out series has persons that the rule keeps
+    out."""
+    seed, indices = _members(series, number)
     return [imagine(seed, index, held_out=series == "held-out") for index in indices]
+
+
+def imagined_hybrids(number: int) -> list[Hybrid]:
+    """What shard `number` of the hybrids shows."""
+    seed, indices = _members("hybrids", number)
+    return [imagine_hybrid(seed, index) for index in indices]
+
+
+def _members(series: str, number: int) -> tuple[int, range]:
+    seed, total = SERIES[series]
+    return seed, range(number * SHARD, min((number + 1) * SHARD, total))
 
 
 def _write_shard(series: str, number: int) -> None:
     path = PICTURES / f"{series}-{number:03d}.npz"
     if path.exists():
         return
-    portraits = imagined(series, number)
+    portraits = imagined_hybrids(number) if series == "hybrids" else imagined(series, number)
     pictures = render(portraits)
-    rows = np.array([as_row(portrait) for portrait in portraits])
+    rows = np.array([_row(portrait) for portrait in portraits])
     write_atomically(path, lambda file: np.savez_compressed(file, pictures=pictures, portraits=rows))
-    animals = sum(portrait.subject in ANIMALS for portrait in portraits)
-    print(f"{path.name}: {len(portraits)} pictures, {animals} of animals", flush=True)
+    print(f"{path.name}: {len(portraits)} pictures", flush=True)
+
+
+def _row(portrait: Portrait | Hybrid) -> tuple[str, ...]:
+    if isinstance(portrait, Hybrid):
+        return (*as_row(portrait.outer), *as_row(portrait.inner), f"{portrait.share:.4f}")
+    return as_row(portrait)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel
 
 from modules.model.ldm_keys import from_ldm
-from tools.demo_model.encode import load_latents
+from tools.demo_model.emphasis import weighted_caption
+from tools.demo_model.encode import load_hybrid_latents, load_latents
+from tools.demo_model.hybrids import Hybrid, hybrid_caption
 from tools.demo_model.networks import WORK, be_polite, load_state, make_text_encoder, make_unet, save_state
 from tools.demo_model.words import Words
-from tools.demo_model.world import Portrait, caption, full_caption
+from tools.demo_model.world import Portrait, caption, full_caption, is_held_out
 
 FLAT_STATE, FINISHED_STATE = WORK / "unet.pt", WORK / "unet-finished.pt"
 NOISES = 2  # noises per picture and step: the text encoder runs once for both
@@ -39,7 +42,11 @@ SAVE_EVERY, VALIDATE_EVERY = 100, 500  # steps
 MOST_PROCESSES = 64  # keeps the seeds of their batches apart
 TIMESTEPS = 1000
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # latents, noise [B, 4, h, w]; timesteps [B]; rows [B / NOISES, 77]
+WEIGHTED_CAPTIONS = 0.3  # of the portraits, see `emphasis`
+HYBRIDS = 0.08  # of the pictures, see `hybrids`
+
+# Latents and noise [B, 4, h, w]; timesteps [B]; caption rows and their weights [B / NOISES, 77].
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def alphas_cumprod() -> Tensor:
@@ -48,20 +55,50 @@ def alphas_cumprod() -> Tensor:
     return (1 - betas).cumprod(0).float()
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What there is to learn: latents [n, 4, h, w] of portraits and of hybrids, and who is on them."""
+
+    latents: Tensor
+    portraits: list[Portrait]
+    hybrid_latents: Tensor
+    hybrids: list[Hybrid]
+
+    def draw(self, rng: random.Random) -> tuple[Tensor, str]:
+        """Latents [4, h, w] of one picture and a new caption of it."""
+        if rng.random() < HYBRIDS:
+            place = rng.randrange(len(self.hybrids))
+            latents, text = self.hybrid_latents[place], hybrid_caption(self.hybrids[place], rng)
+        else:
+            place = rng.randrange(len(self.portraits))
+            tell = weighted_caption if rng.random() < WEIGHTED_CAPTIONS else caption
+            latents, text = self.latents[place], tell(self.portraits[place], rng)
+        return latents, "" if rng.random() < EMPTY_CAPTIONS else text
+
+
+def without_one_sided(latents: Tensor, portraits: list[Portrait]) -> tuple[Tensor, list[Portrait]]:
+    """Leave out bearded persons whose twin without a beard is held out (1.5 % of all). Of their style, hair and skin
+    nobody without a beard would ever be seen, and a long training learns to draw one that no caption asked for."""
+    chosen = [
+        place
+        for place, portrait in enumerate(portraits)
+        if portrait.beard == "none" or not is_held_out(replace(portrait, beard="none").person)
+    ]
+    return latents[chosen], [portraits[place] for place in chosen]
+
+
 class Steps(Dataset[Batch]):
     """The batches of one process, each following from the number of its step alone.
 
     Args:
-        latents, portraits: what to learn; words: the token rows of captions.
+        lessons: what to learn; words: the token rows of captions.
         pictures: pictures of a batch, each shown with NOISES noises.
         steps: numbers of the steps to make.
         rank: which of the processes that train together this is.
     """
 
-    def __init__(
-        self, latents: Tensor, portraits: list[Portrait], words: Words, pictures: int, steps: range, rank: int = 0
-    ):
-        self.latents, self.portraits, self.words = latents, portraits, words
+    def __init__(self, lessons: Lessons, words: Words, pictures: int, steps: range, rank: int = 0):
+        self.lessons, self.words = lessons, words
         self.pictures, self.steps, self.rank = pictures, steps, rank
 
     def __len__(self) -> int:
@@ -71,18 +108,14 @@ class Steps(Dataset[Batch]):
         seed = self.steps[index] * MOST_PROCESSES + self.rank
         generator = torch.Generator().manual_seed(seed)
         rng = random.Random(seed)
-        chosen = torch.randint(len(self.latents), (self.pictures,), generator=generator)
-        texts = [
-            "" if rng.random() < EMPTY_CAPTIONS else caption(self.portraits[picture], rng)
-            for picture in chosen.tolist()
-        ]
-        latents = self.latents[chosen].float().repeat(NOISES, 1, 1, 1)
+        drawn = [self.lessons.draw(rng) for _ in range(self.pictures)]
+        latents = torch.stack([latents for latents, _ in drawn]).float().repeat(NOISES, 1, 1, 1)
         noise = torch.randn(latents.shape, generator=generator)
         count = len(latents)  # stratified: each batch covers all timesteps evenly
         timesteps = (torch.arange(count) + torch.rand(count, generator=generator)) * (TIMESTEPS / count)
         timesteps = timesteps.long().clamp(max=TIMESTEPS - 1)  # the last of a rand near 1 is rounded up
         timesteps = timesteps[torch.randperm(count, generator=generator)]
-        return latents, noise, timesteps, self.words.encode(texts, rng)
+        return latents, noise, timesteps, *self.words.encode([text for _, text in drawn], rng)
 
 
 class Networks(nn.Module):
@@ -99,18 +132,25 @@ class Networks(nn.Module):
         self.unet.set_attn_processor(AttnProcessor())
         self.text_encoder.set_attn_implementation("eager")
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, rows: Tensor) -> Tensor:
-        """eps for noisy latents [B, 4, h, w], timesteps [B] and caption rows [B / n, 77], each caption used n times."""
-        context = self.text_encoder(input_ids=rows).last_hidden_state
-        context = context.repeat(len(noisy) // len(rows), 1, 1)
+    def context(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """Captions encoded, float32 [B, 77, width], from rows and weights [B, 77]. Weights act as in the program:
+        outputs are scaled, and the mean of each caption's is restored."""
+        plain = self.text_encoder(input_ids=rows).last_hidden_state.float()
+        scaled = plain * weights[..., None]
+        return scaled * (plain.mean(dim=(1, 2), keepdim=True) / scaled.mean(dim=(1, 2), keepdim=True))
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        """eps for noisy latents [B, 4, h, w], timesteps [B], caption rows and weights [B / n, 77], each caption used
+        n times."""
+        context = self.context(rows, weights).repeat(len(noisy) // len(rows), 1, 1)
         return self.unet(noisy, timesteps, context).sample
 
 
 def min_snr_loss(networks: nn.Module, batch: Batch, kept: Tensor) -> Tensor:
     """Mean squared error of eps, weighted by min(SNR, gamma) / SNR; `kept` is `alphas_cumprod` on the device."""
-    latents, noise, timesteps, rows = batch
+    latents, noise, timesteps, rows, weights = batch
     share = kept[timesteps][:, None, None, None]
-    eps = networks(share.sqrt() * latents + (1 - share).sqrt() * noise, timesteps, rows)
+    eps = networks(share.sqrt() * latents + (1 - share).sqrt() * noise, timesteps, rows, weights)
     error = (eps.float() - noise).square().mean(dim=(1, 2, 3))
     snr = kept[timesteps] / (1 - kept[timesteps])
     return (error * snr.clamp(max=MIN_SNR_GAMMA) / snr).mean()
@@ -120,11 +160,11 @@ def min_snr_loss(networks: nn.Module, batch: Batch, kept: Tensor) -> Tensor:
 def validation_losses(networks: nn.Module, batches: list[Batch], empty: Tensor, kept: Tensor) -> tuple[float, float]:
     """Plain mean squared error of eps with true captions and with empty ones: their gap is what the text does."""
     sums = [0.0, 0.0]
-    for latents, noise, timesteps, rows in batches:
+    for latents, noise, timesteps, rows, weights in batches:
         share = kept[timesteps][:, None, None, None]
         noisy = share.sqrt() * latents + (1 - share).sqrt() * noise
         for place, told in enumerate((rows, empty.expand_as(rows))):
-            sums[place] += F.mse_loss(networks(noisy, timesteps, told).float(), noise).item()
+            sums[place] += F.mse_loss(networks(noisy, timesteps, told, weights).float(), noise).item()
     return sums[0] / len(batches), sums[1] / len(batches)
 
 
@@ -198,10 +238,11 @@ def main() -> None:
 
     kept = alphas_cumprod().to(args.device)
     validation = _validation_batches(words, args.device)
-    empty = words.encode([""]).to(args.device)
+    empty = words.encode([""])[0].to(args.device)
     trained = nn.parallel.DistributedDataParallel(networks) if processes > 1 else networks
     count = math.ceil((last - samples) / (args.batch * processes))
-    steps = Steps(*load_latents("train"), words, args.batch // NOISES, range(step, step + count), rank)
+    lessons = Lessons(*without_one_sided(*load_latents("train")), *load_hybrid_latents())
+    steps = Steps(lessons, words, args.batch // NOISES, range(step, step + count), rank)
     clock, since, recent = time.monotonic(), samples, 0.0
     for batch in _on_device(DataLoader(steps, batch_size=None, num_workers=args.workers), args.device):
         progress = (samples - began) / (last - began)
@@ -247,15 +288,15 @@ def _validation_batches(words: Words, device: str) -> list[Batch]:
     for first in range(0, len(latents), 64):
         part = latents[first : first + 64].float()
         generator = torch.Generator().manual_seed(first)
-        rows = words.encode([full_caption(portraits[first + i], first + i) for i in range(len(part))])
+        captions = words.encode([full_caption(portraits[first + i], first + i) for i in range(len(part))])
         timesteps = torch.linspace(0, TIMESTEPS - 1, len(part)).long()
-        batches.append((part, torch.randn(part.shape, generator=generator), timesteps, rows))
+        batches.append((part, torch.randn(part.shape, generator=generator), timesteps, *captions))
     return list(_on_device(batches, device))
 
 
 def _on_device(batches: list[Batch] | DataLoader[Batch], device: str) -> Iterator[Batch]:
-    for latents, noise, timesteps, rows in batches:
-        yield latents.to(device), noise.to(device), timesteps.to(device), rows.to(device)
+    for latents, noise, timesteps, rows, weights in batches:
+        yield latents.to(device), noise.to(device), timesteps.to(device), rows.to(device), weights.to(device)
 
 
 if __name__ == "__main__":

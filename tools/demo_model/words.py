@@ -9,6 +9,7 @@ import random
 import torch
 from torch import Tensor
 
+from modules.prompts.attention import parse_attention
 from modules.prompts.tokenizer import BEGIN, END, clip_tokenizer
 from tools.demo_model.networks import POSITIONS
 from tools.demo_model.world import vocabulary
@@ -33,25 +34,33 @@ class Words:
     def __len__(self) -> int:
         return len(self.token_ids) + 1
 
-    def encode(self, captions: list[str], rng: random.Random | None = None) -> Tensor:
-        """Captions as rows, framed and padded as Stable Diffusion 1 does.
+    def encode(self, captions: list[str], rng: random.Random | None = None) -> tuple[Tensor, Tensor]:
+        """Captions in the program's prompt language as rows, framed and padded as Stable Diffusion 1 does.
 
         Args:
             captions: texts of at most 75 tokens; longer ones are cut.
             rng: if given, one caption in eight gets one to four unknown words somewhere.
 
         Returns:
-            int64 [B, 77].
+            Rows int64 [B, 77] and the weights of their outputs float32 [B, 77].
         """
-        rows = []
+        rows, weights = [], []
         for text in captions:
-            row = [self._rows.get(token, UNKNOWN) for token in clip_tokenizer().encode(text)]
+            row: list[int] = []
+            weight: list[float] = []
+            for part, part_weight in parse_attention(text):
+                tokens = [self._rows.get(token, UNKNOWN) for token in clip_tokenizer().encode(part)]
+                row += tokens
+                weight += [part_weight] * len(tokens)
             if rng is not None and row and rng.random() < 1 / 8:
-                place = rng.randrange(len(row) + 1)
-                row[place:place] = [UNKNOWN] * rng.randint(1, 4)
+                place, count = rng.randrange(len(row) + 1), rng.randint(1, 4)
+                row[place:place] = [UNKNOWN] * count
+                weight[place:place] = [1.0] * count
             row = [self._rows[BEGIN], *row[: POSITIONS - 2]]
+            weight = [1.0, *weight[: POSITIONS - 2]]
             rows.append(row + [self._rows[END]] * (POSITIONS - len(row)))
-        return torch.tensor(rows)
+            weights.append(weight + [1.0] * (POSITIONS - len(weight)))
+        return torch.tensor(rows), torch.tensor(weights)
 
     def take(self, table: Tensor) -> Tensor:
         """The small table [len(self), width] out of a full one [49408, width]; row 0 is the mean of the used rows."""

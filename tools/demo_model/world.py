@@ -105,7 +105,13 @@ def imagine(seed: int, index: int, held_out: bool = False) -> Portrait:
         return portrait
 
 
-def caption(portrait: Portrait, rng: random.Random, keep: float | None = None) -> str:
+def caption(
+    portrait: Portrait,
+    rng: random.Random,
+    keep: float | None = None,
+    subject: str | None = None,
+    weighted: tuple[str, float] | None = None,
+) -> str:
     """The picture in words, in one of very many ways.
 
     Args:
@@ -113,14 +119,19 @@ def caption(portrait: Portrait, rng: random.Random, keep: float | None = None) -
         rng: chooses synonyms, order and what is left out.
         keep: chance of each attribute to be told; None = all of them in half of the captions, else 0.6.
             Mood and eyewear that are told in the opening words ("a smiling man") are not told again.
+        subject: words for who this is, instead of the portrait's own.
+        weighted: an attribute that is told in any case, with this weight in the program's own prompt language.
     """
     if keep is None:
         keep = 1.0 if rng.random() < 0.5 else 0.6
     told = {name for name in ATTRIBUTES if rng.random() < keep}
-    subject = rng.choice(SYNONYMS[_subject_word(portrait, rng)])
+    if weighted is not None:
+        told |= {weighted[0], "hair" if weighted[0] == "hair_colour" else "garment"}
+    own = rng.choice(SYNONYMS[_subject_word(portrait, rng)])
+    subject = own if subject is None else subject
     parts = []
     if portrait.mood != "none" and "mood" in told:
-        mood = rng.choice(SYNONYMS[portrait.mood])
+        mood = _emphasised("mood", rng.choice(SYNONYMS[portrait.mood]), weighted)
         if rng.random() < 0.8:
             subject = f"{mood} {subject}"
         else:
@@ -128,14 +139,19 @@ def caption(portrait: Portrait, rng: random.Random, keep: float | None = None) -
     close_up = "framing" in told and portrait.framing == "close-up"
     opening = rng.choice(CLOSE_UP_OPENINGS if close_up else OPENINGS).format(subject)
     if "hair" in told or "hair_colour" in told:
-        parts += _hair_words(portrait, told, rng)
+        parts += [_emphasised("hair_colour", words, weighted) for words in _hair_words(portrait, told, rng)]
     for name in ("skin", "beard", "eyewear", "garment", "background", "style", "filter"):
         if name in told:
-            parts += _words(portrait, name, told, rng)
+            attribute = "garment_colour" if name == "garment" else name
+            parts += [_emphasised(attribute, words, weighted) for words in _words(portrait, name, told, rng)]
     rng.shuffle(parts)
     if rng.random() < 0.15:
         parts.append(rng.choice(FILLERS))
     return _with_articles([opening, *parts])
+
+
+def _emphasised(attribute: str, words: str, weighted: tuple[str, float] | None) -> str:
+    return f"({words}:{weighted[1]:.2f})" if weighted is not None and attribute == weighted[0] else words
 
 
 def full_caption(portrait: Portrait, index: int) -> str:
@@ -162,6 +178,7 @@ def vocabulary() -> list[str]:
     groups |= {phrase.format("") for phrases in PHRASES.values() for phrase in phrases}
     groups |= set(SKINS) | set(SKIN_SYNONYMS.values()) | set(HAIR_COLOURS) | set(COLOURS) | {"hair", "an", ","}
     groups |= {word for words in GARMENT_WORDS.values() for word in words}
+    groups |= {text.format("", "") for text in HALVES}
     return sorted(groups)
 
 
@@ -182,6 +199,14 @@ OPENINGS = (
     "a good photo of a nice {}",
 )
 CLOSE_UP_OPENINGS = ("close-up portrait of a {}", "a close-up photo of a {}", "close-up of a {}", "close up {}")
+HALVES = (  # of a portrait between two subjects, see `hybrids`
+    "half {} half {}",
+    "half {} and half {}",
+    "{} {} hybrid",
+    "{} {}",
+    "mix of a {} and a {}",
+    "cross between a {} and a {}",
+)
 FILLERS = (
     "highly detailed",
     "sharp focus",
