@@ -54,6 +54,13 @@ class Control:
             self.maximum if self.highest is None else self.highest,
         )
 
+    def offers(self, value: float) -> bool:
+        """Whether people can choose this number: in their range, and a whole number on the grid."""
+        if self.minimum is None or self.maximum is None:
+            return False
+        on_grid = not self.step or isinstance(value, float) or value % self.step == 0
+        return on_grid and self.minimum <= value <= self.maximum
+
 
 def parameter(default: Any, label: str, **control: Any) -> Any:
     """A dataclass field with its control: `steps: int = parameter(20, "Sampling steps", minimum=1, maximum=150)`."""

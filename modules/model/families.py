@@ -30,7 +30,7 @@ from torch import Tensor
 
 from modules.errors import CheckpointError, ParameterError
 from modules.model.ldm_keys import Parts
-from modules.params import Txt2ImgParams
+from modules.params import Txt2ImgParams, control
 from modules.samplers.names import find
 
 EPSILON, V_PREDICTION = "epsilon", "v_prediction"
@@ -267,13 +267,10 @@ class _Reader:
         if value is None:
             return None
         found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", value)
-        try:
-            params = Txt2ImgParams(width=int(found[1]), height=int(found[2])) if found else None
-        except ParameterError:
-            params = None
-        if params is None:
+        size = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not (control("width").offers(size[0]) and control("height").offers(size[1])):
             self._reject(key, value, "a size such as 512x512")
-        return params.width, params.height
+        return size
 
     def latent_rgb(self) -> tuple[tuple[float, ...], ...]:
         key = "preview.latent_rgb"
@@ -295,6 +292,9 @@ class _Reader:
             values = {name: _RECOMMENDED[name](text) for name, text in given.items() if text is not None}
             params = Txt2ImgParams(**values)
             find(params.sampler, params.schedule)
+            for name, value in values.items():
+                if not isinstance(value, str) and not control(name).offers(value):
+                    raise ParameterError(name, f"{control(name).label} {value:g} is more or less than the page offers.")
         except (ValueError, ParameterError) as error:
             raise CheckpointError(f"“{self._name}” recommends settings that do not exist: {error}") from error
         return values

@@ -73,7 +73,7 @@ def test_only_the_whole_name_is_replaced(prompt, expected):
         ("prompts", {"prompts": ["a portrait of somebody"]}),
         ("seeds", {"seeds": []}),
         ("sampler", {"look": Look(sampler="magic")}),
-        ("width", {"look": Look(width=65)}),
+        ("width", {"look": Look(width=7)}),
     ],
 )
 def test_refusals_name_the_field(field, wrong):
