@@ -24,7 +24,7 @@ LONGEST_NAME = 100  # bytes; every file system takes 255, and suffixes such as "
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w .-]")
 _FORBIDDEN_IN_FILES = re.compile(r"""[\x00-\x1f\x7f/\\:*?"<>|]""")
 _LONGEST_FILE_NAME = 200  # bytes; file systems take 255, and a step or a suffix may be added
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file there may be called so
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], None], *, replace: bool = True) -> None:
@@ -155,7 +155,7 @@ def safe_name(name: str, field: str = "name") -> str:
         raise ParameterError(field, f"The name “{name}” must not begin with a dot or a space, nor end with one.")
     if len(name.encode("utf-8")) > LONGEST_NAME:
         raise ParameterError(field, f"The name is longer than {LONGEST_NAME} bytes: choose a shorter one.")
-    if _WINDOWS_DEVICES.fullmatch(name):
+    if WINDOWS_DEVICES.fullmatch(name):
         raise ParameterError(field, f"“{name}” is a device name on Windows: choose another one.")
     return name
 
@@ -168,7 +168,7 @@ def is_file_name(name: str) -> bool:
         or name != name.strip(" ")
         or name.endswith(".")
         or not 0 < len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_FILE_NAME
-        or _WINDOWS_DEVICES.fullmatch(name)
+        or WINDOWS_DEVICES.fullmatch(name)
     )
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from PIL import Image
 
+from modules.files import WINDOWS_DEVICES
 from modules.infotext import parse_infotext, storable
 
 LONGEST = 200  # bytes of a name; file systems take 255, and a number and a suffix are added
@@ -28,7 +29,6 @@ _PART = re.compile(r"\[([a-z_]+)((?:<[^<>]*>)*)\]")
 _ARGUMENT = re.compile(r"<([^<>]*)>")
 _FORBIDDEN = re.compile(r"""[#<>:"/\\|?*\x00-\x1f\x7f]""")
 _BETWEEN_WORDS = re.compile(r"[^\w'-]+")
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -213,4 +213,4 @@ def _part(text: str) -> str:
 def _safe(text: str) -> str:
     """The text as a name that every system takes; empty if there is none."""
     text = _FORBIDDEN.sub("_", storable(text)).encode()[:LONGEST].decode(errors="ignore").strip(" .")
-    return f"_{text}" if _WINDOWS_DEVICES.fullmatch(text) else text
+    return f"_{text}" if WINDOWS_DEVICES.fullmatch(text) else text
