@@ -3,9 +3,10 @@
 import argparse
 import dataclasses
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from modules.errors import ParameterError
+from modules.errors import ImageError, ParameterError
 from modules.flags import Flags, read_flags
 
 SERVER_FLAGS = "Flags of the server, such as --data-dir, --ckpt and --use-cpu, hold here too."
@@ -64,3 +65,17 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
     if isinstance(field.default, tuple):
         return {"nargs": "+", "metavar": "NAME", "help": words}
     return {"type": type(field.default), "choices": control.choices or None, "help": words}
+
+
+def existing_picture(path: Path) -> Path:
+    """The file behind a path that somebody typed.
+
+    Raises:
+        ImageError: there is none, or it is a folder.
+    """
+    found = path.expanduser()
+    if found.is_dir():
+        raise ImageError(f"“{path}” is a folder: name one of the pictures in it.")
+    if not found.exists():
+        raise ImageError(f"There is no file “{path}”: look at how its name and folder are written.")
+    return found

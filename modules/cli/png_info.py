@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modules import images
-from modules.cli.arguments import Parser
+from modules.cli.arguments import Parser, existing_picture
 from modules.cli.following import tell
 from modules.infotext import parse_infotext
 
@@ -13,7 +13,7 @@ def run(arguments: Sequence[str]) -> int:
     """Print them. Returns the exit code."""
     parser = Parser("png-info", "Print the parameters that a picture carries, as JSON.")
     parser.add_argument("file", type=Path, help="PNG, JPEG, WebP, AVIF or GIF")
-    file: Path = parser.parse_args(arguments).file.expanduser()
+    file = existing_picture(parser.parse_args(arguments).file)
     infotext = images.read_infotext(file)
     parameters = parse_infotext(infotext) if infotext else {}
     tell({"infotext": infotext, "parameters": parameters, "items": images.read_items(file)})

@@ -7,7 +7,7 @@ from typing import Any
 
 from modules import images
 from modules.app import App
-from modules.cli.arguments import SERVER_FLAGS, Parser
+from modules.cli.arguments import SERVER_FLAGS, Parser, existing_picture
 from modules.cli.following import follow, tell
 from modules.cli.host import hosted, load
 from modules.desks.drawing import Place
@@ -75,7 +75,7 @@ def _text(path: Path) -> str:
 
 
 def _infotext(picture: Path) -> str:
-    infotext = images.read_infotext(picture.expanduser())
+    infotext = images.read_infotext(existing_picture(picture))
     if not infotext.strip():
         raise ImageError(f"“{picture}” carries no parameters: there is nothing to draw like it.")
     return infotext

@@ -188,11 +188,17 @@ def test_png_info_of_a_picture_without_parameters_is_empty(tmp_path, capsys):
     assert lines(capsys) == [{"infotext": "", "parameters": {}, "items": {}}]
 
 
-@pytest.mark.parametrize("name", ["text.png", "missing.png"])
-def test_png_info_of_no_picture_is_a_sentence(tmp_path, capsys, name):
+@pytest.mark.parametrize("command", [["png-info"], ["txt2img", "--like"]])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("text.png", "is not a picture"), ("missing.png", "There is no file"), ("folder", "is a folder")],
+)
+def test_no_picture_is_a_sentence_that_says_what_it_is(tmp_path, capsys, command, name, words):
     (tmp_path / "text.png").write_text("no picture")
-    assert cli.main(["png-info", str(tmp_path / name)]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+    (tmp_path / "folder").mkdir()
+    assert cli.main([*command, str(tmp_path / name)]) == 1
+    told = capsys.readouterr().err
+    assert (words in told, name in told, told.count("\n")) == (True, True, 1)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
