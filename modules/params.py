@@ -22,7 +22,9 @@ HIRES_FIELDS = (  # that say how a second pass is done
 MOST_STEPS = 1000  # of one pass: the noise levels that a model knows
 LONGEST_SIDE = 8192  # pixels
 MOST_PIXELS = 8 * 2048 * 2048  # of one batch of a first pass: the largest that the page offers
-_LARGEST_SEED = 2**63 - 1
+RANDOM = -1  # a seed that is drawn when the run begins; other numbers below 0 are seeds, as in A1111
+_LARGEST_SEED, _SMALLEST_SEED = 2**63 - 1, -(2**63)
+MOST_ETA = 10.0  # samplers take no more noise than there is, however much is asked for
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,15 @@ class Txt2ImgParams:
     batch_count: int = parameter(1, "Batch count", minimum=1, maximum=100, step=1, highest=800)
     batch_size: int = parameter(1, "Batch size", minimum=1, maximum=8, step=1, highest=128)
     cfg_scale: float = parameter(7.0, "CFG Scale", minimum=1.0, maximum=30.0, step=0.5, lowest=-1000.0, highest=1000.0)
-    seed: int = parameter(-1, "Seed", minimum=-1, maximum=_LARGEST_SEED)
+    seed: int = parameter(RANDOM, "Seed", minimum=RANDOM, maximum=_LARGEST_SEED, lowest=_SMALLEST_SEED)
 
     # --- variation: a seed leaning towards another, or drawn at another size ------------------------------------------
-    subseed: int = parameter(-1, "Variation seed", minimum=-1, maximum=_LARGEST_SEED)
-    subseed_strength: float = parameter(0.0, "Variation strength", minimum=0.0, maximum=1.0, step=0.01)
+    subseed: int = parameter(
+        RANDOM, "Variation seed", minimum=RANDOM, maximum=_LARGEST_SEED, lowest=_SMALLEST_SEED
+    )
+    subseed_strength: float = parameter(
+        0.0, "Variation strength", minimum=0.0, maximum=1.0, step=0.01, lowest=-1000.0, highest=1000.0
+    )
     seed_resize_from_w: int = parameter(0, "Resize seed from width", minimum=0, maximum=2048, step=8)
     seed_resize_from_h: int = parameter(0, "Resize seed from height", minimum=0, maximum=2048, step=8)
 
@@ -104,7 +110,13 @@ class Txt2ImgParams:
         0, "Hires steps", minimum=0, maximum=150, step=1, highest=MOST_STEPS, info="0 = as many as the first pass."
     )
     denoising_strength: float = parameter(
-        0.7, "Denoising strength", minimum=0.0, maximum=1.0, step=0.01, info="How much the second pass may change."
+        0.7,
+        "Denoising strength",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+        highest=1000.0,  # draws as 1, as in A1111
+        info="How much the second pass may change.",
     )
     hr_scale: float = parameter(2.0, "Upscale by", minimum=1.0, maximum=4.0, step=0.05, lowest=0.05, highest=32.0)
     hr_resize_x: int = parameter(
@@ -158,7 +170,13 @@ class Txt2ImgParams:
 
     # --- what samplers take besides steps -----------------------------------------------------------------------------
     eta_ancestral: float = parameter(
-        1.0, "Eta", minimum=0.0, maximum=1.0, step=0.01, info="Fresh noise per step of ancestral and SDE samplers."
+        1.0,
+        "Eta",
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+        highest=MOST_ETA,
+        info="Fresh noise per step of ancestral and SDE samplers.",
     )
     eta_ddim: float = parameter(
         0.0, "Eta for DDIM", minimum=0.0, maximum=1.0, step=0.01, info="Fresh noise per step of DDIM."

@@ -93,10 +93,10 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
         **_said(asked),
     }
     try:
-        params = Txt2ImgParams(**values)
-        names.find(params.sampler, params.schedule)
+        sampler, _ = names.find(values["sampler"], values.get("schedule", fields.default("schedule")))
+        params = Txt2ImgParams(**{**values, **_eta(asked, sampler.timesteps)})
     except ParameterError as error:
-        raise table.in_their_words(table.TXT2IMG, error) from error
+        raise table.in_their_words(table.TXT2IMG, error, asked) from error
     stays = asked.get("override_settings_restore_afterwards", True) is False
     script = scripts.read(asked.get("script_name"), asked.get("script_args"))
     picture = _first_pass(asked, script) if params.enable_hr else None
@@ -117,14 +117,21 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: value for name, value in said.items() if value != "" or name not in table.NAMES}
     if "sampler" not in said and asked.get("sampler_index"):
         said["sampler"] = asked["sampler_index"]
-    if table.ETA in asked:
-        said |= {"eta_ancestral": asked[table.ETA], "eta_ddim": asked[table.ETA]}
     for name in ("seed_resize_from_w", "seed_resize_from_h"):
         if name in said:
             said[name] = max(0, said[name])  # A1111's -1 is our 0
     if said.get("firstphase_width") or said.get("firstphase_height"):
         said["old_hires_size"] = True
     return said
+
+
+def _eta(asked: Mapping[str, Any], timesteps: bool) -> dict[str, float]:
+    """The request's one eta, for both kinds of samplers: a second pass may be of the other one. DDIM has no answer to
+    more than 1; where it has no part in the picture, it is not asked."""
+    if table.ETA not in asked:
+        return {}
+    eta = asked[table.ETA]
+    return {"eta_ancestral": eta, "eta_ddim": eta if timesteps else min(eta, 1.0)}
 
 
 def _first_pass(asked: Mapping[str, Any], script: ScriptParams | None) -> Image.Image | None:

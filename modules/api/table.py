@@ -1,6 +1,6 @@
 """A1111's names and ours: the one place where they meet. What is not listed has the same name on both sides."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from modules.errors import ParameterError
@@ -66,6 +66,7 @@ RESTRICTED = ("studio_most_steps", "studio_longest_side", "studio_most_pictures"
 
 # Fields with which nobody can draw here what A1111 draws: one value of the request means several of ours.
 ETA = "eta"  # of whichever kind of sampler is used
+ETAS = ("eta_ancestral", "eta_ddim")
 
 
 def theirs(names: Mapping[str, str], ours: str) -> str:
@@ -73,6 +74,9 @@ def theirs(names: Mapping[str, str], ours: str) -> str:
     return names.get(ours, ours)
 
 
-def in_their_words(names: Mapping[str, str], error: ParameterError) -> ParameterError:
-    """The error with A1111's name of the field before its sentence."""
-    return ParameterError(error.field, f"{theirs(names, error.field)}: {error}")
+def in_their_words(
+    names: Mapping[str, str], error: ParameterError, asked: Collection[str] = ()
+) -> ParameterError:
+    """The error with A1111's name of the field, as the request has it, before its sentence."""
+    name = ETA if ETA in asked and error.field in ETAS else theirs(names, error.field)
+    return ParameterError(error.field, f"{name}: {error}")

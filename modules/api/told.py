@@ -12,7 +12,7 @@ from modules.api.asked_for import Wish
 from modules.events import Event, GridDone, ImageDone
 from modules.infotext import VERSION_VALUE, parse_infotext
 from modules.jobs import Job
-from modules.params import Txt2ImgParams
+from modules.params import RANDOM, Txt2ImgParams
 
 # Keys of the infotext that `info` tells in other words, or that say nothing.
 _TOLD_ELSEWHERE = frozenset(
@@ -115,7 +115,7 @@ def _info(wish: Wish, job: Job, done: Sequence[ImageDone]) -> dict[str, Any]:
 
 def _subseed(params: Txt2ImgParams, index: int) -> int:
     """Without variation there is none; A1111 draws one nevertheless, so a number has to stand there."""
-    return params.subseed + index if params.subseed >= 0 else 0
+    return 0 if params.subseed == RANDOM else params.subseed + index
 
 
 def _extra(infotext: str) -> dict[str, Any]:

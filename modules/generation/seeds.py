@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
-from modules.params import Txt2ImgParams
+from modules.params import RANDOM, Txt2ImgParams
 
 
 @dataclass(frozen=True)
@@ -11,7 +11,7 @@ class Seeds:
     """Which seed each picture of a run is drawn from.
 
     Attributes:
-        seed, subseed: of the first picture, 0 or more.
+        seed, subseed: of the first picture.
         varied: pictures lean to their subseed, so that all of them share `seed`; otherwise each has its own.
     """
 
@@ -22,8 +22,9 @@ class Seeds:
     @classmethod
     def of(cls, params: Txt2ImgParams) -> "Seeds":
         """The seeds that a form asks for; -1 is a random one of 32 bits, as A1111 draws them."""
-        seed, subseed = (value if value >= 0 else secrets.randbelow(2**32) for value in (params.seed, params.subseed))
-        return cls(seed, subseed, params.subseed_strength > 0)
+        wanted = (params.seed, params.subseed)
+        seed, subseed = (secrets.randbelow(2**32) if value == RANDOM else value for value in wanted)
+        return cls(seed, subseed, params.subseed_strength != 0)
 
     def at(self, index: int) -> tuple[int, int]:
         """(seed, subseed) of the picture at `index` of the run."""

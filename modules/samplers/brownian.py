@@ -54,7 +54,7 @@ class BrownianNoise:
                 "without SDE in its name.",
             ) from error
         origin = torch.zeros(self._noise.shape, device=self._noise.generator_device)
-        return [BrownianTree(t0=self._low, w0=origin, t1=self._high, entropy=seed) for seed in self._noise.seeds]
+        return [BrownianTree(t0=self._low, w0=origin, t1=self._high, entropy=seed % 2**64) for seed in self._noise.seeds]
 
 
 class _PhiloxDraws(TorchFunctionMode):

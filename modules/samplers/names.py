@@ -119,6 +119,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 _SAMPLERS = {sampler.name: sampler for sampler in SAMPLERS}
 _SCHEDULES = {name: schedule for schedule in SCHEDULES for name in (schedule.label, schedule.name)}
+_SCHEDULE_ALIASES = {name: schedule for schedule in SCHEDULES for name in schedule.aliases}
 _ALIASES = {name.lower(): sampler for sampler in SAMPLERS for name in (sampler.name, *sampler.aliases)}
 
 
@@ -147,12 +148,12 @@ def find_sampler(name: str) -> Sampler:
 
 
 def find_schedule(name: str) -> Schedule:
-    """The schedule called `name`, by its label or its short name.
+    """The schedule called `name`, by its label, its short name or an alias.
 
     Raises:
         ParameterError: there is none.
     """
-    schedule = _SCHEDULES.get(name)
+    schedule = _SCHEDULES.get(name) or _SCHEDULE_ALIASES.get(name)
     if schedule is None:
         choices = ", ".join(schedule_names())
         raise ParameterError("schedule", f"There is no schedule {name!r:.60}: choose one of {choices}.")

@@ -21,7 +21,7 @@ class ImageNoise:
         shape: (channels, height, width) of one image's latents.
         seeds: one per image.
         subseeds: variation seeds, one per image (0 where there are fewer).
-        subseed_strength: how far the starting noise leans from seed to subseed, 0 … 1.
+        subseed_strength: how far the starting noise leans from seed to subseed, 0 … 1; beyond that it leans on.
         seed_resize_from: (height, width) in pixels; if both are above 0, starting noise of that size is drawn and
             pasted into the middle, so that a picture of another size keeps its composition.
         source: "CPU" (the same everywhere), "GPU" (the device's own generator; on MPS the CPU's), or "NV" (what an

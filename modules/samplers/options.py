@@ -14,7 +14,7 @@ class SamplerOptions:
     """Numbers that solvers and schedules take besides steps. The defaults are A1111's.
 
     Attributes:
-        eta: share of fresh noise per step, 0 … 1; None = the sampler's own default.
+        eta: share of fresh noise per step, 0 … 1; more than there is room for is cut off, but DDIM has no answer to it; None = the sampler's own default.
         s_churn, s_tmin, s_tmax, s_noise: noise added before a step, as in Karras et al. 2022, algorithm 2; s_tmax 0
             means no upper limit.
         sigma_min, sigma_max, rho: ends and crowding of schedules that have them; 0 = the model's, the schedule's own.
@@ -50,8 +50,8 @@ class SamplerOptions:
         for name in ("s_churn", "s_tmin", "s_tmax", "s_noise", "sigma_min", "sigma_max", "rho"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ParameterError(name, f"{name} {getattr(self, name)} must be a number of 0 or more.")
-        if self.eta is not None and not 0 <= self.eta <= 1:
-            raise ParameterError("eta", f"eta {self.eta} lies outside 0 … 1.")
+        if self.eta is not None and not 0 <= self.eta < float("inf"):
+            raise ParameterError("eta", f"eta {self.eta} must be a number of 0 or more.")
         for name in ("beta_alpha", "beta_beta"):
             if not 0 < getattr(self, name) <= 1000:
                 raise ParameterError(name, f"{name} {getattr(self, name)} must lie above 0 and not above 1000.")

@@ -24,7 +24,7 @@ class Start:
 
     Attributes:
         latents: [images, 4, h, w], of the size of the noise.
-        denoising_strength: how much of the schedule is run, above 0 and not above 1.
+        denoising_strength: how much of the schedule is run, above 0; more than 1 is as 1.
         all_steps: run all the steps asked for, at the end of a longer schedule, as a hires fix does; otherwise only
             their share.
         extra_noise: noise added on top, in standard deviations.
@@ -39,10 +39,10 @@ class Start:
     extra_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.denoising_strength <= 1:
+        if not 0 < self.denoising_strength < math.inf:
             raise ParameterError(
                 "denoising_strength",
-                f"Denoising strength {self.denoising_strength:g} must lie above 0 and not above 1.",
+                f"Denoising strength {self.denoising_strength:g} must be a number above 0.",
             )
 
     def plan(self, steps: int) -> tuple[int, int]:

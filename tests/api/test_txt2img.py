@@ -16,6 +16,7 @@ from modules.events import Sampled
 from modules.infotext import parse_infotext
 from modules.jobs import JobState
 from modules.params import Txt2ImgParams
+from modules.samplers import names
 from modules.styles import Style
 from tests.api.serving import SMALL, Served, image, info, over, sentence, until
 
@@ -112,6 +113,7 @@ def test_saved_pictures_are_called_as_the_settings_say(served: Served) -> None:
         ({"sampler_name": "k_euler_a"}, "Euler a", None),
         ({"sampler_name": "LMS", "scheduler": "karras"}, "LMS", "Karras"),
         ({"sampler_name": "LMS", "scheduler": "Exponential"}, "LMS", "Exponential"),
+        ({"sampler_name": "LMS", "scheduler": "SGMUniform"}, "LMS", "SGM Uniform"),
         ({"sampler_name": "Heun", "sampler_index": "LMS", "scheduler": "automatic"}, "Heun", None),
         ({"sampler_name": None, "sampler_index": "LMS"}, "LMS", None),
         ({"sampler_name": None}, "Euler", None),
@@ -174,6 +176,9 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
         ({"width": 8000, "height": 8000}, 422, "width: Batch size 1 of 8000×8000"),
         ({"cfg_scale": 1e6}, 422, "cfg_scale"),
         ({"n_iter": 0}, 422, "n_iter"),
+        ({"eta": -0.5}, 422, "eta: Eta -0.5"),
+        ({"eta": 1.5, "sampler_name": "DDIM"}, 422, "eta: Eta for DDIM 1.5"),
+        ({"override_settings": {"eta_ancestral": -0.5}}, 422, "eta_ancestral"),
         ({"script_name": "foo"}, 422, "no script 'foo'"),
         ({"alwayson_scripts": {"ControlNet": {"args": []}}}, 422, "ControlNet"),
         ({"alwayson_scripts": {"Seed": {"args": ["x"]}}}, 422, "seed"),
@@ -394,6 +399,33 @@ def test_eta_is_that_of_the_sampler_that_is_used(served: Served) -> None:
     for sampler, key in (("Euler a", "Eta"), ("DDIM", "Eta DDIM")):
         told = info(served.post("txt2img", {**SMALL, "sampler_name": sampler, "eta": 0.5}))
         assert parse_infotext(told["infotexts"][0])[key] == "0.5"
+
+
+@pytest.mark.parametrize("sampler", [s.name for s in names.SAMPLERS if s.eta == 1.0])
+def test_more_eta_than_there_is_room_for_draws_a_picture(served: Served, sampler: str) -> None:
+    told = info(served.post("txt2img", {**SMALL, "steps": 3, "sampler_name": sampler, "eta": 1.5}))
+    assert parse_infotext(told["infotexts"][0])["Eta"] == "1.5"
+
+
+@pytest.mark.parametrize("source", ["CPU", "NV"])
+def test_seeds_below_minus_one_are_seeds(served: Served, source: str) -> None:
+    body = {**SMALL, "sampler_name": "DPM++ SDE", "override_settings": {"randn_source": source}}
+    first, again = (served.post("txt2img", {**body, "seed": -7, "n_iter": 2}) for _ in range(2))
+    assert info(first)["all_seeds"] == [-7, -6]
+    assert first.json()["images"] == again.json()["images"]
+    other = served.post("txt2img", {**body, "infotext": info(first)["infotexts"][2], "seed": None})
+    assert image(other.json()["images"][0]).tobytes() == image(first.json()["images"][2]).tobytes()
+    assert image(first.json()["images"][1]).tobytes() != image(first.json()["images"][2]).tobytes()
+
+
+def test_strengths_beyond_the_sliders_are_taken_as_in_a1111(served: Served) -> None:
+    hires = {**SMALL, "enable_hr": True, "hr_scale": 1.5}
+    one, more = (served.post("txt2img", {**hires, "denoising_strength": strength}) for strength in (1, 2.5))
+    assert image(one.json()["images"][0]).tobytes() == image(more.json()["images"][0]).tobytes()
+    leaning = [info(served.post("txt2img", {**SMALL, "n_iter": 2, "subseed": 5, "subseed_strength": s}))
+               for s in (1.5, -0.5)]  # fmt: skip
+    assert [one["all_seeds"] for one in leaning] == [[1, 1], [1, 1]]
+    assert [parse_infotext(one["infotexts"][0])["Variation seed strength"] for one in leaning] == ["1.5", "-0.5"]
 
 
 def test_what_is_empty_says_nothing(served: Served) -> None:

@@ -32,7 +32,7 @@ def test_what_differs_from_the_defaults_is_written(
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("eta", 1.5),
+        ("eta", -0.1),
         ("eta", float("nan")),
         ("s_churn", -1.0),
         ("sigma_max", float("inf")),

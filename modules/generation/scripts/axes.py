@@ -99,7 +99,7 @@ def _seeds(name: str, field_name: str) -> Reader:
     """As numbers; -1 is a random seed that is drawn once, so that a whole row shares it."""
 
     def read(text: str, field: str, cell: Cell, bench: Workbench) -> list[Value]:
-        numbers = [int(n) if n >= 0 else secrets.randbelow(2**32) for n in read_numbers(text, True, field)]
+        numbers = [secrets.randbelow(2**32) if n == params.RANDOM else int(n) for n in read_numbers(text, True, field)]
         return [_setting(name, field_name, number) for number in numbers]
 
     return read

@@ -7,7 +7,7 @@ from typing import Any
 
 from modules import params as fields
 from modules.errors import ParameterError
-from modules.params import Txt2ImgParams
+from modules.params import RANDOM, Txt2ImgParams
 from modules.script_params import ScriptParams
 
 _NAMES = {"sampler_name": "sampler", "sampler_index": "sampler", "scheduler": "schedule", "n_iter": "batch_count"}
@@ -31,7 +31,7 @@ def read_lines(params: Txt2ImgParams, script: ScriptParams) -> list[Txt2ImgParam
     if not numbered:
         raise ParameterError("prompt_lines", "There are no prompts: type one a line, or open a text file.")
     seed = params.seed
-    if seed < 0 and (script.iterate_seeds or script.same_seed):
+    if seed == RANDOM and (script.iterate_seeds or script.same_seed):
         seed = secrets.randbelow(2**32)
     forms = []
     for number, line in numbered:

@@ -6,7 +6,7 @@ import secrets
 
 from modules.errors import ParameterError
 from modules.generation.scripts.sheet import Label
-from modules.params import Txt2ImgParams
+from modules.params import RANDOM, Txt2ImgParams
 from modules.script_params import ScriptParams
 
 MOST_PARTS = 10
@@ -28,8 +28,8 @@ def read_matrix(
         raise ParameterError(
             field, f"{len(parts)} parts have {2 ** len(parts)} combinations: use {MOST_PARTS} at most."
         )
-    seed = params.seed if params.seed >= 0 else secrets.randbelow(2**32)
-    subseed = params.subseed if params.subseed >= 0 else secrets.randbelow(2**32)
+    seed = secrets.randbelow(2**32) if params.seed == RANDOM else params.seed
+    subseed = secrets.randbelow(2**32) if params.subseed == RANDOM else params.subseed
     between = " " if script.space_between else ", "
     forms = []
     for number in range(2 ** len(parts)):

@@ -12,7 +12,7 @@ from modules.generation import partners
 from modules.generation.scripts import axes, lines, matrix
 from modules.generation.scripts.cells import MOST_CELLS, Cell, Drawn, Workbench, draw_cells
 from modules.generation.scripts.sheet import Label, draw_sheet, stacked
-from modules.params import Txt2ImgParams
+from modules.params import RANDOM, Txt2ImgParams
 from modules.script_params import LINES, MATRIX, NONE, NOTHING, XYZ, ScriptParams
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def make_plan(params: Txt2ImgParams, script: ScriptParams, bench: Workbench) -> 
 
 def _plot(params: Txt2ImgParams, script: ScriptParams, bench: Workbench) -> Plan:
     if not script.keep_seeds:
-        drawn = {name: secrets.randbelow(2**32) for name in ("seed", "subseed") if getattr(params, name) < 0}
+        drawn = {name: secrets.randbelow(2**32) for name in ("seed", "subseed") if getattr(params, name) == RANDOM}
         params = dataclasses.replace(params, **drawn)
     base = Cell(params)
     typed = [(letter, getattr(script, f"{letter}_type"), getattr(script, f"{letter}_values")) for letter in "xyz"]
@@ -138,7 +138,7 @@ def _plot(params: Txt2ImgParams, script: ScriptParams, bench: Workbench) -> Plan
             for i, of_x in enumerate(x.values):
                 cell = _applied(base, (of_x.apply, of_y.apply, of_z.apply))
                 further = _further(script, (i, j, k), (len(x.values), len(y.values)))
-                if further and cell.params.seed >= 0:
+                if further and cell.params.seed != RANDOM:
                     cell = cell.changed(seed=cell.params.seed + further)
                 cells.append(cell)
                 places.append({"x": i, "y": j, "z": k})

@@ -88,7 +88,7 @@ def _split(place: float, place_next: float, end: float, eta: float) -> tuple[flo
         return place_next, 0.0
     sigma_next = math.exp(-place_next)
     down, _ = ancestral(math.exp(-place), sigma_next, eta)
-    target = min(end, -math.log(down))
+    target = min(end, -math.log(down)) if down else end
     return target, math.sqrt(max(sigma_next**2 - math.exp(-2 * target), 0.0))
 
 
