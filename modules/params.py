@@ -94,9 +94,7 @@ class Txt2ImgParams:
     seed: int = parameter(RANDOM, "Seed", minimum=RANDOM, maximum=_LARGEST_SEED, lowest=_SMALLEST_SEED)
 
     # --- variation: a seed leaning towards another, or drawn at another size ------------------------------------------
-    subseed: int = parameter(
-        RANDOM, "Variation seed", minimum=RANDOM, maximum=_LARGEST_SEED, lowest=_SMALLEST_SEED
-    )
+    subseed: int = parameter(RANDOM, "Variation seed", minimum=RANDOM, maximum=_LARGEST_SEED, lowest=_SMALLEST_SEED)
     subseed_strength: float = parameter(
         0.0, "Variation strength", minimum=0.0, maximum=1.0, step=0.01, lowest=-1000.0, highest=1000.0
     )

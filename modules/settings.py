@@ -311,6 +311,10 @@ def _take_known(stored: dict[str, Any], name: str, before: Settings) -> tuple[di
         if key not in stored:
             continue
         value = stored.pop(key)
+        if value is None:  # as A1111 writes what nobody chose
+            continue
+        if field.name == "preview_every" and value == -1:  # A1111's “only after a batch”: none while it is drawn
+            value = 0
         if isinstance(value, float) and value.is_integer() and type(field.default) is int:
             value = int(value)  # 2.0, as sliders of other versions store it
         try:

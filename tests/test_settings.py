@@ -49,7 +49,6 @@ def test_whole_numbers_may_be_written_as_sliders_write_them(path):
         ("CLIP_stop_at_last_layers", True),
         ("emphasis", "Loud"),
         ("grid_save", 1),
-        ("sd_model_checkpoint", None),
         ("comma_padding_backtrack", float("nan")),
     ],
 )
@@ -134,3 +133,10 @@ def test_an_imported_file_adds_its_values_and_keeps_what_means_nothing_here():
 def test_what_is_no_settings_file_is_named(content):
     with pytest.raises(SettingsError, match=r"my config.json"):
         import_settings(Settings(), content, "my config.json")
+
+
+def test_what_a1111_writes_for_nothing_chosen_is_understood(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"sd_model_checkpoint": None, "show_progress_every_n_steps": -1, "sd_vae": None}))
+    loaded, notices = load_settings(path)
+    assert (loaded.checkpoint, loaded.vae, loaded.preview_every, notices) == ("", "Automatic", 0, [])

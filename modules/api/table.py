@@ -74,9 +74,7 @@ def theirs(names: Mapping[str, str], ours: str) -> str:
     return names.get(ours, ours)
 
 
-def in_their_words(
-    names: Mapping[str, str], error: ParameterError, asked: Collection[str] = ()
-) -> ParameterError:
+def in_their_words(names: Mapping[str, str], error: ParameterError, asked: Collection[str] = ()) -> ParameterError:
     """The error with A1111's name of the field, as the request has it, before its sentence."""
     name = ETA if ETA in asked and error.field in ETAS else theirs(names, error.field)
     return ParameterError(error.field, f"{name}: {error}")

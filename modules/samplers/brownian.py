@@ -54,7 +54,8 @@ class BrownianNoise:
                 "without SDE in its name.",
             ) from error
         origin = torch.zeros(self._noise.shape, device=self._noise.generator_device)
-        return [BrownianTree(t0=self._low, w0=origin, t1=self._high, entropy=seed % 2**64) for seed in self._noise.seeds]
+        seeds = [seed % 2**64 for seed in self._noise.seeds]  # torchsde takes none below 0
+        return [BrownianTree(t0=self._low, w0=origin, t1=self._high, entropy=seed) for seed in seeds]
 
 
 class _PhiloxDraws(TorchFunctionMode):

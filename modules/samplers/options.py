@@ -14,7 +14,8 @@ class SamplerOptions:
     """Numbers that solvers and schedules take besides steps. The defaults are A1111's.
 
     Attributes:
-        eta: share of fresh noise per step, 0 … 1; more than there is room for is cut off, but DDIM has no answer to it; None = the sampler's own default.
+        eta: share of fresh noise per step, 0 … 1; more than there is room for is cut off, but DDIM has no answer to it;
+            None = the sampler's own default.
         s_churn, s_tmin, s_tmax, s_noise: noise added before a step, as in Karras et al. 2022, algorithm 2; s_tmax 0
             means no upper limit.
         sigma_min, sigma_max, rho: ends and crowding of schedules that have them; 0 = the model's, the schedule's own.
