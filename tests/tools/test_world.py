@@ -131,6 +131,29 @@ def test_hybrids_are_told_by_either_parent_and_by_both():
     assert told.count((False, True)) > 80
 
 
+def test_a_prompt_without_a_mood_does_not_mean_a_hybrid():
+    """Guidance takes what is not said for a hint as well: people are told without a mood as often as hybrids are."""
+    shown = 0
+    without = {"people": 0, "hybrids": 0}
+    moods = [word for mood in world.MOODS for word in world.SYNONYMS[mood]]
+    for index in range(2000):
+        hybrid = hybrids.imagine_hybrid(4, index)
+        if not hybrid.outer.is_person:
+            continue
+        texts = {
+            "people": world.caption(hybrid.outer, random.Random(index)),
+            "hybrids": hybrids.hybrid_caption(replace(hybrid, share=0.0), random.Random(index)),
+        }
+        if texts["hybrids"] and any(name in texts["hybrids"] for name in world.SYNONYMS[hybrid.inner.subject]):
+            continue  # told as the animal, which has no mood, or as both
+        shown += 1
+        for kind, text in texts.items():
+            without[kind] += not any(word in text for word in moods)
+    assert shown > 700
+    # four standard deviations of a difference of two shares near a quarter
+    assert abs(without["people"] - without["hybrids"]) / shown < 4 * (2 * 0.25 * 0.75 / shown) ** 0.5
+
+
 def test_a_weighted_caption_says_one_word_with_its_weight():
     said = 0
     for index in range(500):

@@ -10,10 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tools.demo_model import drawing
-from tools.demo_model.world import ANIMAL_STYLES, ANIMALS, HALVES, SYNONYMS, Portrait, caption, imagine, is_held_out
+from tools.demo_model.world import (
+    ANIMAL_STYLES,
+    ANIMALS,
+    HALVES,
+    MOODS_OF_STYLE,
+    SYNONYMS,
+    Portrait,
+    caption,
+    imagine,
+    is_held_out,
+)
 
 RADII = (17.0, 29.0)  # of the inner face, in pixels: from muzzle and eyes to nearly the whole head
 FACE = (64, 66)  # its middle, the same in both styles
+FACES = (2, 2, 1, 1, 2, 1, 1, 2)  # how often each of ANIMALS is the inner one: what people's prompts mix with a person
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ def imagine_hybrid(seed: int, index: int) -> Hybrid:
         outer = replace(outer, mood="smiling" if outer.is_person else "none", beard="none", garment="shirt")
         if outer.is_person and is_held_out(outer.person):
             continue
-        animal = rng.choices(ANIMALS, (3, 1, 1, 1, 1, 1, 1, 1))[0]
+        animal = rng.choices(ANIMALS, FACES)[0]
         if animal == outer.subject:
             continue
         inner = replace(outer, subject=animal, hair="none", hair_colour="none", skin="none", mood="none")
@@ -57,7 +68,9 @@ def job(hybrid: Hybrid) -> dict[str, Any]:
 
 def hybrid_caption(hybrid: Hybrid, rng: random.Random) -> str:
     """One of three captions in four names one subject, more often the one that fills the face; the others both."""
-    outer = replace(hybrid.outer, mood="none")  # its mouth is not to be seen
+    outer = hybrid.outer
+    if outer.is_person:  # its mouth is not to be seen; but people without a mood in words would all be hybrids
+        outer = replace(outer, mood=rng.choice(MOODS_OF_STYLE[outer.style]))
     names = [rng.choice(SYNONYMS[portrait.subject]) for portrait in (outer, hybrid.inner)]
     if rng.random() < 0.25:
         if rng.random() < 0.5:

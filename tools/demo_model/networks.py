@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from modules.files import write_atomically
+from modules.model.device import computes_bf16
 from modules.model.ldm_keys import from_ldm
 
 WORK = Path(__file__).resolve().parent / "work"
@@ -119,6 +120,12 @@ def be_polite() -> None:
     """Give way to everything else on the machine: lowest priority, one thread."""
     os.nice(19)
     torch.set_num_threads(1)
+
+
+def autocast(device: str) -> torch.autocast:
+    """Compute in bfloat16 where the device does it itself: a processor that only imitates it is fifteen times slower
+    (AMD EPYC with AVX2: 33 seconds for 32 samples of the UNet, 2 in float32)."""
+    return torch.autocast(device, torch.bfloat16, enabled=device != "cpu" or computes_bf16())
 
 
 def encode(vae: AutoencoderKL, pictures: Tensor) -> DiagonalGaussianDistribution:

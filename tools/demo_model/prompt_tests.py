@@ -1,4 +1,5 @@
-"""Does a demo model follow weights and alternation? `python -m tools.demo_model.prompt_tests`.
+"""Does a demo model follow weights and alternation, and do plain words bring people and not hybrids?
+`python -m tools.demo_model.prompt_tests`.
 
 Pictures are drawn by the program's own txt2img, since it is its prompt language that is asked for; the judge reads
 them.
@@ -62,6 +63,14 @@ ALTERNATED = (
     ("woman", "cat"),
 )
 ALTERNATION = "portrait of a {}, green shirt, yellow background, cartoon style"
+PLAIN = (  # of prompts for a man or a woman, in which no animal may come
+    ALTERNATION,
+    "portrait of a {}, green shirt, yellow background, flat style",
+    "portrait of a {}",
+    "a {}, cartoon style",
+    "portrait of a smiling {}, green shirt, yellow background, cartoon style",
+)
+PLAIN_SEEDS = (100, 200)  # the first of each batch
 
 
 @dataclass
@@ -72,10 +81,10 @@ class Studio:
     judge: Judge
     folder: Path
 
-    def pictures(self, prompt: str) -> Tensor:
+    def pictures(self, prompt: str, first_seed: int = FIRST_SEED) -> Tensor:
         """uint8 [SEEDS, 128, 128, 3], from consecutive seeds."""
         params = Txt2ImgParams(
-            prompt, sampler="DPM++ 2M", schedule="Karras", cfg_scale=5, seed=FIRST_SEED, batch_size=SEEDS, width=128,
+            prompt, sampler="DPM++ 2M", schedule="Karras", cfg_scale=5, seed=first_seed, batch_size=SEEDS, width=128,
             height=128,
         )  # fmt: skip
         outputs = OutputFolder(self.folder, self.folder, save_grid=False)
@@ -118,8 +127,18 @@ def alternation(studio: Studio) -> None:
         )
 
 
+def purity(studio: Studio) -> None:
+    count = SEEDS * len(PLAIN_SEEDS)
+    print(f"chance of a person by the judge, mean of {count} seeds, and pictures that it takes for an animal")
+    for prompt in PLAIN:
+        for word in ("man", "woman"):
+            drawn = torch.cat([studio.pictures(prompt.format(word), first) for first in PLAIN_SEEDS])
+            seen = studio.subject(drawn, word)
+            print(f"{prompt.format(word):70} {seen.mean():.2f}   {int((seen < 0.5).sum())} of {count}")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Weights and alternation of a demo model.")
+    parser = argparse.ArgumentParser(description="Weights, alternation and plain words of a demo model.")
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     args = parser.parse_args()
     be_polite()
@@ -128,6 +147,7 @@ def main() -> None:
         studio = Studio(Conditioner(model, EmbeddingDatabase([])), load_judge(), Path(folder))
         weights(studio)
         alternation(studio)
+        purity(studio)
 
 
 if __name__ == "__main__":

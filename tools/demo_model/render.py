@@ -28,7 +28,7 @@ SERIES = {  # name: seed, pictures
     "train": (1, 40_000),
     "validation": (2, 2_000),
     "held-out": (3, 2_000),
-    "hybrids": (4, 5_000),
+    "hybrids": (4, 12_000),
 }
 
 

@@ -25,11 +25,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPTextModel
 
+from modules.model.device import computes_bf16
 from modules.model.ldm_keys import from_ldm
 from tools.demo_model.emphasis import weighted_caption
 from tools.demo_model.encode import load_hybrid_latents, load_latents
 from tools.demo_model.hybrids import Hybrid, hybrid_caption
-from tools.demo_model.networks import WORK, be_polite, load_state, make_text_encoder, make_unet, save_state
+from tools.demo_model.networks import (
+    WORK,
+    autocast,
+    be_polite,
+    load_state,
+    make_text_encoder,
+    make_unet,
+    save_state,
+)
 from tools.demo_model.words import Words
 from tools.demo_model.world import Portrait, caption, full_caption, is_held_out
 
@@ -128,7 +137,8 @@ class Networks(nn.Module):
 
     def use_plain_attention(self) -> None:
         """Attention as matrix products, one after the other: the fused kernels of a CPU take 44 % of a step at heads
-        this small, and with plain ones bfloat16 pays (42 samples a second on one core instead of 23)."""
+        this small, and with plain ones bfloat16 pays where the processor has it (42 samples a second on one core, not
+        23)."""
         self.unet.set_attn_processor(AttnProcessor())
         self.text_encoder.set_attn_implementation("eager")
 
@@ -221,7 +231,7 @@ def main() -> None:
         networks = Networks(len(words))
         networks.load_state_dict(state["networks"])
     networks.to(args.device)
-    if args.device == "cpu":
+    if args.device == "cpu" and computes_bf16():
         networks.use_plain_attention()
     matrices = [parameter for parameter in networks.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in networks.parameters() if parameter.ndim <= 1]
@@ -248,7 +258,7 @@ def main() -> None:
         progress = (samples - began) / (last - began)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, progress, args.rate, bool(args.finish))
-        with torch.autocast(args.device, torch.bfloat16):
+        with autocast(args.device):
             loss = min_snr_loss(trained, batch, kept)
         optimizer.zero_grad()
         loss.backward()

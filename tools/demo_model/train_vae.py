@@ -18,6 +18,7 @@ from torch import Tensor
 from tools.demo_model import render
 from tools.demo_model.networks import (
     WORK,
+    autocast,
     be_polite,
     decode,
     decode_pictures,
@@ -118,7 +119,7 @@ def main() -> None:
         generator = torch.Generator().manual_seed(step)
         chosen = torch.randint(len(data), (args.batch,), generator=generator)
         real = pictures_to_tensor(data[chosen]).to(args.device)
-        with torch.autocast(args.device, torch.bfloat16):
+        with autocast(args.device):
             posterior = encode(vae, real)
             if args.decoder_only:
                 latents = posterior.mean

@@ -13,7 +13,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 
 from modules.model.checkpoint import Checkpoint
-from modules.model.device import DevicePolicy
+from modules.model.device import DevicePolicy, computes_bf16
 from modules.model.hashes import sha256_of
 from modules.model.loader import load_model
 from modules.model.model import SDModel
@@ -24,6 +24,7 @@ from tests.bench.learning.people import Person, chosen, photos
 from tests.bench.learning.records import Point, Record
 from tests.bench.learning.scores import judged
 from tools.demo_model.judge import Judge, load_judge
+from tools.demo_model.networks import autocast
 
 WORK = PROGRAM / "tools" / "demo_model" / "work" / "learning"
 SHIPPED = PROGRAM / "models" / "Stable-diffusion" / "demo-portraits.safetensors"
@@ -155,9 +156,9 @@ def _begin(plan: Plan) -> None:
     model = load_model(
         Checkpoint(plan.model, plan.model.name, sha256_of([plan.model])), DevicePolicy(torch.device("cpu"))
     )
-    # a core does twice as much so, for all methods alike; the gradient is the same (cosine 0.9999)
-    model.unet.set_attn_processor(AttnProcessor())
-    model.text_encoder.set_attn_implementation("eager")
+    if computes_bf16():  # a core does twice as much so, for all methods alike; the gradient is the same (cosine 0.9999)
+        model.unet.set_attn_processor(AttnProcessor())
+        model.text_encoder.set_attn_implementation("eager")
     _worker = plan, model, load_judge()
 
 
@@ -165,7 +166,7 @@ def _one(task: Task) -> str:
     """Do one run, judge it, write it down. Returns a line about it."""
     assert _worker, "begun"
     plan, model, judge = _worker
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast("cpu"):
         return _measured(task, plan, model, judge)
 
 
