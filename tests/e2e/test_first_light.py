@@ -92,6 +92,8 @@ def test_reload_in_mid_run_then_interrupt(ready: Page, studio: Started) -> None:
     before = files(studio)
     page.fill("#txt2img_prompt textarea", "portrait of a man")
     fill(page, "steps", 150)
+    for side in ("width", "height"):
+        fill(page, side, 256)  # the run must outlast the reload, on a busy machine too
     page.click("#txt2img_generate")
     expect(page.locator("#html_log_txt2img")).to_contain_text(re.compile(r"step \d+/150"))
     page.reload()
@@ -102,6 +104,8 @@ def test_reload_in_mid_run_then_interrupt(ready: Page, studio: Started) -> None:
     expect(page.locator("#html_log_txt2img")).to_contain_text("Interrupted")
     [path] = set(files(studio)) - set(before)
     assert read_infotext(path).startswith("portrait of a man\nSteps: 150")
+    for side in ("width", "height"):
+        fill(page, side, 128)
 
 
 def test_markup_never_acts(ready: Page, studio: Started) -> None:
