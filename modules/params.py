@@ -24,7 +24,6 @@ LONGEST_SIDE = 8192  # pixels
 MOST_PIXELS = 8 * 2048 * 2048  # of one batch of a first pass: the largest that the page offers
 RANDOM = -1  # a seed that is drawn when the run begins; other numbers below 0 are seeds, as in A1111
 _LARGEST_SEED, _SMALLEST_SEED = 2**63 - 1, -(2**63)
-MOST_ETA = 10.0  # samplers take no more noise than there is, however much is asked for
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class Txt2ImgParams:
         minimum=0.0,
         maximum=1.0,
         step=0.01,
-        highest=MOST_ETA,
+        highest=10.0,  # samplers take no more noise than there is, however much is asked for
         info="Fresh noise per step of ancestral and SDE samplers.",
     )
     eta_ddim: float = parameter(

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from modules.app import App
-from modules.params import NO_REFINER, SAME_CHECKPOINT, default
+from modules.params import NO_REFINER, RANDOM, SAME_CHECKPOINT, default
 from modules.samplers.names import AUTOMATIC
 from modules.ui import controls, form
 from modules.ui.screen import Picture
@@ -71,7 +71,7 @@ def wire_sections(app: App, folded: Folded, all_controls: dict[str, Any], seen: 
 
     def reuse(seen: Seen, selected: int) -> Any:
         pictures: Sequence[Picture] = seen.pictures[selected : selected + 1]
-        found = [picture.subseed for picture in pictures if picture.subseed >= 0]
+        found = [picture.subseed for picture in pictures if picture.subseed != RANDOM]
         return str(found[0]) if found else gr.skip()
 
     folded.recycle.click(reuse, [seen, selected], subseed, **QUIET)

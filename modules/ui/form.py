@@ -39,7 +39,6 @@ CHOICES = {
 SCRIPT_FIELDS = tuple(ScriptParams.__dataclass_fields__)
 SEEDS = ("seed", "subseed")  # typed into text boxes: a number in the browser has no more than 53 bits
 
-_RANDOM_SEED = -1
 _EMPTIED = ("sigma_min", "sigma_max", "rho")  # boxes where nothing typed means 0: as usual
 _ELEMENTS = {  # ids that A1111's user scripts know and that do not follow the rule
     "negative_prompt": "txt2img_neg_prompt",
@@ -125,7 +124,7 @@ def _seed(field: str, value: Any) -> int:
     """A seed typed into a text box; an empty box means a random one."""
     text = str(value).strip() if value is not None else ""
     try:
-        return int(text) if text else _RANDOM_SEED
+        return int(text) if text else params.RANDOM
     except ValueError:
         raise ParameterError(
             field,

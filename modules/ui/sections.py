@@ -7,7 +7,7 @@ from typing import Any
 from modules import params
 from modules.errors import WebuiError
 from modules.generation.stages import HiresSize
-from modules.params import BOTH_PASSES, NO_REFINER, Txt2ImgParams
+from modules.params import BOTH_PASSES, NO_REFINER, RANDOM, Txt2ImgParams
 
 Values = Mapping[str, Any]
 """Usable values of all fields of a section, and of those that its title needs besides."""
@@ -75,7 +75,7 @@ def _refiner(values: Values) -> str:
 
 
 def _variation(values: Values) -> str:
-    seed = "a random seed" if values["subseed"] < 0 else f"seed {values['subseed']}"
+    seed = "a random seed" if values["subseed"] == RANDOM else f"seed {values['subseed']}"
     parts = [f"{values['subseed_strength']:g} of {seed}"] if values["subseed_strength"] else []
     width, height = values["seed_resize_from_w"], values["seed_resize_from_h"]
     parts += [f"seed resized from {width}x{height}"] if width and height else []

@@ -67,6 +67,7 @@ def test_every_field_can_be_set_somewhere() -> None:
         ),
         ("subseed_row", {"subseed_strength": 0.2, "subseed": "7"}, "Variation: 0.2 of seed 7"),
         ("subseed_row", {"subseed_strength": 0.2}, "Variation: 0.2 of a random seed"),
+        ("subseed_row", {"subseed": -7, "subseed_strength": 0.2}, "Variation: 0.2 of seed -7"),
         (
             "subseed_row",
             {"seed_resize_from_w": 64, "seed_resize_from_h": 72.0},
