@@ -14,7 +14,7 @@ from modules.params import Control
 from modules.settings import Imported, Settings
 from modules.ui.fragments import paragraphs
 from modules.ui.refill import Refill
-from modules.ui.wiring import AS_SENT, QUIET, complaint
+from modules.ui.wiring import AS_SENT, QUIET, complaint, fill_on_open
 
 ELSEWHERE = {"checkpoint"}  # chosen at the top of the page
 LARGEST_FILE = 5_000_000  # bytes of a config.json; A1111's have some thousand
@@ -95,14 +95,18 @@ def wire_tab(tab: SettingsTab, refill: Refill) -> None:
     """Connect the tab. Settings that are the form's defaults reach the form at once."""
     page = refill.page
     app = page.app
-    outputs = [tab.answer, *tab.controls.values()]
+    shown = gr.State({})
+    outputs = [tab.answer, shown, *tab.controls.values()]
     with_form = [*outputs, refill.filled, *refill.controls.values()]
 
-    def show() -> dict[Any, Any]:
-        return {tab.controls[name]: getattr(app.settings, name) for name in tab.controls}
+    def show(before: dict[str, Any] | None = None) -> dict[Any, Any]:
+        values = {name: getattr(app.settings, name) for name in tab.controls}
+        changed = {name: value for name, value in values.items() if before is None or before.get(name, ...) != value}
+        return {shown: values, **{tab.controls[name]: value for name, value in changed.items()}}
 
-    def opened() -> dict[Any, Any]:
-        return {tab.answer: "", **show()}
+    def follow(before: dict[str, Any]) -> dict[Any, Any]:
+        """What was set elsewhere meanwhile; what is typed here and not applied yet stays."""
+        return {tab.answer: "", **show(before)}
 
     def apply(**values: Any) -> dict[Any, Any]:
         try:
@@ -121,8 +125,8 @@ def wire_tab(tab: SettingsTab, refill: Refill) -> None:
         values = {name: getattr(app.settings, name) for name in imported.taken}
         return {tab.answer: taken(imported), **show(), **refill.values(values)}
 
-    page.page.load(opened, None, outputs, **QUIET)
-    tab.tab.select(opened, None, outputs, **QUIET)
+    fill_on_open(page.page, "settings", follow, shown, outputs)
+    tab.tab.select(follow, shown, outputs, **QUIET)
     refill.remember(tab.apply.click(apply, inputs_kwargs=tab.controls, outputs=with_form, **AS_SENT))
     refill.remember(tab.upload.upload(take, tab.upload, with_form, **QUIET))
     tab.search.change(None, tab.search, None, js=_SEARCH, **QUIET)

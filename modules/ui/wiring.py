@@ -28,6 +28,8 @@ AS_SENT: dict[str, Any] = {**QUIET, "preprocess": False}
 
 _log = logging.getLogger(__name__)
 
+_FILLED = "() => { document.body.dataset.filled = `${document.body.dataset.filled ?? ''} %s`.trim(); }"
+
 
 @dataclass(frozen=True)
 class PageContext:
@@ -50,6 +52,18 @@ class PageContext:
     txt2img: "Txt2ImgTab"
     model: gr.Textbox
     banner: gr.HTML
+
+
+def fill_on_open(page: gr.Blocks, part: str, fill: Callable[..., Any], inputs: Any, outputs: Any) -> None:
+    """Fill a part of the page when a browser opens it. Until that is done, the part takes no clicks (style.css).
+
+    What a click has shown would be wiped away by an answer on which the server had begun before.
+
+    Args:
+        part: a word for it; stands among `data-filled` of the page's body from then on.
+        fill: as an event's function.
+    """
+    page.load(fill, inputs, outputs, **QUIET).then(None, None, None, js=_FILLED % part, **QUIET)
 
 
 def complaint(error: Exception, element_id: Callable[[str], str] = form.element_id) -> Markup:

@@ -120,6 +120,11 @@ def test_settings_are_searched_applied_and_imported(page: Page, serve: Serve, tm
     expect(page.locator("#settings_none")).to_be_visible()
     page.fill("#settings_search input, #settings_search textarea", "")
     page.locator("#setting_page_grid_save input").uncheck()
+    open_tab(page, "PNG Info")
+    live.app.change_settings(clip_skip=3)  # elsewhere: that is shown, and what is not applied yet stays
+    open_tab(page, "Settings")
+    expect(page.locator("#setting_page_CLIP_stop_at_last_layers input").first).to_have_value("3")
+    expect(page.locator("#setting_page_grid_save input")).not_to_be_checked()
     page.click("#settings_submit")
     expect(page.locator("#settings_answer")).to_contain_text("Applied:")
     assert live.app.settings.save_grid is False

@@ -21,7 +21,7 @@ from modules.ui.train.photos_form import element_id
 from modules.ui.train.photos_layout import PhotosStep
 from modules.ui.train.photos_layout import make_step as make_step
 from modules.ui.train.photos_screen import PhotosScreen, look
-from modules.ui.wiring import AS_SENT, QUIET, complaint
+from modules.ui.wiring import AS_SENT, QUIET, complaint, fill_on_open
 
 MANY, SOME = 200, 25  # photos; of so many, only every so many-th is told while they are looked at
 WITHOUT_FOLDER = "Drop photos into the box above, or name the folder in which they lie."
@@ -79,7 +79,7 @@ class _Wiring:
 
     def wire(self) -> None:
         step, context = self.step, self.context
-        context.page.page.load(self.open_page, [step.remembered, *self.state], self.all_outputs, **QUIET)
+        fill_on_open(context.page.page, "photos", self.open_page, [step.remembered, *self.state], self.all_outputs)
         context.look.click(self.look_again, self.state, self.all_outputs, **QUIET)
         owner = context.page.owner
         typed = [step.controls["source"], owner, *self.state]

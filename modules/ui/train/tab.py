@@ -11,7 +11,7 @@ from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import header
 from modules.ui.train.looking import make_look
-from modules.ui.wiring import BROWSER_SECRET, QUIET, PageContext
+from modules.ui.wiring import BROWSER_SECRET, QUIET, PageContext, fill_on_open
 
 STEPS = (
     ("create", "①", "Create embedding", create),
@@ -67,7 +67,7 @@ def wire_tab(tab: TrainTab, page: PageContext) -> None:
     tab.remembered.render()
     for component in (tab.choice, tab.look, *tab.looks.values()):
         component.render()
-    page.page.load(lambda text: read_choice(text).write(), tab.remembered, tab.choice, **QUIET)
+    fill_on_open(page.page, "choice", lambda text: read_choice(text).write(), tab.remembered, tab.choice)
     tab.choice.change(None, tab.choice, tab.remembered, js="text => text", **QUIET)
     _wire_around(tab, page)
     for name, _, _, module in STEPS:

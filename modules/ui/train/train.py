@@ -113,11 +113,12 @@ class _Wiring:
         step.preset.render()
         owner, choice = context.page.owner, context.choice
         advised = [form[name] for name in self.advised]
-        context.page.page.load(
+        wiring.fill_on_open(
+            context.page.page,
+            "train",
             self.open_page,
             [step.remembered, step.preset, choice, *self.inputs],
             [*self.outputs, *form.values(), step.cards, self.advised_for],
-            **QUIET,
         )
         followed = {name: form[name] for name in train_form.FOLLOWED}
         gr.on(

@@ -9,7 +9,7 @@ from typing import Any
 import pillow_heif
 import pytest
 from PIL import ExifTags, Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, TimeoutError, expect
 
 from modules.flags import Flags
 from modules.images import open_image
@@ -47,6 +47,7 @@ def open_step(page: Page, live: Live) -> Page:
     page.goto(live.url)
     page.get_by_role("tab", name="Train").click()
     page.click("[data-open-step=photos]")
+    expect(page.locator("body[data-filled~=photos]")).to_be_visible()  # `fill` does not wait as a hand has to
     return page
 
 
@@ -54,6 +55,23 @@ def send(page: Page, photos: list[Path]) -> None:
     page.set_input_files(".photos_table input[type=file]", photos)
     expect(page.locator(".photos_table .tile")).to_have_count(len(photos))
     expect(page.locator("#photos_status")).to_have_text("")
+
+
+def test_a_click_waits_until_the_server_has_filled_the_opening_page(page: Page, live: Live) -> None:
+    """The answer would wipe away what the click has shown."""
+    held: list[Route] = []
+    page.route("**/run/predict*", lambda route: held.append(route))
+    page.goto(live.url)
+    page.get_by_role("tab", name="Train").click()
+    page.click("[data-open-step=photos]")
+    button = page.locator("#photos_open")
+    with pytest.raises(TimeoutError, match="intercepts pointer events"):
+        button.click(trial=True, timeout=1000)
+    for route in held:
+        route.continue_()
+    page.unroute("**/run/predict*")
+    button.click()
+    expect(page.locator("#photos_status")).to_contain_text("No folder is named")
 
 
 def album_of(live: Live) -> Album:

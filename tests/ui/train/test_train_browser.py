@@ -34,6 +34,7 @@ def open_step(page: Page, live: Live, step: str = "train") -> None:
     page.goto(live.url)
     page.get_by_role("tab", name="Train").click()
     page.locator(f"#train_steps_row [data-open-step={step}]").click()
+    expect(page.locator("body[data-filled~=train]")).to_be_visible()  # `fill` does not wait as a hand has to
 
 
 def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_run(page: Page, live: Live) -> None:
