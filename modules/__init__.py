@@ -11,6 +11,7 @@
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely
    infotext        parameters written into a picture; knows how prompts are read
+   image_formats   a picture as the bytes of a file, its parameters inside
 2  images          pictures opened, saved, gridded
    embeddings/     one file's format; a folder of them
    samplers/       denoise x at sigma; knows no Stable Diffusion

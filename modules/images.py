@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
 
 from modules.errors import ImageError
 from modules.files import write_atomically
-from modules.infotext import from_novelai, storable
+from modules.image_formats import PNG, ImageFormat
+from modules.infotext import from_novelai
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,7 +128,7 @@ def read_items(path: Path) -> dict[str, str]:
 def to_png(image: Image.Image, infotext: str = "") -> bytes:
     """The picture as the bytes of a PNG file, with its parameters."""
     file = io.BytesIO()
-    image.save(file, "PNG", pnginfo=_chunks(infotext))
+    PNG.write(image, file, infotext)
     return file.getvalue()
 
 
@@ -143,26 +143,37 @@ def save_png(image: Image.Image, path: Path, infotext: str = "", *, replace: boo
         StorageError: disk full, read-only or gone.
         FileExistsError: `replace` is False and `path` exists.
     """
-    write_atomically(path, lambda file: image.save(file, "PNG", pnginfo=_chunks(infotext)), replace=replace)
+    write_atomically(path, lambda file: PNG.write(image, file, infotext), replace=replace)
 
 
 def save_numbered(
-    image: Image.Image, folder: Path, before: str, behind: str, infotext: str = "", digits: int = 5
+    image: Image.Image,
+    folder: Path,
+    before: str,
+    behind: str,
+    infotext: str = "",
+    digits: int = 5,
+    form: ImageFormat = PNG,
 ) -> Path:
     """Save under the next free number of the folder; other writers, in this or another process, are never overwritten.
 
     Args:
         before, behind: what stands before and behind the number in the file's name: "" and "-123".
+        form: how it is written; see `ImageFormat.fitting`.
 
     Raises:
         StorageError: disk full, read-only or gone.
     """
     numbers = itertools.count(next_number(folder, before))
-    return _save_as_first_free(image, folder, (f"{before}{number:0{digits}}{behind}" for number in numbers), infotext)
+    names = (f"{before}{number:0{digits}}{behind}" for number in numbers)
+    return _save_as_first_free(image, folder, names, infotext, form)
 
 
-def save_unnumbered(image: Image.Image, folder: Path, name: str, infotext: str = "") -> Path:
+def save_unnumbered(image: Image.Image, folder: Path, name: str, infotext: str = "", form: ImageFormat = PNG) -> Path:
     """Save as `<name>.png`; if there is one already, as `<name>-1.png` and so on: nothing is ever overwritten.
+
+    Args:
+        form: how it is written; see `ImageFormat.fitting`.
 
     Raises:
         StorageError: disk full, read-only or gone.
@@ -173,14 +184,17 @@ def save_unnumbered(image: Image.Image, folder: Path, name: str, infotext: str =
         for number in itertools.count(max(1, next_number(folder, f"{name}-"))):
             yield f"{name}-{number}"
 
-    return _save_as_first_free(image, folder, names(), infotext)
+    return _save_as_first_free(image, folder, names(), infotext, form)
 
 
-def _save_as_first_free(image: Image.Image, folder: Path, names: Iterator[str], infotext: str) -> Path:
+def _save_as_first_free(
+    image: Image.Image, folder: Path, names: Iterator[str], infotext: str, form: ImageFormat
+) -> Path:
+    form = form.fitting(image, infotext)
     while True:
-        path = folder / f"{next(names)}.png"
+        path = folder / f"{next(names)}.{form.suffix}"
         try:
-            save_png(image, path, infotext, replace=False)
+            write_atomically(path, lambda file: form.write(image, file, infotext), replace=False)
         except FileExistsError:
             continue
         return path
@@ -361,13 +375,6 @@ def _as_text(value: object) -> str:
 def _items_of(image: Image.Image) -> dict[str, str]:
     known = {"parameters", "comment", "exif", "icc_profile", "xmp"}
     return {str(key): value for key, value in image.info.items() if isinstance(value, str) and key not in known}
-
-
-def _chunks(infotext: str) -> PngInfo:
-    info = PngInfo()
-    if infotext:
-        info.add_text("parameters", storable(infotext))
-    return info
 
 
 def _user_comment(comment: bytes | str) -> str:

@@ -18,6 +18,7 @@ from modules.files import storage_error, write_atomically
 from modules.params import Control, Txt2ImgParams
 from modules.training_params import FORMATS
 
+PICTURE_FORMATS = ("png", "jpg", "webp", "avif")
 OTHER = "Other"
 LIMITS = "Limits of this server"
 SAMPLERS = "Sampler parameters"
@@ -102,6 +103,19 @@ class Settings:
         Control("Save a copy of the picture before the hires fix"),
         "Saving pictures",
     )
+    picture_format: str = _setting(
+        "samples_format",
+        "png",
+        Control(
+            "Format of pictures", choices=PICTURE_FORMATS, info="png loses nothing. All of them hold the parameters."
+        ),
+        "Saving pictures",
+    )
+    grid_format: str = _setting(
+        "grid_format", "png", Control("Format of overviews", choices=PICTURE_FORMATS), "Saving pictures"
+    )
+    quality: int = _setting("jpeg_quality", 80, Control("Quality of jpg, webp and avif", 1, 100, 1), "Saving pictures")
+    webp_lossless: bool = _setting("webp_lossless", False, Control("Lossless webp"), "Saving pictures")
     picture_names: str = _setting(
         "samples_filename_pattern",
         "",
@@ -215,6 +229,17 @@ def key(name: str) -> str:
     return Settings.__dataclass_fields__[name].metadata["key"]
 
 
+def as_ours(name: str, value: Any) -> Any:
+    """A value as other programs write it, as the setting `name` has it; what is no such spelling stays as it is."""
+    if name == "preview_every" and value == -1:  # A1111's “only after a batch”: none while it is drawn
+        return 0
+    if name in ("picture_format", "grid_format") and value == "jpeg":
+        return "jpg"
+    if isinstance(value, float) and value.is_integer() and type(Settings.__dataclass_fields__[name].default) is int:
+        return int(value)  # 2.0, as sliders of other versions store it
+    return value
+
+
 def sections() -> dict[str, list[str]]:
     """The names of all settings by section, both in the order of the class; what has no section comes last."""
     found: dict[str, list[str]] = {}
@@ -313,10 +338,7 @@ def _take_known(stored: dict[str, Any], name: str, before: Settings) -> tuple[di
         value = stored.pop(key)
         if value is None:  # as A1111 writes what nobody chose
             continue
-        if field.name == "preview_every" and value == -1:  # A1111's “only after a batch”: none while it is drawn
-            value = 0
-        if isinstance(value, float) and value.is_integer() and type(field.default) is int:
-            value = int(value)  # 2.0, as sliders of other versions store it
+        value = as_ours(field.name, value)
         try:
             params.check(field.name, value, type(field.default), field.metadata["control"])
         except ParameterError as error:

@@ -15,6 +15,7 @@ LAYERS = (
     | {"preprocess_params", "model_state", "logs", "styles", "script_params"},
     {"prompts", "tensorfile"},
     {"infotext"},
+    {"image_formats"},
     {"images", "embeddings", "samplers"},
     {"model", "history"},
     {"generation", "remake"},
@@ -23,7 +24,7 @@ LAYERS = (
     {"ui", "api", "cli"},
     {"server"},
 )
-NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[7])  # plain data, and the host, build on one another
+NEIGHBOURS_KNOWN = (LAYERS[0], LAYERS[8])  # plain data, and the host, build on one another
 FRONT_END_ONLY = {"gradio": "ui", "gradio_client": "ui"}
 WITHOUT_TORCH = {
     "prompts",

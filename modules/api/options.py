@@ -18,14 +18,14 @@ from modules.api.host import Host
 from modules.app import App
 from modules.errors import ParameterError
 from modules.model.vae import AUTOMATIC, VaeFile, choose_vae
-from modules.settings import Settings
+from modules.settings import Settings, as_ours
 
 CHECKPOINT, CHECKPOINT_HASH = "sd_model_checkpoint", "sd_checkpoint_hash"
 LONGEST_OTHER = 20_000  # bytes of JSON of one value that means nothing here
 MOST_OTHERS = 2_000
 
 # What programs look up and what cannot be another way here.
-_FIXED = {"samples_format": "png", "grid_format": "png", "samples_save": True}
+_FIXED = {"samples_save": True}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def sort_out(values: Mapping[str, Any]) -> Sorted:
         if key in table.RESTRICTED:
             raise errors.refuse(403, f"{key} is changed in config.json, by somebody at the machine.")
         if key in fields:
-            found.settings[fields[key].name] = _typed(value, fields[key].default)
+            found.settings[fields[key].name] = as_ours(fields[key].name, value)
         elif key in table.FORM_SETTINGS:
             name = table.FORM_SETTINGS[key]
             found.form[name] = _checked(key, name, _typed(value, params.default(name)))

@@ -1,7 +1,8 @@
 """The same work without a page: `./webui.sh txt2img …`, `create`, `prepare`, `train`, `compare`, `export`, `png-info`.
 
 What happens is told on standard output, one JSON object a line, so that another program can follow it; sentences for
-people go to standard error. Exit codes: 0 done, 1 failed, 2 a command line that cannot be used, 130 interrupted.
+people go to standard error. Exit codes: 0 done, 1 failed, 2 a command line or a folder of photos that cannot be used,
+130 interrupted.
 
 arguments  flags made from the fields of a dataclass      following  the events of a job, until it is over
 host       the App with its model                         one file for each command
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from modules.cli.host import Stopped
-from modules.errors import ParameterError, WebuiError
+from modules.errors import DatasetError, ParameterError, WebuiError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         return module.run(rest)
     except Stopped as stopped:
         return stopped.code
-    except ParameterError as error:
+    except (ParameterError, DatasetError) as error:
         print(error, file=sys.stderr)
         return 2
     except WebuiError as error:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from modules.errors import DatasetError
 from modules.events import (
     EmbeddingSaved,
     Estimated,
@@ -21,6 +22,7 @@ from modules.jobs import Job, JobState
 
 EXIT_CODES = {JobState.FINISHED: 0, JobState.FAILED: 1, JobState.INTERRUPTED: 130, JobState.CANCELLED: 130}
 REFUSED = 2
+_REFUSALS = {DatasetError.__name__}  # of what was given, though no parameter is named
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,7 +33,7 @@ def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> 
         listen: called with each event that is printed.
 
     Returns:
-        the exit code: 2 for a job that was refused because of a parameter.
+        the exit code: 2 for a job that was refused because of a parameter, or because no photo can be used.
     """
     number, refused = 0, False
     before = {name: signal.signal(name, lambda *_: job.interrupt()) for name in _SIGNALS}
@@ -43,7 +45,7 @@ def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> 
                 tell(as_data(event))
                 if sentence := _sentence(event):
                     say(sentence)
-                refused |= isinstance(event, Failed) and bool(event.field)
+                refused |= isinstance(event, Failed) and bool(event.field or event.kind in _REFUSALS)
                 listen(event)
             if over:
                 return REFUSED if refused else EXIT_CODES[job.state]

@@ -13,6 +13,7 @@ from modules.generation import partners, stages
 from modules.generation.model_use import Use
 from modules.generation.partners import Partners
 from modules.generation.upscalers import choose_upscaler, find_upscalers
+from modules.image_formats import ImageFormat
 from modules.model.checkpoint import Checkpoint
 from modules.model.hashes import HashCache
 from modules.model.vae import AUTOMATIC, BUILT_IN, VaeFile, choose_vae, find_vaes
@@ -169,6 +170,8 @@ class DrawingDesk:
             grids_sorted=place.grids is None and settings.grids_to_folders,
             save_before_hires=settings.save_before_hires,
             naming=naming,
+            picture_form=ImageFormat(settings.picture_format, settings.quality, settings.webp_lossless),
+            grid_form=ImageFormat(settings.grid_format, settings.quality, settings.webp_lossless),
         )
 
     def script_outputs(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> "OutputFolder":

@@ -165,15 +165,28 @@ def _captioned(picture: Image.Image, embedding: Embedding) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     size = max(width / 24, 8)
     small, edge = ImageFont.load_default(size), size / 2
-    draw.text((edge, edge), f"<{embedding.name}>", "white", ImageFont.load_default(size * 1.5))
+    large, room = ImageFont.load_default(size * 1.5), width - 2 * edge
+    draw.text((edge, edge), _shortened(f"<{embedding.name}>", large, room), "white", large)
     footers = (
         (edge, "ls", embedding.checkpoint_name or ""),
         (width / 2, "ms", f"[{embedding.checkpoint_hash}]" if embedding.checkpoint_hash else ""),
         (width - edge, "rs", f"{embedding.vectors_per_token}v {embedding.step or 0}s"),
     )
-    for x, anchor, text in footers:
-        draw.text((x, height - edge), text, "white", small, anchor)
+    taken = max(small.getlength(text) for _, _, text in footers) * len(footers)  # the middle one stands in the middle
+    if taken <= room:
+        for x, anchor, text in footers:
+            draw.text((x, height - edge), text, "white", small, anchor)
+        return picture
+    lines = [_shortened(text, small, room) for _, _, text in footers if text]
+    for line, text in enumerate(reversed(lines)):  # a small picture: one above the other
+        draw.text((edge, height - edge - line * 1.25 * size), text, "white", small, "ls")
     return picture
+
+
+def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, room: float) -> str:
+    while len(text) > 2 and font.getlength(text) > room:
+        text = f"{text[:-2]}…"
+    return text
 
 
 def _serialise(embedding: Embedding) -> bytes:

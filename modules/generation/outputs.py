@@ -8,6 +8,7 @@ from PIL import Image
 
 from modules import images
 from modules.generation.naming import BY_SEED_AND_DAY, Naming, Turn
+from modules.image_formats import PNG, ImageFormat
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class OutputFolder:
         sorted, grids_sorted: whether they are sorted into folders below these, as `naming` says: a day's, for one.
         save_before_hires: whether the first pass of a hires fix is saved as well.
         naming: of files and folders.
+        picture_form, grid_form: how they are written.
     """
 
     pictures: Path
@@ -32,6 +34,8 @@ class OutputFolder:
     grids_sorted: bool = True
     save_before_hires: bool = False
     naming: Naming = BY_SEED_AND_DAY
+    picture_form: ImageFormat = PNG
+    grid_form: ImageFormat = PNG
 
     def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Path:
         """Save under the name that `naming` gives it, `<number>-<seed>.png` if nobody chose another one; what was
@@ -71,7 +75,9 @@ class OutputFolder:
         if self.grids_sorted:
             folder = self.naming.folder(folder, infotext, image, Turn())
         more = self.naming.grid(infotext, image)
-        return images.save_numbered(image, folder, f"{name}-", f"-{more}" if more else "", infotext, digits=4)
+        return images.save_numbered(
+            image, folder, f"{name}-", f"-{more}" if more else "", infotext, digits=4, form=self.grid_form
+        )
 
     def _save(self, image: Image.Image, infotext: str, turn: Turn, suffix: str) -> Path:
         folder = self.pictures
@@ -79,5 +85,6 @@ class OutputFolder:
             folder = self.naming.folder(folder, infotext, image, turn)
         name = self.naming.picture(infotext, image, turn)
         if name and not self.naming.numbered:
-            return images.save_unnumbered(image, folder, name + suffix, infotext)
-        return images.save_numbered(image, folder, "", f"-{name}{suffix}" if name else suffix, infotext)
+            return images.save_unnumbered(image, folder, name + suffix, infotext, self.picture_form)
+        behind = f"-{name}{suffix}" if name else suffix
+        return images.save_numbered(image, folder, "", behind, infotext, form=self.picture_form)

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import psutil
 
 from modules.errors import JobBusy
-from modules.files import write_atomically
+from modules.files import storage_error, write_atomically
 
 NAME = "running.json"
+STARTING = ".starting.lock"
+PATIENCE = 60.0  # seconds for the other's look and a few small files, a hundred times over
 
 
 def holder(run: Path) -> int | None:
@@ -33,8 +36,36 @@ def holder(run: Path) -> int | None:
 
 
 @contextmanager
+def starting(root: Path) -> Iterator[None]:
+    """One process at a time sees whether a run, or the embedding it is for, is free, and takes it.
+
+    The operating system keeps the lock and gives it back when a process dies. Where a file system knows no locks, the
+    lock is a file that is there or not.
+
+    Args:
+        root: the log directory of the run.
+
+    Raises:
+        JobBusy: another process has been starting one for a minute.
+        StorageError: the folder cannot be written.
+    """
+    lock = filelock.FileLock(root / STARTING, timeout=PATIENCE, is_singleton=False)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise JobBusy(f"Another program is starting a run in “{root}”: wait until it has, and try again.") from error
+    except OSError as error:
+        raise storage_error(root, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def held(run: Path) -> Iterator[None]:
-    """Keep a run for this process.
+    """Keep a run for this process; to be entered while `starting`.
 
     Raises:
         JobBusy: another one has it.

@@ -4,6 +4,7 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from modules.embeddings.database import EmbeddingDatabase
@@ -16,7 +17,7 @@ from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training import plan
 from modules.training.dataset import Example, encode, refusals, set_aside
-from modules.training.lock import held
+from modules.training.lock import held, starting
 from modules.training.loop import TrainingLoop
 from modules.training.photos import Photo, describe_photo, photo_files
 from modules.training.prompts import read_template, require_name
@@ -63,26 +64,29 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     held_out = [example for example in examples if example.photo.name in aside]
     checkpoint = model.checkpoint
     state = _first_state(params, embedding, learned, held_out, checkpoint)
-    require_free(root, params.embedding)  # encoding took its time
-    folder = new_run_folder(root, params.embedding)
-    write_settings(folder, state, checkpoint)
-    folder.describe(
-        {
-            "ending": "",
-            "step": first_step,
-            "steps": params.steps,
-            "checkpoint": checkpoint.model_name,
-            "started": time.time(),
-            "photos": state.photos,
-            "held_out": state.held_out,
-            "init_text": embedding.init_text or "",
-            "params": dataclasses.asdict(params),
-            "data_folder": str(paths.data),
-        }
-    )
-    loop = TrainingLoop(model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file)
-    with held(folder.path):
-        yield from loop.work()
+    with ExitStack() as stack:
+        with starting(root):
+            require_free(root, params.embedding)  # encoding took its time
+            folder = new_run_folder(root, params.embedding)
+            stack.enter_context(held(folder.path))
+            folder.describe(
+                {
+                    "ending": "",
+                    "step": first_step,
+                    "steps": params.steps,
+                    "checkpoint": checkpoint.model_name,
+                    "started": time.time(),
+                    "photos": state.photos,
+                    "held_out": state.held_out,
+                    "init_text": embedding.init_text or "",
+                    "params": dataclasses.asdict(params),
+                    "data_folder": str(paths.data),
+                }
+            )
+        write_settings(folder, state, checkpoint)
+        yield from TrainingLoop(
+            model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file
+        ).work()
 
 
 def estimate(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, paths: Paths) -> Work:
@@ -147,8 +151,11 @@ def resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pat
         JobBusy: another process works at it.
     """
     folder = open_run(path).folder
-    with held(folder.path):
-        require_free(folder.path.parents[1], folder.name)
+    root = folder.path.parents[1]
+    with ExitStack() as stack:
+        with starting(root):
+            require_free(root, folder.name)
+            stack.enter_context(held(folder.path))
         yield from _resume(model, embeddings, path, paths, data_root)
 
 

@@ -27,9 +27,11 @@ def test_all_settings_by_their_keys(served: Served) -> None:
 
 
 def test_changes_are_written_down_and_hold(fresh: Served) -> None:
-    answer = fresh.post("options", {"CLIP_stop_at_last_layers": 2, "n_rows": 3.0})
+    theirs = {"show_progress_every_n_steps": -1, "grid_format": "jpeg"}  # only after a batch; jpg
+    answer = fresh.post("options", {"CLIP_stop_at_last_layers": 2, "n_rows": 3.0, **theirs})
     assert (answer.status_code, answer.json()) == (200, None)
     assert (fresh.app.settings.clip_skip, fresh.app.settings.grid_rows) == (2, 3)
+    assert (fresh.app.settings.preview_every, fresh.app.settings.grid_format) == (0, "jpg")
     stored, _ = load_settings(fresh.app.paths.settings_file)
     assert (stored.clip_skip, stored.grid_rows) == (2, 3)
     drawn = json.loads(fresh.post("txt2img", SMALL).json()["info"])
@@ -62,6 +64,8 @@ def test_what_was_read_can_be_sent_back(fresh: Served) -> None:
         ({"CLIP_stop_at_last_layers": None}, 422, "whole number"),
         ({"emphasis": "Shout"}, 422, "choose one of"),
         ({"grid_save": "yes"}, 422, "yes or no"),
+        ({"samples_format": "gif"}, 422, "samples_format: Format of pictures 'gif' is unknown"),
+        ({"jpeg_quality": 0}, 422, "jpeg_quality"),
         ({"n_rows": [1]}, 422, "n_rows"),
         ({"sd_model_checkpoint": "no such model"}, 422, "no such model"),
         ({"sd_model_checkpoint": {"a": 1}}, 422, "title of a checkpoint"),

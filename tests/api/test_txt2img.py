@@ -79,6 +79,15 @@ def test_without_the_overview_if_the_setting_says_so(served: Served) -> None:
     assert info(answer)["index_of_first_image"] == 0
 
 
+def test_pictures_come_in_the_format_of_the_settings(served: Served) -> None:
+    answer = served.post("txt2img", {**SMALL, "override_settings": {"samples_format": "webp", "jpeg_quality": 50}})
+    content = base64.b64decode(answer.json()["images"][0])
+    with Image.open(io.BytesIO(content)) as picture:
+        assert picture.format == "WEBP"
+    told = served.post("png-info", {"image": answer.json()["images"][0]}).json()
+    assert told["info"] == info(answer)["infotexts"][0]
+
+
 def test_saving_is_asked_for(served: Served) -> None:
     before = files(served)
     answer = served.post("txt2img", {**SMALL, "n_iter": 2, "save_images": True, "send_images": False})
@@ -155,7 +164,7 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
     def fail(*_: object, **named: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("modules.images.save_png", fail)
+    monkeypatch.setattr("modules.images.write_atomically", fail)
     answer = served.post("txt2img", {**SMALL, "override_settings": {"sd_model_checkpoint": "two"}})
     assert answer.status_code == 422
     assert "Out of memory" in sentence(answer)

@@ -61,5 +61,5 @@ def test_prepare_needs_two_folders(tmp_path, capsys):
 
 def test_a_folder_without_photos_is_told(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert run(["prepare", str(tmp_path / "empty"), str(tmp_path / "out"), "--data-dir", str(tmp_path)]) == 1
+    assert run(["prepare", str(tmp_path / "empty"), str(tmp_path / "out"), "--data-dir", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

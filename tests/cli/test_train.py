@@ -243,7 +243,7 @@ def test_photos_that_are_too_small_are_named_and_left_out(tmp_path, capsys):
     assert "2 photos are not used: dot.png: it is 1×1, less than 64 pixels on one side; line.png" in sentences
     for path in photos.glob("0*"):
         path.unlink()
-    assert run([*training(tmp_path, photos, steps="9"), "--afresh"]) == 1
+    assert run([*training(tmp_path, photos, steps="9"), "--afresh"]) == 2
     assert "No photo in" in capsys.readouterr().err
 
 

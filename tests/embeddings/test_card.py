@@ -1,14 +1,17 @@
 """Pictures that carry an embedding."""
 
 import base64
+import dataclasses
+import itertools
 import json
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from modules.embeddings import card
@@ -75,6 +78,27 @@ class TestSavedCard:
         assert np.abs(inner[128].astype(int) - np.asarray(original)[128]).max() <= 1  # the middle is not darkened
         assert inner[0].mean() < 50 < np.asarray(original)[0].mean()
         assert (inner[:40] == 255).any()  # the name
+
+    @pytest.mark.parametrize("width", [64, 128, 256, 512])
+    def test_no_words_of_the_caption_stand_upon_others(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
+    ):
+        boxes, write = [], ImageDraw.ImageDraw.text
+
+        def spy(draw: ImageDraw.ImageDraw, at: Any, words: str, fill: str, font: Any, anchor: str = "la") -> None:
+            boxes.append(draw.textbbox(at, words, font, anchor))
+            write(draw, at, words, fill, font, anchor)
+
+        monkeypatch.setattr(ImageDraw.ImageDraw, "text", spy)
+        named = dataclasses.replace(
+            random_embedding("x" * 40), checkpoint_name="demo-portraits", checkpoint_hash="0123456789"
+        )
+        save_card(named, photo(width, width), tmp_path / "card.png")
+        assert len(boxes) == 4
+        assert all(box[0] >= 0 and box[2] <= width for box in boxes)
+        for one, other in itertools.combinations(boxes, 2):
+            beside = one[2] <= other[0] or other[2] <= one[0]
+            assert beside or one[3] <= other[1] or other[3] <= one[1]
 
     @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK"])
     def test_any_picture_will_do(self, tmp_path: Path, mode: str):

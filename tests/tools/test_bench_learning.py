@@ -15,6 +15,7 @@ from modules.training.prompts import PromptMaker, read_template
 from modules.training_params import PRESETS, advise
 from tests.bench.learning import records, report
 from tests.bench.learning.drawing import NAME
+from tests.bench.learning.methods import SPOILING
 from tests.bench.learning.people import IDENTITY, PHOTOS, PROMPTS, caption, chosen
 from tests.bench.learning.plain import WEIGHT_DECAY, train_plainly
 from tests.bench.learning.records import Point, Record
@@ -116,6 +117,21 @@ def test_the_plain_rate_is_chosen_on_tuning_persons_only():
     assert report.best_plain([*tuned, a_record("plain-0.1", identities=(0.0, 99.0))]) == "plain-0.2"
 
 
+def test_spoiled_runs_are_judged_by_their_obedience():
+    def run(person: str, obeyed: tuple[float, ...], measured: tuple[float, ...]) -> Record:
+        points = [
+            Point(step, step * 8, [40.0], [its], 0.1, ours)
+            for step, (its, ours) in enumerate(zip(obeyed, measured, strict=True))
+        ]
+        return Record("abc", SPOILING[0], person, True, 100, 8, 10.0, points, None)
+
+    text = report.spoiled([run("a", (98, 60, 20), (1, 0.5, 0.1)), run("b", (99, 50, 30), (1.1, 0.4, 0.2)), a_record()])
+    assert f"| {SPOILING[0]} | 2 | 40.0 | 25.0 | 0.15 |" in text
+    assert "over 6 snapshots of 2 runs: **1.00**" in text
+    assert "from 20 to 99 points" in text
+    assert report.spoiled([a_record()]) == "Nothing is measured yet."
+
+
 def test_rank_correlation():
     assert report.spearman([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1)
     assert report.spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
@@ -131,9 +147,9 @@ def test_the_interval_is_by_person():
 
 def test_tables_go_between_the_marks(tmp_path):
     document = tmp_path / "learning.md"
-    document.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nrest\n")
+    document.write_text(f"# Title\n{report.FIGURES}\nold\n{report.END}\nrest\n")
     report.write(document, "new")
-    assert document.read_text() == f"# Title\n{report.BEGIN}\n\nnew\n\n{report.END}\nrest\n"
+    assert document.read_text() == f"# Title\n{report.FIGURES}\n\nnew\n\n{report.END}\nrest\n"
     document.write_text("# Title\n")
     with pytest.raises(ValueError, match="marks"):
         report.write(document, "new")

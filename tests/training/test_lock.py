@@ -10,6 +10,8 @@ import psutil
 import pytest
 
 from modules.errors import JobBusy
+from modules.paths import PROGRAM
+from modules.training import lock
 from modules.training.lock import NAME, held, holder
 from modules.training.run_folder import RunFolder, find_runs
 from modules.training.train import train
@@ -38,6 +40,36 @@ def test_what_a_dead_process_left_is_taken_over(tmp_path):
     assert holder(tmp_path) is None
     with held(tmp_path):
         assert holder(tmp_path) == os.getpid()
+
+
+HOLDS = """
+import sys
+from pathlib import Path
+from modules.training.lock import starting
+with starting(Path(sys.argv[1])):
+    print("held", flush=True)
+    input()
+"""
+
+
+def test_only_one_process_at_a_time_takes_a_run_and_a_dead_one_gives_it_back(tmp_path, monkeypatch):
+    """Two that saw a free embedding at the same moment would both train it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PROGRAM,
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        monkeypatch.setattr(lock, "PATIENCE", 0.1)
+        with pytest.raises(JobBusy, match="Another program is starting"), lock.starting(tmp_path):
+            pytest.fail("held twice")
+        other.kill()
+        other.wait()
+        with lock.starting(tmp_path):
+            pass
 
 
 def test_an_embedding_that_another_process_begins_to_train_meanwhile_is_left_to_it(tmp_path, paths, model):

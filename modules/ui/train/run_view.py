@@ -50,6 +50,8 @@ def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
     words = {"resume": "Resume", "keep": "Keep the best", "discard": "Discard"}
     if run.ending == Ending.DIVERGED:
         del words["resume"]  # it would diverge again
+    if not any(run.folder.snapshots()):  # but for step 0
+        del words["keep"]
     return Markup('<div class="unfinished"><p><b>{}</b> {}</p><p class="doors">{}</p></div>').format(
         run.folder.name,
         f"{_CUT.get(run.ending, _CUT[''])} at step {run.step} of {run.steps}, begun {day}. That is saved.{needs}",

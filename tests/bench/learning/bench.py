@@ -81,6 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--only", nargs="+", metavar="METHOD", help="these methods, on the tuning persons: to try things"
     )
+    parser.add_argument(
+        "--spoil", action="store_true", help="runs that ruin the embedding: is it seen that prompts are not obeyed?"
+    )
     parser.add_argument("--report", action="store_true", help="measure nothing, print what there is")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the marks of this document")
     given = parser.parse_args(arguments)
@@ -95,17 +98,17 @@ def main(arguments: Sequence[str]) -> int:
         1 if quick else PICTURES,
     )
     if not given.report:
-        if given.only:
-            _do(plan, list(_tuning(plan, given.only)), given.processes)
+        if given.only or given.spoil:
+            _do(plan, list(_tuning(plan, given.only or methods.SPOILING)), given.processes)
         else:
             _do(plan, list(_tuning(plan, [f"{PLAIN}{rate:g}" for rate in RATES])), given.processes)
             _do(plan, list(_comparison(plan)), given.processes)
     found = records.read_all(plan.work, plan.name)
-    text = report.tables(found)
+    text = report.spoiled(found) if given.spoil else report.tables(found)
     print(text)
     if given.write:
-        report.write(given.write, text)
-    return 0 if given.only or report.is_complete(found, plan.persons * plan.seeds) else 1
+        report.write(given.write, text, report.SPOILED if given.spoil else report.FIGURES)
+    return 0 if given.only or given.spoil or report.is_complete(found, plan.persons * plan.seeds) else 1
 
 
 def _tuning(plan: Plan, wanted: Sequence[str]) -> Iterator[Task]:

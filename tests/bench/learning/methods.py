@@ -42,6 +42,13 @@ from tests.bench.learning.plain import train_plainly
 VECTORS = 2
 SNAPSHOTS = 4  # of a run, besides the one at its start
 PLAIN, DEFAULT = "plain-", "default"
+SPOILING = (
+    "default+learning_rate=0.5",
+    "default+learning_rate=2",
+    "default+equal_pull=false+learning_rate=1",
+    "default+template=subject.txt+learning_rate=0.5",
+)
+"""Settings that nobody should choose: vectors that grow until they shout down the prompt."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modules.files import write_atomically
-from tests.bench.learning.methods import DEFAULT, PLAIN
+from tests.bench.learning.methods import DEFAULT, PLAIN, SPOILING
 from tests.bench.learning.records import Point, Record
 from tests.bench.learning.scores import interval
 
-BEGIN, END = "<!-- figures: python -m tests.bench learning --report --write FILE -->", "<!-- end of figures -->"
+FIGURES = "<!-- figures: python -m tests.bench learning --report --write FILE -->"
+SPOILED = "<!-- figures: python -m tests.bench learning --spoil --report --write FILE -->"
+END = "<!-- end of figures -->"
 WITHIN = 2.0  # points between the recommended step and the best snapshot
 
 
@@ -21,18 +23,45 @@ def tables(records: Sequence[Record]) -> str:
     return "\n\n".join(part for part in parts if part) or "Nothing is measured yet."
 
 
-def write(document: Path, text: str) -> None:
+def write(document: Path, text: str, begin: str = FIGURES) -> None:
     """Put the tables between the two marks of a document.
 
     Raises:
         ValueError: it has no such marks.
     """
     whole = document.read_text("utf-8")
-    before, _, rest = whole.partition(BEGIN)
+    before, _, rest = whole.partition(begin)
     _, mark, after = rest.partition(END)
     if not mark:
-        raise ValueError(f"{document} lacks the marks {BEGIN} and {END}.")
-    write_atomically(document, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        raise ValueError(f"{document} lacks the marks {begin} and {END}.")
+    write_atomically(document, f"{before}{begin}\n\n{text}\n\n{END}{after}")
+
+
+def spoiled(records: Sequence[Record]) -> str:
+    """Whether the program's own measure of obedience sees what the judge sees, where there is something to see."""
+    runs = [record for record in records if record.method in SPOILING]
+    points = [(record, point) for record in runs for point in record.points if point.obeys is not None]
+    if len(points) < 3:
+        return "Nothing is measured yet."
+    told = [
+        "| method | runs | at the end: identity | obedience by the judge | by the program |",
+        "|---|---|---|---|---|",
+    ]
+    for method in SPOILING:
+        ends = [record.last for record in runs if record.method == method]
+        if ends:
+            identity = statistics.fmean(value for point in ends for value in point.identity)
+            its = statistics.fmean(value for point in ends for value in point.obedience)
+            ours = statistics.fmean(point.obeys or 0 for point in ends)
+            told.append(f"| {method} | {len(ends)} | {identity:.1f} | {its:.1f} | {ours:.2f} |")
+    judged = [statistics.fmean(point.obedience) for _, point in points]
+    whole = spearman([point.obeys or 0 for _, point in points], judged)
+    told += [
+        "",
+        f"Rank correlation (Spearman) of the two over {len(points)} snapshots of {len(runs)} runs: **{whole:.2f}**. By "
+        f"the judge they obey from {min(judged):.0f} to {max(judged):.0f} points of 100.",
+    ]
+    return "\n".join(told)
 
 
 def is_complete(records: Sequence[Record], runs: int) -> bool:

@@ -162,8 +162,7 @@ def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Li
     expect(banner).not_to_contain_text("older")
     banner.get_by_role("button", name="Discard").last.click()  # what was opened stays open
     expect(banner).not_to_contain_text("more")
-    banner.get_by_role("button", name="Keep the best").click()
-    expect(banner).to_contain_text("there is nothing to keep")
+    expect(banner.get_by_role("button", name="Keep the best")).to_have_count(0)  # nothing trained was saved
     banner.get_by_role("button", name="Resume").click()
     expect(page.locator("#train_status")).to_contain_text("step 30 / 40")
     expect(banner).not_to_contain_text("was cut off")
