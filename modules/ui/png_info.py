@@ -71,7 +71,9 @@ def wire_tab(tab: PngInfoTab, refill: Refill) -> None:
             infotext: found.infotext,
         }
 
-    gr.on([tab.file.upload, tab.file.clear], look, tab.file, [tab.picture, tab.answer, tab.send, infotext], **QUIET)
+    looked = {"outputs": [tab.picture, tab.answer, tab.send, infotext], **QUIET}
+    # once the answer is there: a file that is dropped right after another was put away would else be passed over
+    gr.on([tab.file.upload, tab.file.clear], look, tab.file, trigger_mode="always_last", **looked)
 
     def sent(text: str) -> str:
         if not text:

@@ -15,6 +15,7 @@ from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import read_choice
 from modules.ui.train.compare_screen import RunScreen
 from modules.ui.train.context import TrainContext
+from modules.ui.train.looking import Said
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
 SEEDS = "1, 2"
@@ -26,7 +27,7 @@ element.addEventListener("click", event => {
 """
 HINT = "Here the pictures will stand: each row a step, each column a prompt and a seed. The same noise in every row."
 # sent each time: a click and a tick may cross, and a button that is there must be the one that is needed
-TOGGLES = ("body", "measure", "stop_measuring", "draw", "stop_drawing")
+TOGGLES = ("body", "measure", "stop_measuring", "draw", "stop_drawing", "complaint")
 OPEN_USE = "() => { document.querySelector('#train_steps_row [data-open-step=use]')?.click(); }"
 
 
@@ -56,11 +57,12 @@ class CompareStep:
 
 @dataclass(frozen=True)
 class Shown:
-    """What one tab shows now: the values of its outputs by name, and what the form was filled for."""
+    """What one tab shows now: the values of its outputs by name, what the form was filled for, why a click failed."""
 
     values: dict[str, Any] = field(default_factory=dict)
     form_of: str = ""
     recommended: int | None = None
+    said: Said = field(default_factory=Said)
 
 
 def element_id(name: str) -> str:
@@ -162,13 +164,15 @@ class _Wiring:
         key = compare_screen.pick(found, chosen)
         if not key:
             values: dict[str, Any] = {"body": False, "empty": compare_view.empty()}
-            return self._changed(values, shown, Shown(values))
+            return self._changed(values, shown, Shown(values, said=shown.said))
         screen = compare_screen.gather(self.app, key, found[key])
         values = self._values(screen, screen.chosen(chosen.step if chosen.run == key else ""))
         values["run"] = (key, tuple((compare_view.run_label(run), name) for name, run in found.items()))
-        values["complaint"] = shown.values.get("complaint", fragments.NOTHING) if told is None else told
+        if told is not None:
+            shown.said.words = told
+        values["complaint"] = shown.said.words
         recommended = screen.recommended.step if screen.recommended else None
-        updates = self._changed(values, shown, Shown(values, key, recommended))
+        updates = self._changed(values, shown, Shown(values, key, recommended, shown.said))
         if shown.form_of != key:
             updates |= self._fill(screen)
         elif recommended != shown.recommended and not screen.steps_sheet:

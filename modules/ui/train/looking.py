@@ -5,14 +5,26 @@ another tab, or another page of the browser, is in front. What was begun by a cl
 looked after wherever somebody goes meanwhile: it is marked by `under_way`.
 """
 
+from dataclasses import dataclass
+
 import gradio as gr
 from markupsafe import Markup
+
+from modules.ui.fragments import NOTHING
 
 _LOOK = """
 document.addEventListener("train-look", event => {
     if (event.detail === "%s") trigger("click");
 });
 """
+
+
+@dataclass
+class Said:
+    """What the last click of a tab had to say. Changed in its place, one for each tab: a look that began before the
+    click may end after it, and must not take back what the click has said."""
+
+    words: Markup = NOTHING
 
 
 def make_look(name: str) -> gr.HTML:

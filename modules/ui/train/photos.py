@@ -13,9 +13,11 @@ from markupsafe import Markup
 from modules.errors import JobBusy, ParameterError
 from modules.preprocess.albums import DESTINATION
 from modules.preprocess_params import PreprocessParams
+from modules.ui.fragments import NOTHING
 from modules.ui.train import photos_form, photos_view
 from modules.ui.train.choice import read_choice
 from modules.ui.train.context import TrainContext
+from modules.ui.train.looking import Said
 from modules.ui.train.photo_edits import told
 from modules.ui.train.photos_form import element_id
 from modules.ui.train.photos_layout import PhotosStep
@@ -35,11 +37,13 @@ class Shown:
         values: of its outputs, by name, in a form that can be compared.
         params: what the form shows.
         written: which run the choice of the other steps was made from.
+        said: the same for all looks of the tab.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     params: PreprocessParams | None = None
     written: str | None = None
+    said: Said = field(default_factory=Said)
 
 
 def wire(step: PhotosStep, context: TrainContext) -> None:
@@ -121,10 +125,10 @@ class _Wiring:
         folder = self._find(source)
         screen = look(self.desk, folder, self.context.app.paths.photos)
         values = self._values(screen, shown)
-        if complaints is not None:
-            values["status"] = complaints
-        elif shown.values.get("complaint") and not screen.running:
-            values["status"] = shown.values["status"]  # stays until something else is done
+        if complaints is not None or screen.running:
+            shown.said.words = complaints or NOTHING
+        if shown.said.words:
+            values["status"] = shown.said.words  # stays until something else is done
         changed = {n: value for n, value in values.items() if n in ALWAYS_SENT or shown.values.get(n) != value}
         updates = {
             self.outputs[name]: self._update(name, value, screen)
@@ -134,9 +138,8 @@ class _Wiring:
         params = screen.kept.album.params if screen.kept else None
         if params and params != shown.params:
             updates |= self._show_params(params)
-        values["complaint"] = complaints is not None or bool(shown.values.get("complaint") and not screen.running)
         written, told_choice = self._choice(screen, shown, choice)
-        updates[self.shown] = Shown(values, params, written)
+        updates[self.shown] = Shown(values, params, written, shown.said)
         if shown.values.get("opened") != source:
             updates |= {self.step.source: source, self.step.remembered: str(folder or "")}
         if told_choice is not None:
@@ -296,4 +299,5 @@ def _told_revision(screen: PhotosScreen) -> int:
 
 def _cleared(shown: Shown) -> Shown:
     """What is shown, without a complaint: something was done that worked."""
-    return dataclasses.replace(shown, values={**shown.values, "complaint": False})
+    shown.said.words = NOTHING
+    return shown

@@ -18,11 +18,11 @@ from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import read_choice
 from modules.ui.train.compare_screen import Doing, RunScreen, doing
 from modules.ui.train.context import TrainContext
-from modules.ui.train.looking import under_way
+from modules.ui.train.looking import Said, under_way
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
 HINT = "The same seed with the plain word, with the embedding, and with its weight from 0.5 to 1.5."
-TOGGLES = ("body", "undo", "draw", "stop")  # sent each time, see `compare`
+TOGGLES = ("body", "undo", "draw", "stop", "result")  # sent each time, see `compare`
 PROMPT_ON_CLICK = """
 element.addEventListener("click", event => {
     const button = event.target.closest("[data-prompt]");
@@ -59,11 +59,13 @@ class Shown:
         values: of its outputs, by name.
         form_of: the run that the form was filled for.
         told: id of the job whose result this tab shows already.
+        said: how the last use ended, or why it could not begin.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     form_of: str = ""
     told: str = ""
+    said: Said = field(default_factory=Said)
 
 
 def element_id(name: str) -> str:
@@ -137,18 +139,22 @@ class _Wiring:
         if screen is None:
             nothing = compare_view.empty(compare_view.NOTHING_TO_USE)
             gone = {"about": nothing, "body": False, "result": fragments.NOTHING}
+            shown.said.words = fragments.NOTHING
             return self._changed(gone, shown, "", shown.told)
         name = screen.name if shown.form_of != screen.key else str(name or "")
         step = screen.chosen(now.step if now.run == screen.key else "")
         used = last_use(screen.run.folder)
         values = self._values(screen, step, used, name)
-        result = shown.values.get("result", fragments.NOTHING) if told is None else told
+        if told is not None:
+            shown.said.words = told
+        result = shown.said.words
         id, run = self.asked.get(owner, ("", ""))
         job = self.app.jobs.find(id) if id != shown.told and run == screen.key else None
         more, told_now = {}, shown.told
         if job and job.is_over:
             ended = doing(job)
             result, told_now = self._result(job, ended), job.id
+            shown.said.words = result
             if shown.values and not ended.failed and job.title.startswith("Using"):  # not again after a reload
                 more = {self.txt2img: with_name(str(prompt or ""), used.name if used else name)}
         elif job:  # the name comes into the prompt wherever somebody goes meanwhile
@@ -204,7 +210,7 @@ class _Wiring:
     def _changed(self, values: dict[str, Any], shown: Shown, key: str, told: str) -> dict[Any, Any]:
         changed = {name: value for name, value in values.items() if name in TOGGLES or shown.values.get(name) != value}
         updates = {self.outputs[name]: self._update(name, value) for name, value in changed.items()}
-        return updates | {self.shown: Shown({**shown.values, **values}, key, told)}
+        return updates | {self.shown: Shown({**shown.values, **values}, key, told, shown.said)}
 
     def _update(self, name: str, value: Any) -> Any:
         match name:
@@ -274,7 +280,7 @@ class _Wiring:
             job = submit(screen, step)
             if job:
                 self.asked[owner] = (job.id, screen.key)
-            told = fragments.NOTHING if job or "bad" in shown.values.get("result", "") else None
+            told = fragments.NOTHING if job or "bad" in shown.said.words else None
         except Exception as error:
             told = complaint(error, element_id)
         return self.look(owner, choice, shown, name, prompt, told)

@@ -136,7 +136,8 @@ def _plain(model: SDModel, person: Person, seed: int, budget: Budget, rate: floa
 def _program(
     model: SDModel, person: Person, seed: int, budget: Budget, work: Path, changes: Mapping[str, str]
 ) -> Trained:
-    home = work / "runs" / f"{person.slug}-{seed}-{'+'.join(changes) or 'default'}"
+    told = "+".join(f"{key}={text}" for key, text in changes.items())
+    home = work / "runs" / f"{person.slug}-{seed}-{told or 'default'}"
     shutil.rmtree(home, ignore_errors=True)
     paths = Paths(data=home)
     start = Embedding(NAME, _rows(model, person), 0, init_text=person.init_text)

@@ -98,3 +98,16 @@ def test_every_look_says_how_things_stand(tmp_path: Path) -> None:
         wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
     shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
     assert {wiring.step.status, wiring.step.interrupt} <= {*wiring.look_again("", shown, "")}
+
+
+def test_a_look_that_began_before_a_click_does_not_take_back_what_it_said(tmp_path: Path) -> None:
+    """It has the state from before the click, and its answer comes last."""
+    with gr.Blocks():
+        app, choice = StandIn(tmp_path / "data"), gr.Textbox()
+        wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
+    shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
+    refused = wiring.open("", "", "", shown, "")[wiring.step.status]
+    assert "No folder is named" in refused
+    late = wiring.look_again("", shown, "")
+    assert late[wiring.step.status] == refused
+    assert wiring.look_again("", late[wiring.shown], "")[wiring.step.status] == refused, "it stays"
