@@ -95,7 +95,7 @@ def wire_tab(tab: SettingsTab, refill: Refill) -> None:
     """Connect the tab. Settings that are the form's defaults reach the form at once."""
     page = refill.page
     app = page.app
-    shown = gr.State({})
+    shown = gr.State({name: getattr(app.settings, name) for name in tab.controls})  # as the tab was just made
     outputs = [tab.answer, shown, *tab.controls.values()]
     with_form = [*outputs, refill.filled, *refill.controls.values()]
 

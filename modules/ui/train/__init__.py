@@ -13,8 +13,9 @@ as a frozen dataclass; `wire(step, context)` connects them and is called once, w
 may use stands in `TrainContext`:
 
 - `context.page.owner` is the browser session; jobs are submitted with it.
-- `context.choice` is a text box that nobody sees and that holds a `Choice` as JSON. A step that changes what is worked
-  on returns a new text for it; a step that follows listens to `context.choice.change`. The browser keeps it.
+- `context.choice` is a text box that nobody sees and that holds a `Choice` as JSON; a step that follows listens to its
+  `change`. The browser keeps it and alone writes it: a step that changes what is worked on returns `choice.change(…)`
+  for `context.change`, or has a control write its field (`choice.taken_from`).
 - `context.look.click` comes when the step is opened and once a second while it is open; see `looking`. A run or a
   survey belongs to the server: each look at the App sends what has changed, so that a reload, a second tab and a phone
   show the same. What a click began and another step waits for is marked by `looking.under_way`.

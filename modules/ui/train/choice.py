@@ -2,8 +2,32 @@
 
 import dataclasses
 import json
+import secrets
 from dataclasses import dataclass
 from typing import Any
+
+_MERGED = "JSON.stringify({{...JSON.parse(choice || '{{}}'), ...{changes}}})"
+MERGE = f"(choice, change) => {_MERGED.format(changes='JSON.parse(change).changes')}"
+"""What the page makes of a choice and a text of `change`."""
+
+
+def change(**values: str) -> str:
+    """Some values of a `Choice`, as the server tells the page of them.
+
+    The page alone puts them into its choice (`MERGE`): a whole one, written by an answer that was under way while
+    something else was chosen, would take that back.
+    """
+    return json.dumps({"changes": values, "id": secrets.token_hex(4)}, ensure_ascii=False)  # each one is another text
+
+
+def taken_from(field: str, *emptied: str) -> str:
+    """The script of an event with a choice and a control as inputs: the control's value becomes a field of the choice.
+
+    Args:
+        emptied: fields that mean nothing any more.
+    """
+    values = ", ".join([f"{field}: (value ?? '').trim()", *(f"{name}: ''" for name in emptied)])
+    return f"(choice, value) => {_MERGED.format(changes=f'{{{values}}}')}"
 
 
 @dataclass(frozen=True)
@@ -21,10 +45,6 @@ class Choice:
     photos: str = ""
     run: str = ""
     step: str = ""
-
-    def changed(self, **values: str) -> "Choice":
-        """A copy in which some values are others."""
-        return dataclasses.replace(self, **values)
 
     def write(self) -> str:
         """As the page carries it."""

@@ -12,7 +12,7 @@ from modules.jobs import Job
 from modules.training.comparison import compare_steps, parse_seeds
 from modules.ui import fragments
 from modules.ui.train import compare_screen, compare_view
-from modules.ui.train.choice import read_choice
+from modules.ui.train.choice import change, read_choice
 from modules.ui.train.compare_screen import RunScreen
 from modules.ui.train.context import TrainContext
 from modules.ui.train.looking import Said
@@ -145,15 +145,15 @@ class _Wiring:
             self.look_outputs,
             **QUIET,
         )
-        step.run.input(self.choose_run, [step.run, context.choice], context.choice, **AS_SENT)
-        step.strip.select(self.choose_step, [context.choice, self.shown], context.choice, **QUIET)
+        step.run.input(self.choose_run, step.run, context.change, **AS_SENT)
+        step.strip.select(self.choose_step, self.shown, context.change, **QUIET)
         owner = context.page.owner
         step.measure.click(self.measure, [owner, *state], self.look_outputs, **QUIET)
         step.stop_measuring.click(partial(self.stop, "Measuring"), state, self.look_outputs, **QUIET)
         step.stop_drawing.click(partial(self.stop, "Comparing"), state, self.look_outputs, **QUIET)
         form = [step.prompts, step.seeds, step.steps, step.description]
         step.draw.click(self.draw, [owner, *state, *form], self.look_outputs, **AS_SENT)
-        step.use.click(self.use, context.choice, context.choice, **QUIET).then(None, None, None, js=OPEN_USE, **QUIET)
+        step.use.click(self.use, context.choice, context.change, **QUIET).then(None, None, None, js=OPEN_USE, **QUIET)
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
@@ -235,26 +235,26 @@ class _Wiring:
 
     # --- doing ------------------------------------------------------------------------------------------------------
 
-    def choose_run(self, key: Any, choice: str) -> str:
+    def choose_run(self, key: Any) -> Any:
         """Look at another run."""
         found = compare_screen.runs(self.app)
         run = found.get(key) if isinstance(key, str) else None
         if run is None:
-            return choice
-        return read_choice(choice).changed(embedding=run.folder.name, run=str(key), step="").write()
+            return gr.skip()
+        return change(embedding=run.folder.name, run=str(key), step="")
 
-    def choose_step(self, choice: str, shown: Shown, event: gr.SelectData) -> str:
+    def choose_step(self, shown: Shown, event: gr.SelectData) -> str:
         """Pick a snapshot."""
-        return read_choice(choice).changed(run=shown.form_of, step=str(event.value)).write()
+        return change(run=shown.form_of, step=str(event.value))
 
-    def use(self, choice: str) -> str:
+    def use(self, choice: str) -> Any:
         """Carry the picked snapshot to step ⑤."""
         now = read_choice(choice)
         screen = compare_screen.find(self.app, now)
         if screen is None:
-            return choice
+            return gr.skip()
         step = screen.chosen(now.step if now.run == screen.key else "")
-        return now.changed(embedding=screen.name, run=screen.key, step="" if step is None else str(step)).write()
+        return change(embedding=screen.name, run=screen.key, step="" if step is None else str(step))
 
     def measure(self, owner: str, choice: str, shown: Shown) -> dict[Any, Any]:
         """Measure what is not measured yet."""

@@ -13,7 +13,7 @@ from modules.files import safe_name
 from modules.prompts.new_word import initial_tokens, name_notes, name_problem, token_texts
 from modules.training_params import advise_vectors
 from modules.ui import fragments, wiring
-from modules.ui.train.choice import read_choice
+from modules.ui.train.choice import change, read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import count_photos
 from modules.ui.train.looking import under_way
@@ -112,7 +112,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
             return {step.complaint: said, step.result: fragments.NOTHING}
         return {step.job: job.id, step.complaint: fragments.NOTHING, step.result: _busy()}
 
-    def follow(id: str, choice: Any) -> dict[Any, Any]:
+    def follow(id: str) -> dict[Any, Any]:
         """What became of the creation."""
         job = app.jobs.find(id) if id else None
         if job is None or not job.is_over:
@@ -128,8 +128,8 @@ def wire(step: CreateStep, context: TrainContext) -> None:
             '<div class="ending" role="status"><p>Created: <b>{}</b></p>'
             '<p><button type="button" class="door" data-open-step="photos">Next: the photos</button></p></div>{}'
         ).format(shown_path(saved[-1].path, app.paths.data), fragments.paragraphs(notes))
-        chosen = read_choice(choice).changed(embedding=saved[-1].path.stem, run="", step="")
-        return {step.job: "", step.result: done, context.choice: chosen.write()}
+        chosen = change(embedding=saved[-1].path.stem, run="", step="")
+        return {step.job: "", step.result: done, context.change: chosen}
 
     newest: dict[str, Any] = {"trigger_mode": "always_last", **AS_SENT}
     gr.on(
@@ -153,9 +153,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
         [step.job, step.complaint, step.result],
         **AS_SENT,
     )
-    context.look.click(
-        follow, [step.job, context.choice], [step.job, step.complaint, step.result, context.choice], **QUIET
-    )
+    context.look.click(follow, step.job, [step.job, step.complaint, step.result, context.change], **QUIET)
 
 
 def refuse_name(app: App, name: str, overwrite: bool) -> str:

@@ -15,7 +15,7 @@ from modules.preprocess.albums import DESTINATION
 from modules.preprocess_params import PreprocessParams
 from modules.ui.fragments import NOTHING
 from modules.ui.train import photos_form, photos_view
-from modules.ui.train.choice import read_choice
+from modules.ui.train.choice import change, read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.looking import Said
 from modules.ui.train.photo_edits import told
@@ -79,7 +79,7 @@ class _Wiring:
             **{f"field {name}": control for name, control in step.controls.items()},
         }
         self.state = [step.source, self.shown, context.choice]
-        self.all_outputs = [*self.outputs.values(), *self.state, step.remembered]
+        self.all_outputs = [*self.outputs.values(), step.source, self.shown, context.change, step.remembered]
 
     def wire(self) -> None:
         step, context = self.step, self.context
@@ -143,7 +143,7 @@ class _Wiring:
         if shown.values.get("opened") != source:
             updates |= {self.step.source: source, self.step.remembered: str(folder or "")}
         if told_choice is not None:
-            updates[self.context.choice] = told_choice
+            updates[self.context.change] = told_choice
         return updates
 
     def _values(self, screen: PhotosScreen, shown: Shown) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class _Wiring:
         is_new = token != shown.written and (shown.written is not None or not now.photos)
         if not is_new or now.photos == str(written.folder):
             return token, None
-        return token, now.changed(photos=str(written.folder)).write()
+        return token, change(photos=str(written.folder))
 
     # --- doing ------------------------------------------------------------------------------------------------------
 

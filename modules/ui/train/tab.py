@@ -7,7 +7,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from modules.ui.train import compare, create, photos, train, unfinished, use
-from modules.ui.train.choice import read_choice
+from modules.ui.train.choice import MERGE, read_choice
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import header
 from modules.ui.train.looking import make_look
@@ -31,6 +31,7 @@ class TrainTab:
         tab: the tab itself.
         header: keeps the object in sight.
         choice, remembered: what is worked on, in the page and in the browser's memory.
+        change: what the server changes of it.
         look: says that header and banner shall look.
         looks: says the same to each step, by name.
         steps: what each step's `make_step` returned, by name.
@@ -39,6 +40,7 @@ class TrainTab:
     tab: gr.Tab
     header: gr.HTML
     choice: gr.Textbox
+    change: gr.Textbox
     remembered: gr.BrowserState
     look: gr.HTML
     looks: dict[str, gr.HTML]
@@ -50,6 +52,7 @@ def make_tab() -> TrainTab:
     with gr.Tab(LABEL, id="train", elem_id="tab_train") as tab:
         remembered = gr.BrowserState("", storage_key="train_choice", secret=BROWSER_SECRET, render=False)
         choice = gr.Textbox(visible="hidden", elem_id="train_choice", render=False)
+        change = gr.Textbox(visible="hidden", render=False)
         looks = {name: make_look(name) for name, *_ in STEPS}
         with gr.Row(elem_id="train_top"):
             gr.HTML(_steps_row(), elem_id="train_steps_row", apply_default_css=False)
@@ -58,20 +61,21 @@ def make_tab() -> TrainTab:
         for name, _, _, module in STEPS:
             with gr.Column(elem_id=f"train_step_{name}", elem_classes="train_step"):
                 steps[name] = module.make_step()
-    return TrainTab(tab, head, choice, remembered, make_look("tab"), looks, steps)
+    return TrainTab(tab, head, choice, change, remembered, make_look("tab"), looks, steps)
 
 
 def wire_tab(tab: TrainTab, page: PageContext) -> None:
     """Connect the tab and its steps."""
     # a tab is built when it is opened first: what has to be there when the page opens stands outside of it
     tab.remembered.render()
-    for component in (tab.choice, tab.look, *tab.looks.values()):
+    for component in (tab.choice, tab.change, tab.look, *tab.looks.values()):
         component.render()
     fill_on_open(page.page, "choice", lambda text: read_choice(text).write(), tab.remembered, tab.choice)
+    tab.change.change(None, [tab.choice, tab.change], tab.choice, js=MERGE, **QUIET)
     tab.choice.change(None, tab.choice, tab.remembered, js="text => text", **QUIET)
     _wire_around(tab, page)
     for name, _, _, module in STEPS:
-        module.wire(tab.steps[name], TrainContext(page, tab.choice, tab.looks[name], tab.tab))
+        module.wire(tab.steps[name], TrainContext(page, tab.choice, tab.change, tab.looks[name], tab.tab))
 
 
 def _wire_around(tab: TrainTab, page: PageContext) -> None:

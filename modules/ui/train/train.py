@@ -17,7 +17,7 @@ from modules.training.plan import own_templates
 from modules.training.prompts import find_templates
 from modules.ui import fragments, wiring
 from modules.ui.train import run_view, train_form
-from modules.ui.train.choice import read_choice
+from modules.ui.train.choice import change, read_choice, taken_from
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import count_photos, named
 from modules.ui.train.run_screen import look, newest_training
@@ -136,9 +136,10 @@ class _Wiring:
             [form["embedding"], form["data_root"], form["file_format"], *advised, self.advised_for],
             **QUIET,
         )
-        form["embedding"].input(self.choose_embedding, [choice, form["embedding"]], choice, **AS_SENT)
+        chosen = taken_from("embedding", "run", "step")
+        form["embedding"].input(None, [choice, form["embedding"]], choice, js=chosen, **QUIET)
         folder = form["data_root"]
-        gr.on([folder.blur, folder.submit], self.choose_photos, [choice, folder], choice, **AS_SENT)
+        gr.on([folder.blur, folder.submit], None, [choice, folder], choice, js=taken_from("photos"), **QUIET)
         step.cards.select(None, None, None, js=_FORGET, **QUIET)
         step.cards.select(
             self.choose_preset,
@@ -153,11 +154,10 @@ class _Wiring:
             event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
         txt2img = {f"txt2img_{name}": context.page.txt2img.controls[name] for name in train_form.FROM_TXT2IMG.values()}
         keywords = {
-            "owner": owner, "choice_": choice, "shown_": self.shown, "mine_": self.mine,
-            "from_txt2img_": step.from_txt2img,
+            "owner": owner, "shown_": self.shown, "mine_": self.mine, "from_txt2img_": step.from_txt2img,
         }  # fmt: skip
         inputs = {**keywords, **txt2img, **form}
-        answers = [*self.outputs, self.mine, step.complaint, *form.values(), choice]
+        answers = [*self.outputs, self.mine, step.complaint, *form.values(), context.change]
         step.start.click(self.start, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
         step.estimate.click(self.estimate, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
         for button, action in ((step.pause, self.pause), (step.stop, self.stop), (step.sample, self.sample)):
@@ -251,14 +251,6 @@ class _Wiring:
             updates[form["data_root"]] = chosen.photos
         return updates
 
-    def choose_embedding(self, choice: Any, name: Any) -> str:
-        """Another embedding, for all steps."""
-        return read_choice(choice).changed(embedding=str(name or ""), run="", step="").write()
-
-    def choose_photos(self, choice: Any, folder: Any) -> str:
-        """Another folder, for all steps."""
-        return read_choice(choice).changed(photos=str(folder or "").strip()).write()
-
     def choose_preset(self, choice: Any, remembered: Any, event: gr.SelectData) -> dict[Any, Any]:
         """All that the preset sets, also what was changed by hand."""
         preset = str(event.value)
@@ -289,7 +281,6 @@ class _Wiring:
         self,
         submit: Any,
         owner: str,
-        choice_: Any,
         shown_: Shown,
         mine_: Mine,
         from_txt2img_: Any,
@@ -309,14 +300,14 @@ class _Wiring:
                 mine = replace(mine_, refused=(error.field, str(controls[error.field].info or "")))
                 said = train_form.pointer(error.field)
             return {**updates, self.step.complaint: said, self.mine: mine}
-        chosen = read_choice(choice_).changed(embedding=params.embedding, photos=params.data_root)
+        chosen = {"embedding": params.embedding, "photos": params.data_root}
         estimates = job.kind == "estimate"
         mine = Mine("", job.id if estimates else mine_.estimating, mine_.measured)
         if estimates:
             mine = replace(mine, measured=train_form.cost_of(given))
         else:
-            chosen = chosen.changed(run="", step="")
-        updates |= self.look(shown_, mine, _form(values)) | {self.mine: mine, self.context.choice: chosen.write()}
+            chosen |= {"run": "", "step": ""}
+        updates |= self.look(shown_, mine, _form(values)) | {self.mine: mine, self.context.change: change(**chosen)}
         return updates | {self.step.complaint: fragments.NOTHING}
 
     def _refuse(self, error: ParameterError) -> dict[Any, Any]:

@@ -20,6 +20,7 @@ from tests.conftest import GENEROUS
 from tests.preprocess.drawn import detailed, figure
 from tests.preprocess.hub import CONTENT, Hub
 from tests.ui.conftest import Live
+from tests.ui.train.runs import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -260,7 +261,8 @@ def test_a_look_can_be_interrupted_and_survives_a_reload(
     page.reload()
     expect(page.locator("#photos_status")).to_contain_text("Looking at photos: 2 of 4 · anna at sea.png")
     expect(page.locator(".photos_table .tile")).to_have_count(1)
-    page.click("#train_interrupt_preprocessing")
+    page.click("#train_interrupt_preprocessing")  # which waits until the page is filled
+    wait_until(lambda: any(job.asked for job in live.app.jobs.jobs()))
     free.release(9)
     expect(page.locator("#photos_status")).to_contain_text("Looking at photos: interrupted.")
     expect(page.locator(".photos_table .tile")).to_have_count(2)

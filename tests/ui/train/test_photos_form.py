@@ -80,11 +80,15 @@ def test_titles_say_what_is_set_inside() -> None:
     assert form.group_titles(PreprocessParams())["tools"] == "More tools: off"
 
 
+def make_wiring(tmp_path: Path) -> photos._Wiring:
+    context = SimpleNamespace(app=StandIn(tmp_path / "data"), choice=gr.Textbox(), change=gr.Textbox())
+    return photos._Wiring(photos.make_step(), cast(TrainContext, context))
+
+
 def test_a_look_that_begins_before_the_page_is_opened_forgets_nothing(tmp_path: Path) -> None:
     """It ends later, and its answer would be that no folder is open."""
     with gr.Blocks():
-        app, choice = StandIn(tmp_path / "data"), gr.Textbox()
-        wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
+        wiring = make_wiring(tmp_path)
     early = wiring.look_again("", Shown(), "")
     assert not {wiring.shown, wiring.step.source, wiring.step.remembered} & {*early}
     opened = wiring.open_page("", "", Shown(), "")
@@ -94,8 +98,7 @@ def test_a_look_that_begins_before_the_page_is_opened_forgets_nothing(tmp_path: 
 def test_every_look_says_how_things_stand(tmp_path: Path) -> None:
     """The page may show another status than its state says, if two looks overlapped."""
     with gr.Blocks():
-        app, choice = StandIn(tmp_path / "data"), gr.Textbox()
-        wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
+        wiring = make_wiring(tmp_path)
     shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
     assert {wiring.step.status, wiring.step.interrupt} <= {*wiring.look_again("", shown, "")}
 
@@ -103,8 +106,7 @@ def test_every_look_says_how_things_stand(tmp_path: Path) -> None:
 def test_a_look_that_began_before_a_click_does_not_take_back_what_it_said(tmp_path: Path) -> None:
     """It has the state from before the click, and its answer comes last."""
     with gr.Blocks():
-        app, choice = StandIn(tmp_path / "data"), gr.Textbox()
-        wiring = photos._Wiring(photos.make_step(), cast(TrainContext, SimpleNamespace(app=app, choice=choice)))
+        wiring = make_wiring(tmp_path)
     shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
     refused = wiring.open("", "", "", shown, "")[wiring.step.status]
     assert "No folder is named" in refused

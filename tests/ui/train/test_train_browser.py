@@ -18,6 +18,12 @@ expect.set_options(timeout=PATIENT)
 RATE = "#train_embedding_learn_rate input, #train_embedding_learn_rate textarea"
 FOLDER = "#train_dataset_directory input, #train_dataset_directory textarea"
 
+SLOW_ANSWERS = """() => {
+    const sent = window.fetch;
+    window.fetch = (...given) => sent(...given).then(
+        answer => new Promise(done => setTimeout(() => done(answer), 100 + 300 * Math.random())));
+}"""
+
 
 @pytest.fixture
 def live(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Live]:
@@ -62,6 +68,20 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     expect(page.locator("#train_status")).to_contain_text("step 0 / 120")
     expect(page.locator("#train_train_embedding")).to_be_hidden()  # whatever the second click did, it did it by now
     assert [job.kind for job in live.app.jobs.jobs()].count("train") == 1
+
+
+def test_an_answer_that_comes_late_takes_back_no_choice(page: Page, live: Live) -> None:
+    """An embedding and a folder are chosen while the server still answers to both."""
+    open_step(page, live)
+    page.evaluate(SLOW_ANSWERS)
+    page.locator("#train_embedding input").click()
+    page.get_by_role("option", name="realbenny-t2").click()
+    page.fill(FOLDER, str(live.app.paths.data / "photos"))
+    page.locator(FOLDER).press("Tab")
+    expect(page.locator("#train_header")).to_contain_text("realbenny-t2 · 12 photos")
+    expect(page.locator("#train_steps input")).to_have_value("120")
+    page.locator("#train_train_embedding").click()
+    expect(page.locator("#train_status")).to_contain_text("step 0 / 120")
 
 
 def test_the_form_begins_with_what_the_header_names_and_with_the_format_of_the_settings(page: Page, live: Live) -> None:
