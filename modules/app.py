@@ -6,6 +6,7 @@ thread touches torch. Importing this module loads neither torch nor gradio, and 
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,7 @@ class App:
             ParameterError: see `DrawingDesk.checked`; or no such checkpoint.
             QueueFull: too many jobs wait.
         """
+        place = replace(place, styles=self.drawing.styles.named(params.styles))
         params = self.drawing.checked(params, settings)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
         work = self._txt2img(params, place, settings, picture)
@@ -214,7 +216,7 @@ class App:
             ParameterError: a value of the script or the form that cannot be used.
             QueueFull: too many jobs wait.
         """
-        bench = self._bench(place, settings)
+        bench = self._bench(replace(place, styles=self.drawing.styles.named(params.styles)), settings)
         plan = make_plan(params, script, bench)
         title = f"{script.script}: {plan.pictures} × {params.width}×{params.height}"
         work = self._script(plan, bench)

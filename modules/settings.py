@@ -122,8 +122,9 @@ class Settings:
         Control(
             "Names of pictures",
             info="Empty: [seed], or without subfolders [seed]-[prompt_spaces]. There are [steps], [cfg], [width], "
-            "[height], [sampler], [scheduler], [model_name], [model_hash], [date], [datetime<%H%M>], [prompt_words], "
-            "[prompt_hash], [image_hash<8>], [generation_number], [hasprompt<cat|no cat>] and more of A1111’s.",
+            "[height], [sampler], [scheduler], [model_name], [model_hash], [date], [datetime<%H%M>], [styles], "
+            "[prompt_words], [prompt_no_styles], [prompt_hash], [image_hash<8>], [generation_number], "
+            "[hasprompt<cat|no cat>] and more of A1111’s.",
         ),
         "Saving pictures",
     )

@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import io
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ class StyleFile:
         """
         if not params.styles:
             return params
-        chosen = [self._find(name) for name in params.styles]
+        chosen = self.named(params.styles)
         prompts = [style.prompt for style in chosen]
         negatives = [style.negative_prompt for style in chosen]
         return dataclasses.replace(
@@ -98,6 +99,14 @@ class StyleFile:
             hr_prompt=merged(params.hr_prompt, prompts) if params.hr_prompt else "",
             hr_negative_prompt=merged(params.hr_negative_prompt, negatives) if params.hr_negative_prompt else "",
         )
+
+    def named(self, names: Sequence[str]) -> tuple[Style, ...]:
+        """The styles of these names.
+
+        Raises:
+            ParameterError: there is no such style.
+        """
+        return tuple(self._find(name) for name in names)
 
     def _find(self, name: str) -> Style:
         found = next((style for style in self.styles() if style.name == name), None)
@@ -150,6 +159,19 @@ def read_styles(text: str) -> list[Style]:
         Style(row.get("name") or "", row.get("prompt") or row.get("text") or "", row.get("negative_prompt") or "")
         for row in rows
     ]
+
+
+def without(prompt: str, styles: Sequence[str]) -> str:
+    """The prompt that `merged` made this one of; the text of a style that is not found in its place stays."""
+    for style in reversed([style for style in styles if style.strip()]):
+        before, place, after = style.partition(PLACE)
+        if not place:
+            before, after = "", style.strip()
+            if prompt.strip() != after:
+                after = f", {after}"
+        if len(prompt) >= len(before) + len(after) and prompt.startswith(before) and prompt.endswith(after):
+            prompt = prompt[len(before) : len(prompt) - len(after)]
+    return prompt
 
 
 def merged(prompt: str, styles: list[str]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from modules.errors import ParameterError, StorageError
 from modules.params import Txt2ImgParams
-from modules.styles import Style, StyleFile, merged
+from modules.styles import Style, StyleFile, merged, without
 
 
 @pytest.fixture
@@ -26,6 +26,25 @@ def file(tmp_path):
 )
 def test_a_style_is_added_or_wraps(prompt, styles, expected):
     assert merged(prompt, styles) == expected
+
+
+@pytest.mark.parametrize(
+    ("prompt", "styles"),
+    [
+        ("a cat", ["oil paint"]),
+        ("", ["oil"]),
+        ("a cat", ["a photo of {prompt}, sharp", "oil", ""]),
+        ("a cat, oil", ["oil"]),
+        ("a cat", []),
+    ],
+)
+def test_what_styles_added_is_found_again(prompt, styles):
+    assert without(merged(prompt, styles), styles) == prompt
+
+
+def test_what_was_changed_meanwhile_stays():
+    assert without("a dog, ink", ["oil"]) == "a dog, ink"
+    assert without("{p}", ["{prompt}{prompt}"]) == "{p}"
 
 
 def test_files_of_a1111_are_read(file):

@@ -20,7 +20,7 @@ from modules.model.vae import AUTOMATIC, BUILT_IN, VaeFile, choose_vae, find_vae
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
 from modules.settings import Settings
-from modules.styles import StyleFile
+from modules.styles import Style, StyleFile
 
 if TYPE_CHECKING:  # these bring torch
     from PIL import Image
@@ -49,11 +49,13 @@ class Place:
     Attributes:
         pictures, grids: folders of single pictures, and of overviews and sheets.
         passing: whoever asks takes them away once they were seen.
+        styles: of the form, which the names of files may tell.
     """
 
     pictures: Path | None = None
     grids: Path | None = None
     passing: bool = False
+    styles: tuple[Style, ...] = ()
 
 
 DAYS_FOLDERS = Place()
@@ -157,6 +159,7 @@ class DrawingDesk:
             settings.folder_names or "[prompt_words]",
             settings.number_pictures,
             settings.long_grid_names,
+            place.styles,
         )
         if place.pictures:  # whoever names a folder knows what it will find there
             naming = replace(naming, name=BY_SEED_AND_DAY.name, numbered=True)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from modules.files import WINDOWS_DEVICES
 from modules.infotext import parse_infotext, storable
+from modules.styles import Style, without
 
 LONGEST = 200  # bytes of a name; file systems take 255, and a number and a suffix are added
 _LONGEST_PART = 128  # letters that one part of a pattern may stand for
@@ -59,28 +60,33 @@ class Naming:
         folders: pattern of the folders, with `/` between them.
         numbered: names begin with a number of five digits.
         long_grids: names of overviews tell seed and prompt.
+        styles: that were written into the prompt.
     """
 
     name: str = "[seed]"
     folders: str = "[date]"
     numbered: bool = True
     long_grids: bool = False
+    styles: tuple[Style, ...] = ()
 
     def picture(self, infotext: str, image: Image.Image, turn: Turn) -> str:
         """The name of a picture; empty if the pattern stands for nothing."""
-        return _component(self.name, _Facts(parse_infotext(infotext), image, turn))
+        return _component(self.name, self._facts(infotext, image, turn))
 
     def grid(self, infotext: str, image: Image.Image) -> str:
         """What stands behind the number of an overview; may be empty."""
         if not self.long_grids:
             return ""
-        return _component("[seed]-[prompt_spaces]", _Facts(parse_infotext(infotext), image, Turn()))
+        return _component("[seed]-[prompt_spaces]", self._facts(infotext, image, Turn()))
 
     def folder(self, root: Path, infotext: str, image: Image.Image, turn: Turn) -> Path:
         """The folder of a picture, `root` itself or below it."""
-        facts = _Facts(parse_infotext(infotext), image, turn)
+        facts = self._facts(infotext, image, turn)
         parts = [_component(part, facts) for part in re.split(r"[/\\]", self.folders)]
         return root.joinpath(*filter(None, parts))
+
+    def _facts(self, infotext: str, image: Image.Image, turn: Turn) -> "_Facts":
+        return _Facts(parse_infotext(infotext), image, turn, self.styles)
 
 
 BY_SEED_AND_DAY = Naming()
@@ -93,6 +99,7 @@ class _Facts:
     said: Mapping[str, Any]
     image: Image.Image
     turn: Turn
+    styles: tuple[Style, ...]
 
     @property
     def prompt(self) -> str:
@@ -166,6 +173,7 @@ _READERS: Mapping[str, _Reader] = {
     "cfg": _says("CFG scale"),
     "width": lambda facts, _: facts.image.width,
     "height": lambda facts, _: facts.image.height,
+    "styles": lambda facts, _: ", ".join(style.name for style in facts.styles) or "None",
     "sampler": _says("Sampler"),
     "scheduler": _says("Schedule type"),
     "sampler_scheduler": lambda facts, _: f"{facts.said.get('Sampler', '')} {facts.said.get('Schedule type', '')}",
@@ -177,6 +185,7 @@ _READERS: Mapping[str, _Reader] = {
     "job_timestamp": lambda facts, _: time.strftime(_SECOND, time.localtime(facts.turn.started or None)),
     "prompt": lambda facts, _: re.sub(r"\s", "_", facts.prompt),
     "prompt_spaces": lambda facts, _: facts.prompt,
+    "prompt_no_styles": lambda facts, _: without(facts.prompt, [style.prompt for style in facts.styles]),
     "prompt_words": _prompt_words,
     "prompt_hash": _hash_of(lambda facts: facts.prompt),
     "negative_prompt_hash": _hash_of(lambda facts: facts.negative),
@@ -188,6 +197,7 @@ _READERS: Mapping[str, _Reader] = {
     "batch_number": _of_run(lambda turn: turn.index % turn.batch_size + 1, lambda turn: turn.batch_size == 1),
     "batch_size": lambda facts, _: facts.turn.batch_size,
     "generation_number": _of_run(lambda turn: turn.index + 1, lambda turn: turn.count == 1),
+    "basename": lambda _facts, _: "",  # of a file that a picture was made from: txt2img has none
     "none": lambda facts, _: None,
 }
 

@@ -373,6 +373,10 @@ def test_styles_are_written_into_the_prompts(served: Served) -> None:
     told = info(served.post("txt2img", {**SMALL, "styles": ["oil", "sharp"], "negative_prompt": "blurry"}))
     assert told["prompt"] == "a cat, oil painting, sharp"
     assert (told["negative_prompt"], told["styles"]) == ("blurry, photo", ["oil", "sharp"])
+    names = {"samples_filename_pattern": "[styles] of [prompt_no_styles]"}
+    saved = {**SMALL, "styles": ["oil", "sharp"], "override_settings": names, "save_images": True}
+    served.post("txt2img", saved)
+    assert len([*served.app.paths.outputs.rglob("*-oil, sharp of a cat.png")]) == 1
     answer = served.post("txt2img", {**SMALL, "styles": ["no such"]})
     assert answer.status_code == 422
     assert "no such" in sentence(answer)

@@ -12,6 +12,7 @@ from modules import images
 from modules.generation.naming import LONGEST, Naming, Turn
 from modules.generation.outputs import OutputFolder
 from modules.infotext import storable
+from modules.styles import Style
 
 INFOTEXT = """a red cat, (sitting: on) a "mat", under the old oak tree by day
 Negative prompt: blurry
@@ -52,6 +53,7 @@ def digest(content: str | bytes, digits: int = 8) -> str:
         ("[hasprompt<CAT|no cat><dog|no dog>]", "CATno dog"),
         ("[clip_skip] [denoising]", "2 0.7"),
         ("[batch_number] of [batch_size], [generation_number]", "2 of 4, 6"),
+        ("[basename]", ""),
         ("[none]", ""),
         ("x-[none]", ""),
         ("cat [seed] [unknown] [Seed] []", "cat 42 [unknown] [Seed] []"),
@@ -66,6 +68,14 @@ def test_parts_of_a_pattern(pattern: str, name: str) -> None:
 def test_numbers_of_a_run_say_nothing_of_a_single_picture() -> None:
     assert named("[seed]-[batch_number]-[generation_number]", turn=Turn()) == "42"
     assert named("[seed_first]", turn=Turn()) == "42"
+
+
+def test_styles_and_the_prompt_before_them() -> None:
+    styles = (Style("Old oak", "{prompt}, under the old oak tree"), Style("Day/light", "by day"), Style("Minus", ""))
+    prompt = INFOTEXT.replace("oak tree by day", "oak tree, by day")
+    naming = Naming("[styles]-[prompt_no_styles]", styles=styles)
+    assert naming.picture(prompt, PICTURE, TURN) == "Old oak, Day_light, Minus-a red cat, (sitting_ on) a _mat_"
+    assert named("[styles]-[prompt_words]").startswith("None-a red")
 
 
 def test_times() -> None:
