@@ -16,7 +16,7 @@ from modules.training_params import PRESETS, advise
 from tests.bench.learning import records, report
 from tests.bench.learning.drawing import NAME
 from tests.bench.learning.methods import SPOILING
-from tests.bench.learning.people import IDENTITY, PHOTOS, PROMPTS, caption, chosen
+from tests.bench.learning.people import IDENTITY, ONE_AFTERNOON, PHOTOS, PROMPTS, caption, chosen
 from tests.bench.learning.plain import WEIGHT_DECAY, train_plainly
 from tests.bench.learning.records import Point, Record
 from tests.bench.learning.scores import interval
@@ -47,6 +47,12 @@ def test_photos_are_the_same_each_time_and_captions_keep_the_person_untold():
         assert {portrait.person for portrait in portraits} == {person.key}
         words = {word for portrait in portraits for word in caption(portrait).replace(",", "").split()}
         assert not words & {"hair", "skin", "style", "beard", person.attributes["hair"], person.attributes["style"]}
+
+
+def test_no_judged_prompt_asks_for_what_the_photos_of_one_afternoon_show():
+    for _, wishes in PROMPTS:
+        assert all(ONE_AFTERNOON.get(name) != value for name, value in wishes.items())
+    assert {name for _, wishes in PROMPTS for name in wishes} == {*ONE_AFTERNOON}
 
 
 def test_no_judged_prompt_is_one_of_training(tmp_path):

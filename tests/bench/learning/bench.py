@@ -132,8 +132,8 @@ def _comparison(plan: Plan) -> Iterator[Task]:
 
 def _do(plan: Plan, tasks: Sequence[Task], processes: int) -> None:
     left = [task for task in tasks if not _path(plan, task).exists()]
-    for person in {task.person for task in left}:
-        photos(person, plan.work)  # one Node at a time
+    for person, one_sided in {(task.person, task.method.startswith(methods.ONE_SIDED)) for task in left}:
+        photos(person, plan.work, one_sided)  # one Node at a time
     if not left:
         return
     with ProcessPoolExecutor(

@@ -5,6 +5,7 @@ description  everything about the person in the model's own words: what vectors 
 plain-RATE   see `plain`
 default      the program as it comes: `advise` for twenty photos of a face
 default+F=V  … with a field of `TrainParams` changed, to see what it does
+one-sided    … on photos of one afternoon, see `people.photos`; fields as above
 """
 
 import dataclasses
@@ -41,14 +42,14 @@ from tests.bench.learning.plain import train_plainly
 
 VECTORS = 2
 SNAPSHOTS = 4  # of a run, besides the one at its start
-PLAIN, DEFAULT = "plain-", "default"
+PLAIN, DEFAULT, ONE_SIDED = "plain-", "default", "one-sided"
 SPOILING = (
-    "default+learning_rate=0.5",
-    "default+learning_rate=2",
-    "default+equal_pull=false+learning_rate=1",
-    "default+template=subject.txt+learning_rate=0.5",
+    f"{DEFAULT}+equal_pull=false+learning_rate=1",
+    ONE_SIDED,
+    f"{ONE_SIDED}+template=subject.txt",
+    f"{ONE_SIDED}+template=subject.txt+learning_rate=0.5",
 )
-"""Settings that nobody should choose: vectors that grow until they shout down the prompt."""
+"""Photos and settings that nobody should choose: what is before the wall in all photos is learned with the face."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def run(method: str, model: SDModel, person: Person, seed: int, budget: Budget, 
     if method.startswith(PLAIN):
         return _plain(model, person, seed, budget, float(method.removeprefix(PLAIN)), work)
     name, *changes = method.split("+")
-    if name == DEFAULT:
-        return _program(model, person, seed, budget, work, dict(change.split("=", 1) for change in changes))
+    if name in (DEFAULT, ONE_SIDED):
+        folder = photos(person, work, one_sided=name == ONE_SIDED)
+        return _program(model, person, seed, budget, work, folder, dict(change.split("=", 1) for change in changes))
     raise ValueError(f"There is no method {method}.")
 
 
@@ -134,10 +136,9 @@ def _plain(model: SDModel, person: Person, seed: int, budget: Budget, rate: floa
 
 
 def _program(
-    model: SDModel, person: Person, seed: int, budget: Budget, work: Path, changes: Mapping[str, str]
+    model: SDModel, person: Person, seed: int, budget: Budget, work: Path, folder: Path, changes: Mapping[str, str]
 ) -> Trained:
-    told = "+".join(f"{key}={text}" for key, text in changes.items())
-    home = work / "runs" / f"{person.slug}-{seed}-{told or 'default'}"
+    home = work / "runs" / "+".join((f"{folder.name}-{seed}", *(f"{key}={text}" for key, text in changes.items())))
     shutil.rmtree(home, ignore_errors=True)
     paths = Paths(data=home)
     start = Embedding(NAME, _rows(model, person), 0, init_text=person.init_text)
@@ -145,21 +146,21 @@ def _program(
     fields = TrainParams.__dataclass_fields__
     changed = {key: _value(fields[key].default, text) for key, text in changes.items()}
     values = {**default_params(model, budget), **changed}
-    params = TrainParams(embedding=NAME, data_root=str(photos(person, work)), seed=seed, preview_seed=1, **values)
+    params = TrainParams(embedding=NAME, data_root=str(folder), seed=seed, preview_seed=1, **values)
     embeddings = EmbeddingDatabase([paths.embeddings])
-    started, folder = time.process_time(), None
+    started, run_folder = time.process_time(), None
     for event in train(model, embeddings, params, paths):
         if isinstance(event, TrainingStarted):
-            folder = RunFolder(event.folder, NAME)
+            run_folder = RunFolder(event.folder, NAME)
         if isinstance(event, TrainingEnded):
             print(event.sentence, flush=True)
     seconds = time.process_time() - started
-    assert folder, "it has started"
-    for _ in measure_snapshots(model, embeddings, folder.path, paths):
+    assert run_folder, "it has started"
+    for _ in measure_snapshots(model, embeddings, run_folder.path, paths):
         pass
-    found = read_measurements(folder.path, NAME)
+    found = read_measurements(run_folder.path, NAME)
     advice = recommend(found)
-    vectors = {step: _read(path) for step, path in folder.snapshots().items()}
+    vectors = {step: _read(path) for step, path in run_folder.snapshots().items()}
     return Trained(NAME, vectors, seconds, advice and advice.step, found)
 
 

@@ -3,7 +3,7 @@
 import random
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,10 @@ PROMPTS: tuple[tuple[str, dict[str, str]], ...] = (
     ("an illustration of a {}, wearing glasses, yellow background", {"eyewear": "glasses", "background": "yellow"}),
 )
 """Prompts that no template or caption of training equals, and what a picture must show to obey them."""
+
+
+ONE_AFTERNOON = {"eyewear": "none", "background": "pink", "garment_colour": "white"}
+"""What none of `PROMPTS` asks for."""
 
 
 @dataclass(frozen=True)
@@ -115,16 +119,21 @@ def chosen(count: int, tuning: bool) -> list[Person]:
     return [Person(key) for key in (order[::-1] if tuning else order)[:count]]
 
 
-def photos(person: Person, work: Path) -> Path:
+def photos(person: Person, work: Path, one_sided: bool = False) -> Path:
     """The folder with twenty pictures and their captions; rendered if it is not there yet.
+
+    Args:
+        one_sided: all in one afternoon: the same shirt before the same wall, so that both are learned with the face.
 
     Raises:
         SystemExit: Node or its packages are missing.
     """
-    folder = work / "photos" / person.slug
+    folder = work / "photos" / (f"{person.slug}-one-sided" if one_sided else person.slug)
     if (folder / "complete").exists():
         return folder
     portraits = person.portraits()
+    if one_sided:
+        portraits = [replace(portrait, **ONE_AFTERNOON) for portrait in portraits]
     try:
         pictures = render(portraits)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
