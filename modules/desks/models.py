@@ -72,6 +72,8 @@ class ModelDesk:
         self._on_load = on_load
         self._on_leave = on_leave
         self._lock = threading.Lock()  # between the worker and the thread that hashes
+        self._asking = threading.Lock()  # two requests may ask for the same at once
+        self._selected: tuple[Checkpoint, Job] | None = None
         self._put_away: Checkpoint | None = None  # the one to load again when it is needed
         self._hashing: threading.Thread | None = None
 
@@ -92,6 +94,8 @@ class ModelDesk:
     def select(self, title: str, owner: str = "") -> Job:
         """Queue the change to another checkpoint. If its file cannot be used, the model in use stays.
 
+        Asked for twice, as Gradio's lists do with each choice, it is one change.
+
         Args:
             title: or file name, or hash.
 
@@ -100,7 +104,13 @@ class ModelDesk:
             QueueFull: too many jobs wait.
         """
         checkpoint = self._shelf.find(title)
-        return self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
+        with self._asking:
+            waiting = [job for job in self._jobs.jobs() if not job.is_over]
+            if self._selected and waiting and self._selected == (checkpoint, waiting[-1]):
+                return waiting[-1]
+            job = self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
+            self._selected = (checkpoint, job)
+            return job
 
     def hash_all(self, owner: str = "") -> Job:
         """Queue the reading of every checkpoint whose hash is not known yet: seconds for each.
