@@ -105,9 +105,9 @@ class ModelDesk:
         """
         checkpoint = self._shelf.find(title)
         with self._asking:
-            waiting = [job for job in self._jobs.jobs() if not job.is_over]
-            if self._selected and waiting and self._selected == (checkpoint, waiting[-1]):
-                return waiting[-1]
+            last = next((job for job in reversed(self._jobs.jobs()) if not job.is_over), None)
+            if last and not last.asked and self._selected == (checkpoint, last):  # an interrupted one may not load
+                return last
             job = self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
             self._selected = (checkpoint, job)
             return job

@@ -101,7 +101,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
     def tell_vectors(choice: Any) -> Markup:
         return about_vectors(count_photos(read_choice(choice).photos))
 
-    def create(owner: str, choice: Any, name: Any, init_text: Any, vectors: Any, overwrite: Any) -> dict[Any, Any]:
+    def create(owner: str, name: Any, init_text: Any, vectors: Any, overwrite: Any) -> dict[Any, Any]:
         try:
             count = _whole(vectors)
             refuse_name(app, str(name or ""), overwrite is True)
@@ -149,7 +149,7 @@ def wire(step: CreateStep, context: TrainContext) -> None:
     gr.on([context.choice.change, context.tab.select], tell_vectors, context.choice, step.about_vectors, **QUIET)
     step.create.click(
         create,
-        [context.page.owner, context.choice, step.name, step.init_text, step.vectors, step.overwrite],
+        [context.page.owner, step.name, step.init_text, step.vectors, step.overwrite],
         [step.job, step.complaint, step.result],
         **AS_SENT,
     )
