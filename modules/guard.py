@@ -19,6 +19,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 Scope = MutableMapping[str, Any]
@@ -35,6 +36,14 @@ _ANSWER_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
 ]
+
+
+_asking: ContextVar[str] = ContextVar("asking", default="")
+
+
+def asking_user() -> str:
+    """Name of the user whose request is being answered; empty: no login was asked for, or nobody asks."""
+    return _asking.get()
 
 
 def is_api(path: str) -> bool:
@@ -127,15 +136,16 @@ class Guard:
         self.any_address = any_address
         self.brake = brake or LoginBrake()
         self._is_welcome = is_welcome
-        self._logins = [_digest(f"{user}:{password}".encode()) for user, password in logins]
-        self._api_logins = [*self._logins, *(_digest(f"{user}:{password}".encode()) for user, password in api_logins)]
+        self._logins = [(user, _digest(f"{user}:{password}".encode())) for user, password in logins]
+        further = [(user, _digest(f"{user}:{password}".encode())) for user, password in api_logins]
+        self._api_logins = self._logins + further
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         refusal = self.judge(scope)
-        if refusal is None:
+        if refusal is None:  # `judge` has noted who asks, for all that follows from this request
             await self.app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.text})
@@ -153,6 +163,7 @@ class Guard:
             return Refusal(403, "Refused: the request was sent by another site.")
         if welcome and scope.get("method") == "OPTIONS" and _header(scope, b"access-control-request-method"):
             return None  # a browser's question whether it may ask: it carries no login, and does nothing
+        _asking.set("")
         logins = self._api_logins if is_api(scope.get("path", "")) else self._logins
         return self._judge_login(scope, logins) if logins else None
 
@@ -169,7 +180,7 @@ class Guard:
             return False
         return self.any_address or address.is_loopback
 
-    def _judge_login(self, scope: Scope, logins: Sequence[bytes]) -> Refusal | None:
+    def _judge_login(self, scope: Scope, logins: Sequence[tuple[str, bytes]]) -> Refusal | None:
         given = _header(scope, b"authorization", lower=False)
         if not given:
             return _LOGIN_NEEDED
@@ -183,9 +194,10 @@ class Guard:
                 ((b"retry-after", str(seconds).encode()),),
             )
         login = _digest(_basic_login(given[0]))
-        matches = [hmac.compare_digest(login, known) for known in logins]  # every one is compared
-        if any(matches):
+        matches = [user for user, known in logins if hmac.compare_digest(login, known)]  # every one is compared
+        if matches:
             self.brake.passed(address)
+            _asking.set(matches[0])
             return None
         self.brake.failed(address)
         return _LOGIN_NEEDED

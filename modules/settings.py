@@ -123,7 +123,7 @@ class Settings:
             "Names of pictures",
             info="Empty: [seed], or without subfolders [seed]-[prompt_spaces]. There are [steps], [cfg], [width], "
             "[height], [sampler], [scheduler], [model_name], [model_hash], [date], [datetime<%H%M>], [styles], "
-            "[prompt_words], [prompt_no_styles], [prompt_hash], [image_hash<8>], [generation_number], "
+            "[prompt_words], [prompt_no_styles], [prompt_hash], [image_hash<8>], [generation_number], [user], "
             "[hasprompt<cat|no cat>] and more of A1111’s.",
         ),
         "Saving pictures",

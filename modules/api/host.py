@@ -1,6 +1,7 @@
 """What all routes share: the App, names that programs give to their jobs, and waiting for a job in a thread."""
 
 import asyncio
+import contextvars
 import secrets
 import threading
 from collections import OrderedDict
@@ -84,7 +85,8 @@ class Host:
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do something that takes long, or waits, without holding up other requests."""
-        return await asyncio.get_running_loop().run_in_executor(self._waiters, work)
+        context = contextvars.copy_context()  # who asks, see `guard`
+        return await asyncio.get_running_loop().run_in_executor(self._waiters, lambda: context.run(work))
 
     async def end_of(self, job: Job) -> list[Event]:
         """Wait until a job is over. Its client may go meanwhile: the job goes on.

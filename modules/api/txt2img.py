@@ -23,6 +23,7 @@ from modules.api.errors import Json
 from modules.api.host import Host, result_of
 from modules.api.requests import Txt2ImgRequest, given
 from modules.desks.drawing import Place
+from modules.guard import asking_user
 from modules.jobs import Job
 
 RESULTS_KEPT = 16
@@ -78,7 +79,10 @@ class Runs:
         app, owner = self.host.app, self.host.owner
         more: dict[str, Any] = {
             "place": Place(
-                None if wish.save_pictures else folder, None if wish.save_grids else folder, passing=folder is not None
+                None if wish.save_pictures else folder,
+                None if wish.save_grids else folder,
+                passing=folder is not None,
+                user=asking_user(),
             ),
             "settings": wish.settings,
             "checkpoint": wish.checkpoint,

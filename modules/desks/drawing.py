@@ -50,12 +50,14 @@ class Place:
         pictures, grids: folders of single pictures, and of overviews and sheets.
         passing: whoever asks takes them away once they were seen.
         styles: of the form, which the names of files may tell.
+        user: who logged in for it, which they may tell too.
     """
 
     pictures: Path | None = None
     grids: Path | None = None
     passing: bool = False
     styles: tuple[Style, ...] = ()
+    user: str = ""
 
 
 DAYS_FOLDERS = Place()
@@ -160,6 +162,7 @@ class DrawingDesk:
             settings.number_pictures,
             settings.long_grid_names,
             place.styles,
+            place.user,
         )
         if place.pictures:  # whoever names a folder knows what it will find there
             naming = replace(naming, name=BY_SEED_AND_DAY.name, numbered=True)

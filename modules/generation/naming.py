@@ -61,6 +61,7 @@ class Naming:
         numbered: names begin with a number of five digits.
         long_grids: names of overviews tell seed and prompt.
         styles: that were written into the prompt.
+        user: who logged in for it; empty: no login was asked for.
     """
 
     name: str = "[seed]"
@@ -68,6 +69,7 @@ class Naming:
     numbered: bool = True
     long_grids: bool = False
     styles: tuple[Style, ...] = ()
+    user: str = ""
 
     def picture(self, infotext: str, image: Image.Image, turn: Turn) -> str:
         """The name of a picture; empty if the pattern stands for nothing."""
@@ -86,7 +88,7 @@ class Naming:
         return root.joinpath(*filter(None, parts))
 
     def _facts(self, infotext: str, image: Image.Image, turn: Turn) -> "_Facts":
-        return _Facts(parse_infotext(infotext), image, turn, self.styles)
+        return _Facts(parse_infotext(infotext), image, turn, self.styles, self.user)
 
 
 BY_SEED_AND_DAY = Naming()
@@ -100,6 +102,7 @@ class _Facts:
     image: Image.Image
     turn: Turn
     styles: tuple[Style, ...]
+    user: str
 
     @property
     def prompt(self) -> str:
@@ -198,6 +201,7 @@ _READERS: Mapping[str, _Reader] = {
     "batch_size": lambda facts, _: facts.turn.batch_size,
     "generation_number": _of_run(lambda turn: turn.index + 1, lambda turn: turn.count == 1),
     "basename": lambda _facts, _: "",  # of a file that a picture was made from: txt2img has none
+    "user": lambda facts, _: facts.user or None,
     "none": lambda facts, _: None,
 }
 

@@ -1,7 +1,7 @@
 """A word that is about to be made: whether its name is a good one, and which tokens it starts from."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from modules.errors import ParameterError
 from modules.prompts.tokenizer import ClipTokenizer
@@ -11,13 +11,13 @@ MOST_VECTORS = 75  # the payload of one 77-token chunk: more could never stand i
 _OPERATORS = re.compile(r"\b(AND|BREAK)\b")
 
 
-def name_problem(name: str, taken: Iterable[str], tokenizer: ClipTokenizer) -> str:
+def name_problem(name: str, taken: Collection[str], tokenizer: ClipTokenizer) -> str:
     """Why a name cannot be the word for an embedding, as a sentence; empty if it can.
 
     Whether the name can be a file at all is checked by `files.safe_name`.
 
     Args:
-        taken: names of the embeddings that are there; the name itself may be among them.
+        taken: names of the embeddings that are there. The name itself may be among them, in any case: it is replaced.
     """
     ids = tokenizer.encode(name)
     words = [tokenizer.word(id).removesuffix("</w>") for id in ids]
@@ -28,30 +28,36 @@ def name_problem(name: str, taken: Iterable[str], tokenizer: ClipTokenizer) -> s
             f"“{name}” is an ordinary word: every “{words[0]}” in a prompt would become the embedding. Add something "
             f"to it, such as “{name}-t1”."
         )
-    twin = next((other for other in taken if other != name and tokenizer.encode(other) == ids), None)
+    others = {other: tokenizer.encode(other) for other in taken if other.casefold() != name.casefold()}
+    twin = next((other for other, theirs in others.items() if theirs == ids), None)
     if twin is not None:
         return (
             f"“{name}” is the same as “{twin}” in a prompt (both are {' · '.join(words)}), so only one of them would "
             "act: choose another name."
         )
+    is_new = len(others) == len(set(taken))
+    near = next((other for other, theirs in others.items() if theirs and _overlap(ids, theirs)), None)
+    if is_new and near is not None:
+        first, second = sorted((name, near), key=len)
+        free = next((other for other in _similar(name) if not _overlaps(tokenizer.encode(other), others)), "")
+        return f"“{second}” begins with “{first}”: mistyped, the one would act as the other. Choose another name" + (
+            f", such as “{free}”." if free else "."
+        )
     return ""
 
 
-def name_notes(name: str, taken: Iterable[str], tokenizer: ClipTokenizer) -> list[str]:
-    """What to know of a name that can be used: one sentence for each embedding it could be mistaken for.
+def _overlap(ids: list[int], others: list[int]) -> bool:
+    """Whether one of two words begins with the whole other one."""
+    return all(one == other for one, other in zip(ids, others, strict=False))
 
-    Args:
-        taken: as for `name_problem`.
-    """
-    ids = tokenizer.encode(name)
-    notes = []
-    for other in taken:
-        theirs = tokenizer.encode(other)
-        shorter, longer = sorted((ids, theirs), key=len)
-        if other != name and shorter and shorter != longer and longer[: len(shorter)] == shorter:
-            first, second = (name, other) if shorter is ids else (other, name)
-            notes.append(f"“{second}” begins with “{first}”: mistyped, it would act as “{first}”.")
-    return notes
+
+def _overlaps(ids: list[int], taken: Mapping[str, list[int]]) -> bool:
+    return any(_overlap(ids, theirs) for theirs in taken.values())
+
+
+def _similar(name: str) -> Iterator[str]:
+    yield from (f"{name}-t{number}" for number in range(1, 10))
+    yield from (f"{first}-{name}" for first in ("my", "new", "next"))
 
 
 def initial_tokens(init_text: str, vectors_per_token: int, tokenizer: ClipTokenizer, cut: bool = True) -> list[int]:

@@ -10,11 +10,11 @@ from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.writing import save_embedding
 from modules.errors import ParameterError
-from modules.events import EmbeddingSaved, Noticed, Work
+from modules.events import EmbeddingSaved, Work
 from modules.files import safe_name
 from modules.model.families import Family
 from modules.model.model import SDModel
-from modules.prompts.new_word import name_notes, name_problem
+from modules.prompts.new_word import name_problem
 from modules.training.backups import set_aside
 
 
@@ -38,10 +38,10 @@ def create_embedding(
         file_format: "safetensors" or "pt".
 
     Yields:
-        `Noticed` for each embedding that the name could be mistaken for, then `EmbeddingSaved`.
+        `EmbeddingSaved`.
 
     Raises:
-        ParameterError: the name cannot be a file's, is taken, or is a word already; or too many vectors.
+        ParameterError: the name cannot be a file's, is taken, or could be mistaken for another; or too many vectors.
         StorageError: it could not be written; what was there is there again.
     """
     name = safe_name(name, "name")
@@ -50,14 +50,11 @@ def create_embedding(
     older = [entry.path for entry in known if entry.name.casefold() == name.casefold()]
     if older and not overwrite:
         raise ParameterError("name", f"The file {older[0].name} already exists: choose another name, or overwrite it.")
-    others = [entry.name for entry in known if entry.path not in older]
-    if problem := name_problem(name, others, model.tokenizer):
+    if problem := name_problem(name, [entry.name for entry in known], model.tokenizer):
         raise ParameterError("name", problem)
     table = cast(Tensor, model.text_encoder.get_input_embeddings().weight)
     cut = model.family is not Family.SD2
     vectors = initial_vectors(init_text, vectors_per_token, table, model.tokenizer, cut)
-    for note in name_notes(name, others, model.tokenizer):
-        yield Noticed(note)
     path = folder / f"{name}.{file_format}"
     made = Embedding(
         name,

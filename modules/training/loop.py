@@ -44,7 +44,7 @@ from modules.training.dataset import Example
 from modules.training.health import CHECKED_AFTER, check_health
 from modules.training.held_out import FixedLoss
 from modules.training.learning_rate import cosine
-from modules.training.photos import changes
+from modules.training.photos import PhotoWatch
 from modules.training.preview import draw_preview, preview_params
 from modules.training.prompts import PromptMaker
 from modules.training.run_folder import RunFolder
@@ -105,7 +105,7 @@ class TrainingLoop:
         self.good = state
         self.gradient_norms: list[float] = []
         self.seconds_per_step = 0.0
-        self.seen_changes: dict[str, str] = {}
+        self.photos = PhotoWatch([example.photo for example in (*examples, *aside)])
         self.new_snapshot = False
         self.stopping = False
         self.sample_asked = False
@@ -309,16 +309,9 @@ class TrainingLoop:
         yield from self._tell(Previewed(self.step, path, picture.infotext))
 
     def _tell_changes(self) -> Work:
-        """Photos that went or changed meanwhile; the run has them as they were."""
-        found = changes([example.photo for example in (*self.examples, *self.aside)])
-        new = {name: what for name, what in found.items() if self.seen_changes.get(name) != what}
-        self.seen_changes = found
-        if new:
-            listed = ", ".join(f"{name} {what}" for name, what in list(new.items())[:5])
-            more = f" and {len(new) - 5} more" if len(new) > 5 else ""
-            text = f"{len(new)} of the photos changed since the start: {listed}{more}. The run goes on as they were."
-            _log.warning("%s: %s", self.folder.path.name, text)
-            yield from self._tell(Noticed(text))
+        if news := self.photos.news():
+            _log.warning("%s: %s", self.folder.path.name, news)
+            yield from self._tell(Noticed(news))
 
     def estimate(self) -> Work:
         """Say what the run will cost, from two trial steps that leave no trace."""

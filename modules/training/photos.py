@@ -67,6 +67,27 @@ def describe_photo(path: Path, word_regex: str = "", join_string: str = " ") -> 
     return Photo(path, filewords(path, word_regex, join_string), status.st_mtime_ns, status.st_size)
 
 
+class PhotoWatch:
+    """Tells of photos that go or change while a run goes on with them as they were; each change once."""
+
+    def __init__(self, photos: Sequence[Photo]):
+        self._photos = photos
+        self._told: dict[str, str] = {}
+
+    def news(self) -> str:
+        """A sentence about what changed since the last time; empty if nothing did."""
+        found = changes(self._photos)
+        new = [f"{name} {what}" for name, what in found.items() if self._told.get(name) != what]
+        self._told = found
+        if not new:
+            return ""
+        more = f" and {len(new) - 5} more" if len(new) > 5 else ""
+        return (
+            f"{len(new)} of the photos changed since the start: {', '.join(new[:5])}{more}. "
+            "The run goes on as they were."
+        )
+
+
 def changes(photos: Sequence[Photo]) -> dict[str, str]:
     """What happened to photos since they were found: “has gone” or “was changed”, by file name."""
     found = {}

@@ -13,7 +13,9 @@ import gradio as gr
 from markupsafe import Markup
 
 from modules.app import App
+from modules.desks.drawing import Place
 from modules.errors import WebuiError
+from modules.guard import asking_user
 from modules.jobs import Job
 from modules.remake.fields import read_overrides
 from modules.script_params import NONE
@@ -270,10 +272,11 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         try:
             script = script_part.read_script(of_script)
             params = form.to_params(values, app.settings.form_defaults() | read_overrides(overrides or []))
+            place = Place(user=asking_user())
             if script.script == NONE:
-                app.generate(params, owner)
+                app.generate(params, owner, place=place)
             else:
-                app.run_script(params, script, owner)
+                app.run_script(params, script, owner, place)
         except Exception as error:
             return {tab.complaint: complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}

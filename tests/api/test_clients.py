@@ -109,4 +109,8 @@ def test_login(begin: Callable[..., Served]) -> None:
     assert httpx.get(f"{served.url}/sdapi/v1/options").status_code == 401
     api: Any = webuiapi.WebUIApi(host="127.0.0.1", port=served.port, username="bot", password="a:b", steps=2)
     assert api.get_options()["sd_model_checkpoint"].startswith("one")
-    assert api.txt2img(prompt="a cat", width=64, height=64).image.size == (64, 64)
+    served.app.change_settings(picture_names="[user]-[seed]")
+    asked: dict[str, Any] = {"prompt": "a cat", "width": 64, "height": 64, "seed": 3}
+    assert api.txt2img(**asked, save_images=True).image.size == (64, 64)
+    [saved] = served.app.paths.txt2img_images.rglob("*.png")
+    assert saved.name == "00000-bot-3.png"

@@ -54,6 +54,7 @@ def digest(content: str | bytes, digits: int = 8) -> str:
         ("[clip_skip] [denoising]", "2 0.7"),
         ("[batch_number] of [batch_size], [generation_number]", "2 of 4, 6"),
         ("[basename]", ""),
+        ("[user]-[seed]", "-42"),
         ("[none]", ""),
         ("x-[none]", ""),
         ("cat [seed] [unknown] [Seed] []", "cat 42 [unknown] [Seed] []"),

@@ -1,8 +1,8 @@
-"""Names for a new word, refused or told about, and the tokens it starts from as a person reads them."""
+"""Names for a new word, refused with the reason, and the tokens it starts from as a person reads them."""
 
 import pytest
 
-from modules.prompts.new_word import initial_tokens, name_notes, name_problem, token_texts
+from modules.prompts.new_word import initial_tokens, name_problem, token_texts
 from modules.prompts.tokenizer import clip_tokenizer
 
 TOKENIZER = clip_tokenizer()
@@ -12,7 +12,7 @@ TOKENIZER = clip_tokenizer()
     ("name", "taken", "words"),
     [
         ("cat", [], "ordinary word: every “cat” in a prompt"),
-        ("RealBenny-T1", ["realbenny-t1"], "the same as “realbenny-t1”"),
+        ("RealBenny -T1", ["realbenny-t1"], "the same as “realbenny-t1”"),
         ("realbenny - t1", ["realbenny-t1"], "both are real · benny · - · t · 1"),
         ("me AND you", [], "holds AND"),
         ("coffee BREAK", [], "holds BREAK"),
@@ -26,19 +26,26 @@ def test_names_that_are_refused(name: str, taken: list[str], words: str) -> None
     ("name", "taken", "words"),
     [
         ("realbenny", ["realbenny-t1"], "“realbenny-t1” begins with “realbenny”"),
-        ("realbenny-t12", ["realbenny-t1"], "“realbenny-t12” begins with “realbenny-t1”"),
+        ("realbenny-t12", ["other", "realbenny-t1"], "“realbenny-t12” begins with “realbenny-t1”"),
     ],
 )
-def test_names_that_need_a_word(name: str, taken: list[str], words: str) -> None:
-    assert not name_problem(name, taken, TOKENIZER)
-    [note] = name_notes(name, taken, TOKENIZER)
-    assert words in note
+def test_names_that_could_be_mistaken_are_refused_with_one_that_could_not(
+    name: str, taken: list[str], words: str
+) -> None:
+    problem = name_problem(name, taken, TOKENIZER)
+    assert words in problem
+    free = problem.split("such as “")[1].split("”")[0]
+    assert name in free
+    assert not name_problem(free, taken, TOKENIZER)
 
 
-def test_good_names_need_none() -> None:
-    taken = ["realbenny-t1", "realbenny-t2", "other"]
-    assert not name_problem("realbenny-t1", taken, TOKENIZER)
-    assert name_notes("realbenny-t1", taken, TOKENIZER) == []
+@pytest.mark.parametrize("name", ["realbenny-t1", "RealBenny-T1"])
+def test_what_is_there_already_can_be_made_again(name: str) -> None:
+    assert not name_problem(name, ["realbenny-t1", "realbenny-t12", "other"], TOKENIZER)
+
+
+def test_names_side_by_side_are_good() -> None:
+    assert not name_problem("realbenny-t3", ["realbenny-t1", "realbenny-t2"], TOKENIZER)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.errors import ParameterError, StorageError
-from modules.events import EmbeddingSaved, Noticed
+from modules.events import EmbeddingSaved
 from modules.training.create import create_embedding
 from tests.training.tiny_run import HASH, NAME, database
 
@@ -91,14 +91,11 @@ def test_names_that_no_file_can_have(model, paths, name):
         create(model, paths, name)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("cat", "ordinary word"), ("realbenny - t2", "the same as")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("cat", "ordinary word"), ("realbenny - t2", "the same as"), (f"{NAME}0", "begins with")]
+)
 def test_words_that_are_taken_in_a_prompt(model, paths, name, reason):
     with pytest.raises(ParameterError, match=reason) as raised:
         create(model, paths, name)
     assert raised.value.field == "name"
     assert [path.stem for path in paths.embeddings.iterdir()] == [NAME]
-
-
-def test_a_name_that_could_be_mistaken_is_told(model, paths):
-    told = [event.text for event in create(model, paths, f"{NAME}0") if isinstance(event, Noticed)]
-    assert told == [f"“{NAME}0” begins with “{NAME}”: mistyped, it would act as “{NAME}”."]

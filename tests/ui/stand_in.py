@@ -46,6 +46,9 @@ class StandIn(App):
         pace: seconds for a step; None: each step waits for `steps.release()`.
         failing: runs end with a sentence instead of a picture.
         loading: the model is there when this is set; None: at once.
+
+    Attributes:
+        users: who logged in for each run.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class StandIn(App):
         loading: threading.Event | None = None,
         flags: Flags | None = None,
     ):
+        self.users: list[str] = []
         paths, flags = Paths(data), flags or Flags()
         shelf = _Shelf(paths, flags, HashCache(paths.hash_cache))
         super().__init__(paths, Settings(), flags, shelf=shelf)
@@ -75,6 +79,7 @@ class StandIn(App):
     def _txt2img(
         self, params: Txt2ImgParams, place: Place = DAYS_FOLDERS, settings: object = None, picture: object = None
     ) -> Work:
+        self.users.append(place.user)
         yield Status("reading the prompt")
         if self.failing:
             raise OutOfMemory(f"There is too little memory for {params.width}×{params.height}: choose a smaller size.")

@@ -438,6 +438,7 @@ def test_login_is_asked_for_by_the_browser(browser: Browser, serve: Serve) -> No
     page = open_page(context.new_page(), live)
     page.click("#txt2img_generate")
     expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
+    assert live.app.users == ["ann"]
     context.close()
 
 

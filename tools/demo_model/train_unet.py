@@ -206,7 +206,7 @@ def initial_networks(start: Path | None) -> tuple[Networks, Words]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train UNet and text encoder.")
-    parser.add_argument("--start", type=Path, help="diffusers folder or packed file to begin from; default: scratch")
+    parser.add_argument("--start-from", type=Path, help="diffusers folder or packed file; default: scratch")
     parser.add_argument("--samples", type=int, default=1_000_000, help="flat run: noisy pictures to show in all")
     parser.add_argument("--finish", type=int, help="cosine tail of so many noisy pictures after the flat run")
     parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step and process")
@@ -223,7 +223,7 @@ def main() -> None:
     state_path = FINISHED_STATE if args.finish else FLAT_STATE
     source = next((path for path in (state_path, FLAT_STATE) if path.exists()), None)
     if source is None:
-        networks, words = initial_networks(args.start)
+        networks, words = initial_networks(args.start_from)
         state: dict[str, Any] = {"step": 0, "samples": 0, "began": 0}
     else:
         state = load_state(source)

@@ -77,7 +77,7 @@ def learning_rate(progress: float, peak: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the autoencoder.")
-    parser.add_argument("--start", type=Path, help="diffusers folder, state or packed checkpoint to begin from")
+    parser.add_argument("--start-from", type=Path, help="diffusers folder, state or packed checkpoint to begin from")
     parser.add_argument("--decoder-only", action="store_true")
     parser.add_argument("--pictures", type=int, default=400_000, help="pictures to show in all")
     parser.add_argument("--data", type=int, default=10_000, help="different pictures kept in memory")
@@ -92,7 +92,7 @@ def main() -> None:
     validation = torch.from_numpy(render.load("validation", 128)[0])
 
     state_path = DECODER_STATE if args.decoder_only else STATE
-    start = args.start or (STATE if args.decoder_only else None)
+    start = args.start_from or (STATE if args.decoder_only else None)
     with torch.device(args.device):
         vae = make_vae()
     if start is not None:

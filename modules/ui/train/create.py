@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from modules.app import App
 from modules.errors import ParameterError, WebuiError
-from modules.events import EmbeddingSaved, Failed, Noticed
+from modules.events import EmbeddingSaved, Failed
 from modules.files import safe_name
-from modules.prompts.new_word import initial_tokens, name_notes, name_problem, token_texts
+from modules.prompts.new_word import initial_tokens, name_problem, token_texts
 from modules.training_params import advise_vectors
 from modules.ui import fragments, wiring
 from modules.ui.train.choice import change, read_choice
@@ -123,11 +123,10 @@ def wire(step: CreateStep, context: TrainContext) -> None:
             failed = [event.text for event in events if isinstance(event, Failed)]
             said = wiring.complaint(WebuiError(failed[-1] if failed else "The creation was cancelled."))
             return {step.job: "", step.result: fragments.NOTHING, step.complaint: said}
-        notes = [event.text for event in events if isinstance(event, Noticed)]
         done = Markup(
             '<div class="ending" role="status"><p>Created: <b>{}</b></p>'
-            '<p><button type="button" class="door" data-open-step="photos">Next: the photos</button></p></div>{}'
-        ).format(shown_path(saved[-1].path, app.paths.data), fragments.paragraphs(notes))
+            '<p><button type="button" class="door" data-open-step="photos">Next: the photos</button></p></div>'
+        ).format(shown_path(saved[-1].path, app.paths.data))
         chosen = change(embedding=saved[-1].path.stem, run="", step="")
         return {step.job: "", step.result: done, context.change: chosen}
 
@@ -167,7 +166,7 @@ def refuse_name(app: App, name: str, overwrite: bool) -> str:
     same = next((other for other in taken if other.casefold() == name.casefold()), None)
     if same and not overwrite:
         raise ParameterError("name", f"“{same}” is there already: choose another name, or tick “Overwrite”.")
-    if problem := name_problem(name, [other for other in taken if other != same], app.tokenizer):
+    if problem := name_problem(name, taken, app.tokenizer):
         raise ParameterError("name", problem)
     return name
 
@@ -184,11 +183,10 @@ def about_name(app: App, name: str, overwrite: bool) -> Markup:
         return Markup('<p class="bad">{}</p>').format(str(error))
     tokenizer = app.tokenizer
     read_as = token_texts(tokenizer.encode(name), tokenizer)
-    notes = name_notes(name, app.embeddings.names(), tokenizer)
     replaced = name in app.embeddings.names()
     kept = fragments.paragraphs(["It is there: its file is kept as a backup."]) if replaced else fragments.NOTHING
     good = Markup("<p>A good name. Prompts read it as {}</p>").format(_chips(read_as))
-    return good + kept + fragments.paragraphs(notes)
+    return good + kept
 
 
 def about_words(app: App, text: str, count: Any) -> Markup:
