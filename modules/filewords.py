@@ -46,7 +46,7 @@ def words_of_name(picture: Path, word_regex: str = "", join_string: str = " ") -
     words = _COUNTER.sub("", picture.stem)
     if word_regex:
         words = join_string.join(match.group() for match in re.finditer(word_regex, words))
-    return words.strip()
+    return words
 
 
 def filewords(picture: Path, word_regex: str = "", join_string: str = " ") -> str:

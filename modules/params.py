@@ -186,6 +186,9 @@ class Txt2ImgParams:
     sigma_max: float = parameter(0.0, "Sigma max", minimum=0.0, maximum=10000.0, info="0 = the model’s own.")
     rho: float = parameter(0.0, "Schedule rho", minimum=0.0, maximum=100.0, info="0 = the schedule’s own.")
     discard_penultimate: bool = parameter(False, "Always discard next-to-last sigma")
+    keep_penultimate: bool = parameter(
+        False, "Never discard it, as in 2022", info="DPM2 and DPM2 a leave that sigma out since 2023."
+    )
     sgm_noise_multiplier: bool = parameter(False, "SGM noise multiplier")
     zero_terminal_snr: bool = parameter(False, "Zero terminal SNR")
     downcast_alphas: bool = parameter(
@@ -209,7 +212,12 @@ class Txt2ImgParams:
         info="CPU: the same everywhere. NV: as NVIDIA cards draw. GPU: this machine’s own.",
     )
     ensd: int = parameter(
-        0, "Eta noise seed delta", minimum=0, maximum=2**32, info="Added to the seed after the first noise."
+        0,
+        "Eta noise seed delta",
+        minimum=0,
+        lowest=_SMALLEST_SEED,
+        maximum=2**32,
+        info="Added to the seed after the first noise.",
     )
 
     # --- guidance and model -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from modules.filewords import LONGEST_CAPTION, filewords, side_caption, words_of
         ("00000-0-anna at the sea.jpg", "", " ", "anna at the sea"),
         ("anna-2.jpg", "", " ", "anna-2"),
         ("0001-12.png", "", " ", ""),
+        (" lead .png", "", " ", " lead "),
         ("0001-red_hat.png", "[a-z]+", ", ", "red, hat"),
         ("0001-red_hat.png", "(r)(e)d", " ", "red"),
     ],

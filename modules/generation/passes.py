@@ -27,6 +27,7 @@ def sampler_options(params: Txt2ImgParams, sampler: Sampler) -> SamplerOptions:
         sigma_max=params.sigma_max,
         rho=params.rho,
         discard_penultimate=params.discard_penultimate,
+        keep_penultimate=params.keep_penultimate,
         sgm_noise_multiplier=params.sgm_noise_multiplier,
         all_timesteps=params.all_timesteps,
         beta_alpha=params.beta_alpha,

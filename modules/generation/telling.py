@@ -65,10 +65,10 @@ class Teller:
 
     def _encode(self, conditioner: Conditioner, second: bool) -> Told:
         model, rules, texts = conditioner.model, self._rules, self._texts[second]
+        hires_steps = self._hires_steps if second else None
         for text in texts:
             self._notices |= dict.fromkeys(conditioner.embeddings.notices(text, model.width, model.tokenizer))
-            self.used += conditioner.embeddings_in(text, self._steps, rules)
-        hires_steps = self._hires_steps if second else None
+            self.used += conditioner.embeddings_in(text, self._steps, rules, hires_steps)
         return Told(
             conditioner.cond(texts[0], self._steps, rules, hires_steps),
             conditioner.uncond(texts[1], self._steps, rules, hires_steps),

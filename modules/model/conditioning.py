@@ -125,13 +125,19 @@ class Conditioner:
         """
         return torch.stack(self._encode(texts, rules, vectors))
 
-    def embeddings_in(self, prompt: str, steps: int, rules: PromptRules) -> list[Embedding]:
-        """The embeddings that a prompt or negative prompt uses at any step, in the order of their first use."""
+    def embeddings_in(
+        self, prompt: str, steps: int, rules: PromptRules, hires_steps: int | None = None
+    ) -> list[Embedding]:
+        """The embeddings that a prompt or negative prompt uses at any step, in the order of their first use.
+
+        Args:
+            steps, hires_steps: as for `parse_schedule`.
+        """
         vocabulary = self.embeddings.vocabulary(self.model.width, self.model.tokenizer)
         texts = [
             text
             for part, _ in parse_composition(prompt, rules.a1111_exact)
-            for _, text in parse_schedule(part, steps, None, rules.old_timelines, rules.a1111_exact)
+            for _, text in parse_schedule(part, steps, hires_steps, rules.old_timelines, rules.a1111_exact)
         ]
         chunks = [chunk for text in dict.fromkeys(texts) for chunk in self._pack(text, rules, vocabulary.index)]
         return [vocabulary.embeddings[name] for name in dict.fromkeys(name for c in chunks for _, name in c.fixes)]

@@ -12,7 +12,6 @@ from modules.remake.fields import KEYS, SPECIAL
 from modules.remake.here import Here
 from modules.remake.maker import NEWEST, Maker
 from modules.remake.partners import partner_differences
-from modules.samplers import names
 
 
 def differences(said: Mapping[str, Any], maker: Maker, values: Mapping[str, Any], here: Here) -> list[Difference]:
@@ -201,6 +200,7 @@ def _release(case: _Case) -> Iterator[Difference]:
         "all_timesteps": "every step taken, as before 1.6",
         "a1111_exact": "the prompt read exactly as A1111 reads it",
         "sigma_max": "the Karras schedule of 2022",
+        "keep_penultimate": "last steps spaced as in 2022",
         "refiner_by_steps": "the refiner’s place counted in steps, as before 1.9",
     }
     maker = case.maker
@@ -217,14 +217,6 @@ def _release(case: _Case) -> Iterator[Difference]:
     elif maker.version and maker.release is None:
         text = f"Another program made it (version {maker.version:.40}), which may do some things in its own way."
         yield Difference("Version", text)
-    if maker.of_2022:
-        yield from _of_2022(case.values)
-
-
-def _of_2022(values: Mapping[str, Any]) -> Iterator[Difference]:
-    sampler = names.find_sampler(values["sampler"])
-    if sampler.discard_penultimate:
-        yield Difference("Sampler", f"{sampler.name} of 2022 spaced its last steps in another way: details may differ.")
 
 
 # Keys that say nothing about the pixels, or something that other differences have told.

@@ -48,6 +48,7 @@ KEYS = {
     "Schedule max sigma": "sigma_max",
     "Schedule rho": "rho",
     "Discard penultimate sigma": "discard_penultimate",
+    "Keep penultimate sigma": "keep_penultimate",
     "SGM noise multiplier": "sgm_noise_multiplier",
     "Beta schedule alpha": "beta_alpha",
     "Beta schedule beta": "beta_beta",

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from modules.samplers import names
+from modules.samplers.names import Sampler
 
 _OURS = "-studio-"
+_PROMPTS = ("Prompt", "Negative prompt", "Hires prompt", "Hires negative prompt")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _OLD_HASH = re.compile(r"[0-9a-f]{8}")
 NEWEST = (1, 10, 1)  # the release whose rules are ours
@@ -51,10 +53,17 @@ def find_maker(said: Mapping[str, Any], text: str) -> Maker:
     return Maker(version, _OURS in version, release, unnumbered and old_hash)
 
 
-def _calls_twice(said: Mapping[str, Any]) -> bool:
-    """Whether its sampler calls the model twice a step, in the first pass or the second."""
+def _samplers(said: Mapping[str, Any]) -> list[Sampler]:
+    """Of the first pass and the second."""
     keys = ("Sampler", "Hires sampler")
-    return any(names.find_sampler(names.read_pasted(str(said.get(key, "")), None)[0]).second_order for key in keys)
+    return [names.find_sampler(names.read_pasted(str(said.get(key, "")), None)[0]) for key in keys]
+
+
+def in_todays_keys(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a picture says, with keys that have changed their meaning under those of today."""
+    if not maker.of_2022 or "Eta" not in said or not _samplers(said)[0].timesteps:
+        return dict(said)
+    return {("Eta DDIM" if key == "Eta" else key): value for key, value in said.items() if key != "Eta DDIM"}
 
 
 def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,13 +78,18 @@ def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
         return rules
     if said.get("Sampler") in ("DDIM", "PLMS"):
         rules["all_timesteps"] = True
+    is_edited = any("[" in str(said.get(key, "")) for key in _PROMPTS)
+    if is_edited:
+        rules["old_timelines"] = True
     if maker.version:
         return rules
     rules["downcast_alphas"] = True
-    if "[" in str(said.get("Prompt", "")):
-        rules["old_timelines"] = True
-        if maker.of_2022 and _calls_twice(said):
+    if maker.of_2022:
+        samplers = _samplers(said)
+        if is_edited and any(sampler.second_order for sampler in samplers):
             rules["old_edit_steps"] = True
+        if any(sampler.discard_penultimate for sampler in samplers):
+            rules["keep_penultimate"] = True
     if said.get("Sampler") in ("DDIM", "PLMS"):
         rules["pad_conds_v0"] = True
     if maker.of_2022 and "Karras" in str(said.get("Sampler", "")):

@@ -7,14 +7,15 @@ from typing import Any
 
 from modules.infotext import parse_infotext
 from modules.model.vae import AUTOMATIC, BUILT_IN
-from modules.params import control
+from modules.params import SAME_SAMPLER, control
 from modules.remake.difference import Difference
 from modules.remake.differences import differences
 from modules.remake.fields import read_fields
 from modules.remake.here import Here
-from modules.remake.maker import Maker, find_maker, old_rules
+from modules.remake.maker import Maker, find_maker, in_todays_keys, old_rules
 from modules.remake.partners import find_partner, has_partner
 from modules.remake.rules import reads_differently
+from modules.samplers.names import find_sampler
 
 _USED_EMBEDDINGS = re.compile(r"\n\s*\nUsed embeddings: ([^\n]{1,4000})\s*\Z")  # under pictures of 2022, not in them
 _USED_EMBEDDING = re.compile(r"([^,\[\]]+?) \[[0-9a-f]{4}\]")
@@ -47,7 +48,7 @@ def remake(text: str, here: Here) -> Remake:
         prompts = {"prompt": said["Prompt"], "negative_prompt": said["Negative prompt"]}
         return Remake(said, {name: text for name, text in prompts.items() if text}, (), has_parameters=False)
     maker = find_maker(said, text)
-    fields = read_fields(said)
+    fields = read_fields(in_todays_keys(maker, said))
     values = fields.values | old_rules(maker, said)
     if not maker.ours and said["RNG"] == "GPU":
         values["randn_source"] = "NV"  # no other card's numbers can be computed, and few cards were others
@@ -78,11 +79,21 @@ def _vae(said: Mapping[str, Any], maker: Maker, here: Here) -> str:
 
 def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     prompts = (values["prompt"], values["negative_prompt"])
+    steps, old_timelines = _calls(values, values["sampler"], values["steps"]), bool(values.get("old_timelines"))
+    if reads_differently(*prompts, steps, here.tokenizer, here.index, None, old_timelines):
+        return True
+    if not values.get("enable_hr"):
+        return False
     second = (values.get("hr_prompt") or prompts[0], values.get("hr_negative_prompt") or prompts[1])
-    return any(
-        reads_differently(*pair, values["steps"], here.tokenizer, here.index)
-        for pair in dict.fromkeys((prompts, second))
-    )
+    sampler = values.get("hr_sampler", SAME_SAMPLER)
+    sampler = values["sampler"] if sampler == SAME_SAMPLER else sampler
+    hires_steps = _calls(values, sampler, values.get("hr_second_pass_steps") or values["steps"])
+    return reads_differently(*second, steps, here.tokenizer, here.index, hires_steps, old_timelines)
+
+
+def _calls(values: Mapping[str, Any], sampler: str, steps: int) -> int:
+    """The steps that prompt schedules are laid out for, as in `stages.Pass`."""
+    return steps if values.get("old_edit_steps") else find_sampler(sampler).total_steps(steps)
 
 
 def _take_styles(values: Mapping[str, Any], styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

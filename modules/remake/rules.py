@@ -13,12 +13,18 @@ from modules.prompts.tokenizer import ClipTokenizer, replace_surrogates
 
 
 def reads_differently(
-    prompt: str, negative_prompt: str, steps: int, tokenizer: ClipTokenizer, index: EmbeddingIndex
+    prompt: str,
+    negative_prompt: str,
+    steps: int,
+    tokenizer: ClipTokenizer,
+    index: EmbeddingIndex,
+    hires_steps: int | None = None,
+    old_timelines: bool = False,
 ) -> bool:
     """Whether one of the prompts holds a construct that A1111 takes otherwise.
 
     Args:
-        steps: of the run: alternations and edits are read as they are at each of them.
+        steps, hires_steps, old_timelines: as for `parse_schedule`: texts are read as they are at each step.
         index: the embeddings that can act.
     """
     text = cut_tags(cut_comments(replace_surrogates(prompt)))[0]
@@ -27,7 +33,9 @@ def reads_differently(
     if ours != theirs:
         return True
     texts = dict.fromkeys(
-        step_text for part in (*(part for part, _ in ours), negative) for _, step_text in parse_schedule(part, steps)
+        step_text
+        for part in (*(part for part, _ in ours), negative)
+        for _, step_text in parse_schedule(part, steps, hires_steps, old_timelines)
     )
     return any(_chunks(text, tokenizer, index, False) != _chunks(text, tokenizer, index, True) for text in texts)
 

@@ -102,13 +102,18 @@ def slerp(share: float, low: Tensor, high: Tensor) -> Tensor:
     """Turn from `low` (share 0) to `high` (share 1) along an arc, which keeps the variance of noise.
 
     As in A1111 the arc is taken along the height of [C, H, W], column by column, and nearly parallel noise is mixed
-    with the shares the wrong way round; both decide pixels.
+    with the shares the wrong way round; both decide pixels. A column without an arc, because it is one latent high or
+    points exactly the opposite way, is mixed in straight shares: there A1111 draws NaN.
     """
     cosine = (low / low.norm(dim=1, keepdim=True) * high / high.norm(dim=1, keepdim=True)).sum(1, keepdim=True)
     if cosine.mean() > 0.9995:
         return low * share + high * (1 - share)
     angle = cosine.acos()
-    return (((1 - share) * angle).sin() * low + (share * angle).sin() * high) / angle.sin()
+    straight = low * (1 - share) + high * share
+    if low.shape[1] == 1:  # rounding would make arcs of 0 or π
+        return straight
+    turned = ((1 - share) * angle).sin() / angle.sin() * low + (share * angle).sin() / angle.sin() * high
+    return torch.where(turned.isfinite(), turned, straight)
 
 
 def _pasted(small: Tensor, large: Tensor) -> Tensor:

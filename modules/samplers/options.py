@@ -20,6 +20,7 @@ class SamplerOptions:
             means no upper limit.
         sigma_min, sigma_max, rho: ends and crowding of schedules that have them; 0 = the model's, the schedule's own.
         discard_penultimate: leave out the smallest positive noise level with every sampler.
+        keep_penultimate: with none that does so by itself, as in 2022.
         sgm_noise_multiplier: start from noise of variance 1 + σ² instead of σ².
         beta_alpha, beta_beta: shape of the Beta schedule.
         all_timesteps: DDIM and PLMS go down to timestep 0, a step for each of their timesteps, as A1111 did before 1.6.
@@ -38,6 +39,7 @@ class SamplerOptions:
     sigma_max: float = 0.0
     rho: float = 0.0
     discard_penultimate: bool = False
+    keep_penultimate: bool = False
     sgm_noise_multiplier: bool = False
     beta_alpha: float = 0.6
     beta_beta: float = 0.6
@@ -82,6 +84,8 @@ class SamplerOptions:
             found |= _off_default(self, _SCHEDULE_KEYS)
             if self.discard_penultimate and not sampler.discard_penultimate:
                 found["Discard penultimate sigma"] = True
+            if self.keep_penultimate and sampler.discard_penultimate and not self.discard_penultimate:
+                found["Keep penultimate sigma"] = True
         if sampler.eta is not None and self.eta_of(sampler) != sampler.eta:
             found["Eta DDIM" if sampler.timesteps else "Eta"] = self.eta_of(sampler)
         if sampler.churn:

@@ -144,7 +144,8 @@ def _over_sigmas(run: _Run) -> Iterator[Step]:
         case "DPM++ 2M":
             return multistep.dpmpp_2m(guided, x, sigmas)
         case "DPM fast":
-            return dpm_solver.dpm_fast(guided, x, sigma_max, sigma_min, len(sigmas) - 1, noise.next, eta, s_noise)
+            levels = len(sigmas) - 1 if run.start else run.scheduled  # not those of a schedule that has more
+            return dpm_solver.dpm_fast(guided, x, sigma_max, sigma_min, levels, noise.next, eta, s_noise)
         case "DPM adaptive":
             return dpm_solver.dpm_adaptive(guided, x, sigma_max, sigma_min, noise.next, eta)
         case "LCM":

@@ -114,7 +114,7 @@ def sampler_sigmas(
         raise ParameterError(
             "sigma_min", f"The smallest sigma {sigma_min:g} must lie below the largest, {sigma_max:g}: change one."
         )
-    discard = sampler.discard_penultimate or options.discard_penultimate
+    discard = (sampler.discard_penultimate and not options.keep_penultimate) or options.discard_penultimate
     make = _SCHEDULES[sampler.schedule_used(schedule)]
     sigmas = make(steps + discard, sigma_min, sigma_max, table, options)
     return torch.cat([sigmas[:-2], sigmas[-1:]]) if discard else sigmas

@@ -111,7 +111,7 @@ _SAMPLING = (
     ("beta_alpha", "beta_beta"),
     ("unipc_order", "unipc_variant", "unipc_skip_type"),
     ("unipc_lower_order_final", "zero_terminal_snr"),
-    ("downcast_alphas", "all_timesteps"),
+    ("downcast_alphas", "all_timesteps", "keep_penultimate"),
 )
 
 

@@ -82,6 +82,7 @@ def test_the_devices_own_numbers_leave_no_key_as_in_a1111(run):
     ("values", "key"),
     [
         ({"sampler": "Euler a", "ensd": 31337}, "ENSD: 31337"),
+        ({"sampler": "Euler a", "ensd": -5}, "ENSD: -5"),
         ({"sampler": "Euler a", "eta_ancestral": 0.5}, "Eta: 0.5"),
         ({"sampler": "DDIM", "eta_ddim": 0.5}, "Eta DDIM: 0.5"),
         ({"sampler": "Euler", "s_churn": 3.0}, "Sigma churn: 3.0"),
@@ -89,6 +90,7 @@ def test_the_devices_own_numbers_leave_no_key_as_in_a1111(run):
         ({"sampler": "Euler", "schedule": "Karras", "sigma_max": 10.0}, "Schedule max sigma: 10.0"),
         ({"sampler": "Euler", "schedule": "Karras", "rho": 3.0}, "Schedule rho: 3.0"),
         ({"sampler": "Euler", "discard_penultimate": True}, "Discard penultimate sigma: True"),
+        ({"sampler": "DPM2", "keep_penultimate": True}, "Keep penultimate sigma: True"),
         ({"sampler": "Euler", "sgm_noise_multiplier": True}, "SGM noise multiplier: True"),
         ({"sampler": "Euler", "schedule": "Beta", "beta_alpha": 0.9}, "Beta schedule alpha: 0.9"),
         ({"sampler": "DDIM", "all_timesteps": True}, "All timesteps: True"),

@@ -160,6 +160,9 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
         (f"a [b:c:5]\n{LINE}, {TODAY}", set()),
         (f"a [b:c:5]\n{LINE}, Version: v1.7.0", {"downcast_alphas"}),
         (f"a [b:c:5]\n{LINE}, Version: v1.5.1", {"downcast_alphas", "old_timelines"}),
+        (f"a\nNegative prompt: [b:c:5]\n{LINE}, Version: v1.5.1", {"downcast_alphas", "old_timelines"}),
+        ("a\nSteps: 9, Sampler: DPM2, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas", "keep_penultimate"}),
+        ("a\nSteps: 9, Sampler: DPM2, Seed: 1, Model hash: 1234567890", {"downcast_alphas"}),
         (f"a [b:c:5]\n{LINE}", set()),  # it names a schedule, as since 1.9: the version was switched off
         ("a [b:c:5]\nSteps: 1, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas", "old_timelines"}),
         ("a\nSteps: 1, Sampler: PLMS, Seed: 1", {"downcast_alphas", "pad_conds_v0", "all_timesteps"}),
@@ -177,7 +180,7 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
         ),
         (
             "a [b:c:5]\nSteps: 9, Sampler: DPM2 a Karras, Seed: 1, Model hash: 7460a6fa",
-            {"downcast_alphas", "old_timelines", "old_edit_steps", "sigma_min", "sigma_max"},
+            {"downcast_alphas", "old_timelines", "old_edit_steps", "sigma_min", "sigma_max", "keep_penultimate"},
         ),
         (  # of 2023: calls were counted by then
             "a [b:c:5]\nSteps: 9, Sampler: Heun, Seed: 1, Model hash: 1234567890",
@@ -194,10 +197,35 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
 def test_each_time_has_its_rules(text, rules):
     found = remake(text, here())
     switches = ("downcast_alphas", "old_timelines", "old_edit_steps", "pad_conds_v0", "all_timesteps")
-    switches += ("refiner_by_steps", "sigma_min", "sigma_max")
+    switches += ("refiner_by_steps", "sigma_min", "sigma_max", "keep_penultimate")
     assert {name for name in switches if found.values.get(name)} == rules
     back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
     assert [set(fields) for fields in back] == ([rules] if rules else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "ddim", "ancestral"),
+    [
+        ("a\nSteps: 9, Sampler: DDIM, Seed: 1, Model hash: 7460a6fa, Eta: 0.5", 0.5, 1.0),
+        ("a\nSteps: 9, Sampler: Euler a, Seed: 1, Model hash: 7460a6fa, Eta: 0.5", 0.0, 0.5),
+        ("a\nSteps: 9, Sampler: DDIM, Seed: 1, Model hash: 1234567890, Eta DDIM: 0.5", 0.5, 1.0),
+    ],
+)
+def test_in_2022_one_key_told_every_eta(text, ddim, ancestral):
+    values = remake(text, here()).values
+    assert (values["eta_ddim"], values["eta_ancestral"]) == (ddim, ancestral)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[cat:(a BREAK b):30]\nSteps: 20, Sampler: Heun, Seed: 1, {TODAY}",  # 40 calls
+        f"[cat:(a BREAK b):1.5]\n{LINE}, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent, {TODAY}",
+        f"[cat:(a BREAK b):1.0]\n{LINE}, Version: v1.5.2",  # a share of the steps then, the last one now
+    ],
+)
+def test_exact_rules_are_switched_on_for_what_comes_late(text):
+    assert remake(text, here()).values.get("a1111_exact")
 
 
 HIRES = "Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: Latent"

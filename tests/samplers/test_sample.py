@@ -159,6 +159,12 @@ def test_ddim_and_plms_took_one_step_more_before_1_6(sampler: str, today: int, t
         assert again.calls == calls - 1  # a hires pass sets out from the timestep below the noise it is given
 
 
+def test_dpm_fast_takes_its_steps_whatever_the_schedule() -> None:
+    for schedule in ("Automatic", "Karras", "DDIM"):  # of 30 steps, the DDIM schedule has 31 levels
+        list(sample("DPM fast", schedule, 30, mix := guided(), noise()))
+        assert mix.calls == 30, schedule
+
+
 @pytest.mark.parametrize("strength", [0.0, -1.0, float("nan")])
 def test_an_impossible_strength_is_refused(strength: float) -> None:
     with pytest.raises(ParameterError, match="Denoising strength"):
