@@ -1,5 +1,6 @@
 """What is good and bad about a set of photos as a whole."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ SUGGESTED = {Framing.CLOSE_UP: 12, Framing.HALF: 5, Framing.FULL: 3}
 
 SAME_BACKDROP = 14.0  # grey levels, on average over the fields
 NAMED = 4  # photos, in one sentence
+ENOUGH = 5  # captions, to see what all of them share
 MANY = 0.4  # the share of photos with one background from which on the embedding learns it as well
 
 
@@ -29,6 +31,7 @@ class SetReport:
         same_background: the largest group of photos before one background; empty if it is no large share.
         without_caption: have no text beside them.
         without_words: have neither a text nor a name that says anything.
+        in_every_caption: words that all captions share, in the order of the first; a person's kind is not told.
     """
 
     photos: int
@@ -39,6 +42,7 @@ class SetReport:
     same_background: tuple[Path, ...]
     without_caption: int
     without_words: int
+    in_every_caption: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -60,6 +64,12 @@ class SetReport:
         if self.without_caption:
             words = f", and the names of {self.without_words} say nothing" if self.without_words else ""
             lines.append(f"{_photos(self.without_caption)} without a caption{words}.")
+        if self.in_every_caption:
+            named = ", ".join(f"“{word}”" for word in self.in_every_caption[:NAMED])
+            lines.append(
+                f"Every caption says {named}: what captions name is learned by those words and not by the embedding. "
+                "Leave out what belongs to the person, hair or glasses, and take photos that differ in the rest."
+            )
         return tuple(lines)
 
     def _counts(self) -> str:
@@ -73,6 +83,11 @@ class SetReport:
         return f"{', '.join(found)}{unclear}: the article suggests {suggested} of twenty."
 
 
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_UNTOLD = frozenset(  # in every caption, these do no harm
+    "and the with for from his her their its wearing photo picture image portrait drawing painting illustration art "
+    "person man woman boy girl guy lady human face people someone style".split()
+)
 _IN_WORDS = {Verdict.GOOD: "good", Verdict.LOOK: "to look at", Verdict.UNUSABLE: "unusable"}
 
 
@@ -88,7 +103,16 @@ def report_on(photos: Sequence[Photo]) -> SetReport:
         same_background=_largest_group(usable),
         without_caption=sum(not photo.caption for photo in usable),
         without_words=sum(not photo.caption and not photo.name_words for photo in usable),
+        in_every_caption=_shared_words([photo.caption for photo in usable if photo.caption]),
     )
+
+
+def _shared_words(captions: Sequence[str]) -> tuple[str, ...]:
+    if len(captions) < ENOUGH:
+        return ()
+    words = [[word for word in _WORD.findall(caption.lower()) if word not in _UNTOLD] for caption in captions]
+    shared = set(words[0]).intersection(*words[1:])
+    return tuple(dict.fromkeys(word for word in words[0] if word in shared))
 
 
 def _largest_group(photos: Sequence[Photo]) -> tuple[Path, ...]:

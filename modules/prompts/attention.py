@@ -23,7 +23,7 @@ _BREAK_WORD = re.compile(r"\bBREAK\b")
 _LARGEST_WEIGHT = sys.float_info.max  # beyond it floats are infinite, and infinity times 0 is no number
 # A1111 multiplies from the innermost bracket outwards, and words with exactly equal products are joined: so many
 # brackets are multiplied in its order. What lies further out is shared by all words inside, which keeps time linear.
-_IN_ORDER = 20
+_IN_ORDER = 64
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ VOCABULARY = Path(__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
 _MERGES = 48_894  # the file holds more than the 49,408 ids of the trained models leave room for
 _WORD_END = "</w>"
 _SPECIAL = {"<|startoftext|>": BEGIN, "<|endoftext|>": END}
-_SPECIAL_TEXT = re.compile("|".join(map(re.escape, _SPECIAL)))
+_SPECIAL_TEXT = re.compile("|".join(map(re.escape, _SPECIAL)), re.IGNORECASE | re.ASCII)
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -142,6 +142,6 @@ def _split_special(text: str) -> Iterator[tuple[int, int, int | None]]:
     start = 0
     for found in _SPECIAL_TEXT.finditer(text):
         yield start, found.start(), None
-        yield found.start(), found.end(), _SPECIAL[found.group()]
+        yield found.start(), found.end(), _SPECIAL[found.group().lower()]
         start = found.end()
     yield start, len(text), None

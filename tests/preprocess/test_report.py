@@ -55,3 +55,13 @@ def test_a_few_of_many_before_one_background_are_no_fault():
 
 def test_an_empty_set_has_a_report():
     assert report_on([]).sentences[0].startswith("0 photos")
+
+
+def test_words_that_all_captions_share_are_told():
+    captions = [f"Photo of a smiling woman, {hair} hair, pink wall" for hair in ("pink", "red", "long", "wet", "short")]
+    report = report_on([photo(number, caption=caption) for number, caption in enumerate(captions)])
+    assert report.in_every_caption == ("smiling", "pink", "hair", "wall")
+    assert report.sentences[-1].startswith("Every caption says “smiling”, “pink”, “hair”, “wall”: what captions name")
+    some = [photo(number, caption=caption) for number, caption in enumerate([*captions, "a woman"])]
+    assert report_on(some).in_every_caption == ()
+    assert report_on(some[:4]).in_every_caption == (), "four captions may agree by chance"

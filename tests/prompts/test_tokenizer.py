@@ -37,6 +37,8 @@ def test_special_tokens_typed_in_a_prompt_stay_text(tokenizer: ClipTokenizer):
     assert BEGIN not in ids
     assert END not in ids
     assert tokenizer.encode("a <|endoftext|> b", a1111_exact=True) == [320, END, 321]
+    assert tokenizer.encode("<|EndOfText|> b", a1111_exact=True) == [END, 321]
+    assert END not in tokenizer.encode("<|endofte\u017ft|>", a1111_exact=True)  # a long s is no s
 
 
 def test_offsets_point_into_the_text(tokenizer: ClipTokenizer):
