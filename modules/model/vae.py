@@ -66,13 +66,22 @@ def choose_vae(name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None
         return None
     if name == AUTOMATIC:
         stem = checkpoint.model_name.lower() if checkpoint else ""
-        named = [vae for vae in vaes if stem and vae.name.lower().startswith(stem + ".")]
-        return min(named, key=lambda vae: not _is_marked(vae.name.lower()), default=None)
+        named = [vae for vae in vaes if stem and _goes_on(vae.name.lower(), stem)]
+        return min(named, key=lambda vae: _nearness(vae.name.lower(), stem), default=None)
     for vae in vaes:
         if name in (vae.name, vae.path.stem):
             return vae
     known = ", ".join([AUTOMATIC, BUILT_IN, *(vae.name for vae in vaes)])
     raise ParameterError("vae", f"There is no VAE {name!r:.60}: choose one of {known}.")
+
+
+def _goes_on(name: str, stem: str) -> bool:
+    """Whether a name begins with the whole stem: “sd15-vae.pt” with “sd15”, and not “sd155.pt”."""
+    return name.startswith(stem) and not name[len(stem) : len(stem) + 1].isalnum()
+
+
+def _nearness(name: str, stem: str) -> tuple[bool, bool, str]:
+    return not name.startswith(stem + "."), not _is_marked(name), name
 
 
 def with_vae(model: "SDModel", file: VaeFile) -> "SDModel":

@@ -10,7 +10,7 @@ from modules.model.checkpoint import Checkpoint
 from modules.model.device import DevicePolicy
 from modules.model.ldm_keys import Parts, to_ldm
 from modules.model.loader import load_model
-from modules.model.vae import choose_vae, find_vaes, with_vae
+from modules.model.vae import VaeFile, choose_vae, find_vaes, with_vae
 from tests import tiny
 
 PREFIX = "first_stage_model."
@@ -48,6 +48,13 @@ def test_a_choice_means_a_file(files, tmp_path):
     assert choose_vae("mse.safetensors", files, other) == choose_vae("mse", files, other) == by_name["mse.safetensors"]
     with pytest.raises(ParameterError, match="mse"):
         choose_vae("gone", files, other)
+
+
+def test_automatic_takes_the_nearest_name_that_begins_with_the_checkpoint_s(tmp_path):
+    names = ["cosy2.pt", "cosy-b.vae.pt", "cosy-a.pt", "cosy.safetensors"]
+    files = [VaeFile(tmp_path / name) for name in names]
+    taken = [choose_vae("Automatic", files[: count + 1], named(tmp_path, "cosy")) for count in range(4)]
+    assert taken == [None, *files[1:2] * 2, files[3]]
 
 
 @pytest.mark.parametrize("layout", ["bare", "whole", "diffusers", "pickle"])
