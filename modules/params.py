@@ -245,6 +245,9 @@ class Txt2ImgParams:
     pad_conds: bool = parameter(False, "Pad prompt/negative prompt")
     pad_conds_v0: bool = parameter(False, "Pad prompt/negative prompt as DDIM and PLMS did before 1.6")
     a1111_exact: bool = parameter(False, "Prompt rules: A1111 exact")
+    comments: bool = parameter(
+        True, "Comments in prompts", info="What stands behind a # is left out, to the end of its line."
+    )
     old_timelines: bool = parameter(False, "Old prompt editing timelines")
     old_edit_steps: bool = parameter(
         False,

@@ -55,6 +55,7 @@ class Settings:
     old_timelines: bool = _form_default("use_old_scheduling", "old_timelines", "Prompts")
     old_edit_steps: bool = _form_default("use_old_edit_steps", "old_edit_steps", "Prompts")
     a1111_exact: bool = _form_default("prompt_rules_a1111_exact", "a1111_exact", "Prompts")
+    comments: bool = _form_default("enable_prompt_comments", "comments", "Prompts")
     pad_conds_v0: bool = _form_default("pad_cond_uncond_v0", "pad_conds_v0", "Prompts")
     vae: str = _form_default("sd_vae", "vae", "Model")
     tiling: bool = _form_default("tiling", "tiling", "Model")

@@ -384,8 +384,9 @@ class _Run:
 
 
 def _prompts(params: Txt2ImgParams) -> Prompts:
+    cut = cut_comments if params.comments else str
     prompt, negative, hr_prompt, hr_negative = (
-        cut_comments(replace_surrogates(text))
+        cut(replace_surrogates(text))
         for text in (params.prompt, params.negative_prompt, params.hr_prompt, params.hr_negative_prompt)
     )
     return Prompts(prompt, negative, hr_prompt or prompt, hr_negative or negative)

@@ -101,6 +101,7 @@ def read_prompt(
     emphasis: str = "Original",
     comma_backtrack: int = 20,
     a1111_exact: bool = False,
+    comments: bool = True,
 ) -> PromptReading:
     """Read a prompt the way generation will, and tell how.
 
@@ -110,11 +111,14 @@ def read_prompt(
         tokenizer, index: of the model in use.
         negative: a negative prompt knows neither AND nor tags.
         emphasis, comma_backtrack, a1111_exact: as for `pack`.
+        comments: what stands behind a “#” is left out.
     """
     reader = _Reader(
         tokenizer, index, Timeline(steps, hires_steps, old_timelines), emphasis, comma_backtrack, a1111_exact
     )
-    text, tags = cut_comments(replace_surrogates(text)), []
+    text, tags = replace_surrogates(text), []
+    if comments:
+        text = cut_comments(text)
     if not negative:
         text, tags = cut_tags(text)
         reader.notes += map(notes.tag_note, tags[: notes.MOST_NOTES])

@@ -201,10 +201,11 @@ def _release(case: _Case) -> Iterator[Difference]:
         "a1111_exact": "the prompt read exactly as A1111 reads it",
         "sigma_max": "the Karras schedule of 2022",
         "keep_penultimate": "last steps spaced as in 2022",
+        "comments": "a # read as text, as in 2022",
         "refiner_by_steps": "the refiner’s place counted in steps, as before 1.9",
     }
     maker = case.maker
-    on = [name for name in switched if case.values.get(name) and not maker.ours]
+    on = [name for name in switched if case.values.get(name, default(name)) != default(name) and not maker.ours]
     if on:
         who = f"It was made by {maker.version:.40}" if maker.version else "It names no version, as until 2023"
         back = {name: default(name) for name in (*on, *(["sigma_min"] if "sigma_max" in on else []))}

@@ -71,6 +71,7 @@ KEYS = {
     "Pad conds v0": "pad_conds_v0",
     "Old prompt editing timelines": "old_timelines",
     "Old prompt editing steps": "old_edit_steps",
+    "Prompt comments": "comments",
 }
 """Keys whose value is the field's. `read_fields` knows those that need a thought."""
 

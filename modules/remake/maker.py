@@ -85,6 +85,8 @@ def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
         return rules
     rules["downcast_alphas"] = True
     if maker.of_2022:
+        if any("#" in str(said.get(key, "")) for key in _PROMPTS):
+            rules["comments"] = False  # a # was text
         samplers = _samplers(said)
         if is_edited and any(sampler.second_order for sampler in samplers):
             rules["old_edit_steps"] = True

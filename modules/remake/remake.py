@@ -80,7 +80,8 @@ def _vae(said: Mapping[str, Any], maker: Maker, here: Here) -> str:
 def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     prompts = (values["prompt"], values["negative_prompt"])
     steps, old_timelines = _calls(values, values["sampler"], values["steps"]), bool(values.get("old_timelines"))
-    if reads_differently(*prompts, steps, here.tokenizer, here.index, None, old_timelines):
+    comments = values.get("comments", True)
+    if reads_differently(*prompts, steps, here.tokenizer, here.index, None, old_timelines, comments):
         return True
     if not values.get("enable_hr"):
         return False
@@ -88,7 +89,7 @@ def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     sampler = values.get("hr_sampler", SAME_SAMPLER)
     sampler = values["sampler"] if sampler == SAME_SAMPLER else sampler
     hires_steps = _calls(values, sampler, values.get("hr_second_pass_steps") or values["steps"])
-    return reads_differently(*second, steps, here.tokenizer, here.index, hires_steps, old_timelines)
+    return reads_differently(*second, steps, here.tokenizer, here.index, hires_steps, old_timelines, comments)
 
 
 def _calls(values: Mapping[str, Any], sampler: str, steps: int) -> int:

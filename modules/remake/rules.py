@@ -20,15 +20,17 @@ def reads_differently(
     index: EmbeddingIndex,
     hires_steps: int | None = None,
     old_timelines: bool = False,
+    comments: bool = True,
 ) -> bool:
     """Whether one of the prompts holds a construct that A1111 takes otherwise.
 
     Args:
         steps, hires_steps, old_timelines: as for `parse_schedule`: texts are read as they are at each step.
         index: the embeddings that can act.
+        comments: what stands behind a “#” is left out.
     """
-    text = cut_tags(cut_comments(replace_surrogates(prompt)))[0]
-    negative = cut_comments(replace_surrogates(negative_prompt))
+    cut = cut_comments if comments else str
+    text, negative = cut_tags(cut(replace_surrogates(prompt)))[0], cut(replace_surrogates(negative_prompt))
     ours, theirs = parse_composition(text), parse_composition(text, a1111_exact=True)
     if ours != theirs:
         return True

@@ -55,6 +55,17 @@ def test_a_run_tells_what_it_does_and_saves_what_it_tells(run, outputs):
     assert grid.infotext == images.read_infotext(grid.path) == pulled.pictures[0].infotext
 
 
+def test_a_comment_can_be_text(run):
+    (cut,) = run(prompt="a cat #1", seed=7).pictures
+    (kept,) = run(prompt="a cat #1", seed=7, comments=False).pictures
+    (plain,) = run(prompt="a cat ", seed=7).pictures
+    assert (pixels(cut) == pixels(plain)).all()
+    assert (pixels(kept) != pixels(plain)).any()
+    read = parse_infotext(kept.infotext)
+    assert (read["Prompt"], read["Prompt comments"]) == ("a cat #1", "False")
+    assert "Prompt comments" not in cut.infotext
+
+
 def test_the_infotext_holds_all_that_is_needed_to_draw_it_again(run):
     values = {"steps": 4, "sampler": "DPM++ 2M", "cfg_scale": 6.5, "width": 72, "height": 80, "clip_skip": 2}
     chosen = {

@@ -113,3 +113,8 @@ def test_notes_are_few_and_short():
     notes = read("".join(f"(a:1,{number})" for number in range(100))).notes
     assert len(notes) <= 13
     assert all(len(note) < 200 for note in notes)
+
+
+def test_a_comment_can_be_text():
+    assert read("a cat # b").token_count == 2
+    assert read("a cat # b", comments=False).token_count == 4

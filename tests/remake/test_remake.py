@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from modules.infotext import quote
 from modules.model.checkpoint import Checkpoint
-from modules.params import Txt2ImgParams
+from modules.params import Txt2ImgParams, default
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import clip_tokenizer
 from modules.remake.here import Here
@@ -162,6 +162,8 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
         (f"a [b:c:5]\n{LINE}, Version: v1.5.1", {"downcast_alphas", "old_timelines"}),
         (f"a\nNegative prompt: [b:c:5]\n{LINE}, Version: v1.5.1", {"downcast_alphas", "old_timelines"}),
         ("a\nSteps: 9, Sampler: DPM2, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas", "keep_penultimate"}),
+        ("a #1 cat\nSteps: 9, Sampler: LMS, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas", "comments"}),
+        ("a #1 cat\nSteps: 9, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas"}),
         ("a\nSteps: 9, Sampler: DPM2, Seed: 1, Model hash: 1234567890", {"downcast_alphas"}),
         (f"a [b:c:5]\n{LINE}", set()),  # it names a schedule, as since 1.9: the version was switched off
         ("a [b:c:5]\nSteps: 1, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas", "old_timelines"}),
@@ -197,8 +199,8 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
 def test_each_time_has_its_rules(text, rules):
     found = remake(text, here())
     switches = ("downcast_alphas", "old_timelines", "old_edit_steps", "pad_conds_v0", "all_timesteps")
-    switches += ("refiner_by_steps", "sigma_min", "sigma_max", "keep_penultimate")
-    assert {name for name in switches if found.values.get(name)} == rules
+    switches += ("refiner_by_steps", "sigma_min", "sigma_max", "keep_penultimate", "comments")
+    assert {name for name in switches if found.values.get(name, default(name)) != default(name)} == rules
     back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
     assert [set(fields) for fields in back] == ([rules] if rules else [])
 

@@ -159,6 +159,7 @@ OFF_DEFAULT: dict[str, tuple[Any, dict[str, Any]]] = {
     "sgm_noise_multiplier": (True, {}),
     "zero_terminal_snr": (True, {}),
     "downcast_alphas": (True, {}),
+    "comments": (False, {"prompt": "a #1 cat"}),
     "keep_penultimate": (True, {"sampler": "DPM2"}),
     "all_timesteps": (True, {"sampler": "PLMS"}),
     "beta_alpha": (0.5, {"schedule": "Beta"}),
