@@ -68,7 +68,7 @@ def split(photo: Size, target: Size, threshold: float, overlap: float) -> list[C
 
     Source: A1111 v1.10, spec of its "Split oversized images".
     """
-    along = 0 if photo[0] > photo[1] else 1  # the axis of the long side
+    along = 1 if photo[1] > photo[0] else 0  # the axis of the long side; a square counts as wide
     long, short = photo[along], photo[1 - along]
     window, across = target[along], target[1 - along]
     if short * window >= long * across or short * window > threshold * long * across:

@@ -247,7 +247,7 @@ class _Run:
 
     def _prepare(self, listing: Listing) -> Work:
         for path, sentence in listing.strangers:
-            if path.resolve() != self.destination:
+            if Path(os.path.realpath(path)) != self.destination:  # unlike `resolve`, not stopped by links in a circle
                 yield from self._tell(Noticed(sentence))
         if self.params.flip:
             yield from self._tell(Noticed(FLIP_WARNING))

@@ -105,6 +105,13 @@ def test_a_photo_of_the_target_ratio_is_never_split():
     assert len(split((1025, 1024), SQUARE, 1.0, 0.2)) == 1  # a pixel too long, which is less than a piece
 
 
+def test_a_square_is_split_from_left_to_right():
+    """As A1111 counts: what is not upright is wide. 1000×1000 for 512×1024 is 1024 pixels long, two parts and more."""
+    parts = split((1000, 1000), (512, 1024), 0.5, 0.2)
+    assert [(part.x, part.y) for part in parts] == [(0.25, 0.5), (0.5, 0.5), (0.75, 0.5)]
+    assert split((1000, 1000), (1024, 512), 0.5, 0.2) == []
+
+
 def test_a_scaled_photo_is_split_to_the_other_ratio():
     """2000×1000 for 512×768: 1536 pixels long at 768 high, so 512-wide parts with a fifth shared."""
     boxes = [crop.box((2000, 1000), (512, 768)) for crop in split((2000, 1000), (512, 768), 0.5, 0.2)]

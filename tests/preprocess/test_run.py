@@ -64,6 +64,13 @@ def test_each_photo_becomes_a_picture_of_the_size(source):
     assert events[-1] == PreprocessingEnded(2, (), False, "Preprocessing finished. 2 pictures written.")
 
 
+def test_a_link_to_itself_is_named_and_the_others_are_prepared(source):
+    (source / "circle.png").symlink_to("circle.png")
+    events = events_of(source)
+    assert "“circle.png” is no file: it is left out." in notices(events)
+    assert written(source) == ["00000-0-anna.png", "00001-0-bea.png"]
+
+
 def test_the_same_input_gives_the_same_bytes_and_originals_stay(source):
     values: dict[str, Any] = {
         "flip": True,
