@@ -46,6 +46,7 @@ class BatchSource:
         self.source.setstate(state.source)
         self.order = self._new_order()
         self.order.queue = state.queue
+        self.order.forget_mixed()  # photos may have been replaced before a resume
 
     def draw(self, step: int) -> list[Batch]:
         """The batches of the step after `step` steps."""

@@ -15,7 +15,7 @@ from modules import images
 from modules.errors import DatasetError, ImageError
 from modules.events import Event, Request, Status
 from modules.model.model import SDModel
-from modules.training.photos import Photo, open_photo
+from modules.training.photos import Photo, open_photo, photo_digest
 from modules.training_params import FEWEST_FOR_HELD_OUT, TrainParams
 
 
@@ -28,6 +28,7 @@ class Example:
         deviation: [4, h, w] of each fresh sample; None: `mean` is what is learned from, always.
         weight: [1, h, w] of the loss, 1 on average; None: 1 everywhere.
         small: the same of half the size, for the first steps; None: not wanted.
+        digest: of the photo's file, by which another one of that name is told; empty: it could not be read again.
     """
 
     photo: Photo
@@ -35,6 +36,7 @@ class Example:
     deviation: Tensor | None = None
     weight: Tensor | None = None
     small: "Example | None" = None
+    digest: str = ""
 
     def latents(self, generator: torch.Generator) -> Tensor:
         """[4, h, w] for one use."""
@@ -69,7 +71,7 @@ def encode(
                 half = [max(64, side // 16 * 8) for side in picture.size]
                 small = picture.resize(half, Image.Resampling.LANCZOS)
                 example = dataclasses.replace(example, small=_encoded(model, photo, small, mask, params))
-            examples.append(example)
+            examples.append(dataclasses.replace(example, digest=photo_digest(photo)))
         yield Status(f"encoding photo {number + 1} of {len(photos)}")
     return examples, refused
 
@@ -108,6 +110,11 @@ class BatchOrder:
     def epoch_steps(self) -> int:
         """Optimiser steps of one pass over the examples."""
         return len(self.sizes) // self.batch_size // self.accumulation
+
+    def forget_mixed(self) -> None:
+        """Begin a new epoch if a batch of this one has pictures of several sizes by now: they cannot be stacked."""
+        if any(len({self.sizes[index] for index in batch}) > 1 for batch in self.queue):
+            self.queue = []
 
     def draw(self, source: random.Random) -> list[list[int]]:
         """The batches of the next optimiser step."""
@@ -164,7 +171,7 @@ def _encoded(
     if params.latent_sampling_method == "random":
         return Example(photo, mean, deviation, weight)
     if params.latent_sampling_method == "once":  # by name, so that it is the same when a run is resumed
-        digest = hashlib.sha256(f"{params.seed} {photo.name}".encode()).digest()
+        digest = hashlib.sha256(f"{params.seed} {photo.name}".encode("utf-8", "surrogateescape")).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:7]))
         mean = Example(photo, mean, deviation).latents(generator)
     return Example(photo, mean, None, weight)

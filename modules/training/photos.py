@@ -1,7 +1,8 @@
 """The photos of a folder: which there are, what changed, and how they are cut to size. Never stretched."""
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def describe_photo(path: Path, word_regex: str = "", join_string: str = " ") -> 
     return Photo(path, filewords(path, word_regex, join_string), status.st_mtime_ns, status.st_size)
 
 
+def photo_digest(photo: Photo) -> str:
+    """SHA-256 of the file as it is now: copied elsewhere it stays the same. Empty if it cannot be read."""
+    try:
+        with photo.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
 class PhotoWatch:
     """Tells of photos that go or change while a run goes on with them as they were; each change once."""
 
@@ -79,13 +89,24 @@ class PhotoWatch:
         found = changes(self._photos)
         new = [f"{name} {what}" for name, what in found.items() if self._told.get(name) != what]
         self._told = found
-        if not new:
-            return ""
-        more = f" and {len(new) - 5} more" if len(new) > 5 else ""
-        return (
-            f"{len(new)} of the photos changed since the start: {', '.join(new[:5])}{more}. "
-            "The run goes on as they were."
-        )
+        return _told(new, "since the start", "The run goes on as they were.")
+
+
+def replaced(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """A sentence about photos that are others than when a run stopped; empty if there are none.
+
+    Args:
+        before, now: digests of their files, by file name. Those that have none on one side are passed over.
+    """
+    others = [name for name, digest in now.items() if digest and before.get(name, digest) not in ("", digest)]
+    return _told(sorted(others), "since the run stopped", "The run goes on with what is there now.")
+
+
+def _told(changed: Sequence[str], since: str, then: str) -> str:
+    if not changed:
+        return ""
+    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+    return f"{len(changed)} of the photos changed {since}: {', '.join(changed[:5])}{more}. {then}"
 
 
 def changes(photos: Sequence[Photo]) -> dict[str, str]:

@@ -17,6 +17,7 @@ import copy
 import csv
 import io
 import json
+import math
 import os
 import shutil
 import time
@@ -111,7 +112,7 @@ class RunFolder:
             about = copy.deepcopy(_parsed(path, stat.st_ino, stat.st_mtime_ns, stat.st_size))
         except (OSError, ValueError, RecursionError) as error:
             raise FileFormatError(f"“{self.path.name}” is no training run: its run.json cannot be read.") from error
-        if not isinstance(about, dict) or not isinstance(about.get("name"), str):
+        if not _is_about(about):
             raise FileFormatError(f"“{self.path.name}” is no training run: its run.json says something else.")
         return about
 
@@ -196,9 +197,12 @@ def open_run(path: Path) -> Run:
     about = RunFolder(path, path.name).about()
     try:
         folder = RunFolder(path, about["name"])
-        step = max(int(about["step"]), last_state_step(folder))
-        return Run(folder, str(about["ending"]), step, int(about["steps"]), str(about["checkpoint"]), about["started"])
-    except (KeyError, TypeError, ValueError) as error:
+        step, steps, started = int(about["step"]), int(about["steps"]), float(about["started"])
+        if not math.isfinite(started):  # which would make a list of runs that has no order
+            raise ValueError
+        step = max(step, last_state_step(folder))
+        return Run(folder, str(about["ending"]), step, steps, str(about["checkpoint"]), started)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FileFormatError(f"“{path.name}” is no training run: its run.json lacks something.") from error
 
 
@@ -245,6 +249,19 @@ def _parsed(path: Path, inode: int, modified_ns: int, size: int) -> Any:
     Every write makes a new file, so that two writes of one moment and one size differ in their `inode`.
     """
     return json.loads(path.read_bytes())
+
+
+def _is_about(found: Any) -> bool:
+    """Whether the content of a `run.json` is what a run says of itself.
+
+    The file may come from elsewhere, and what the run writes is called by its name: one that leads to another folder
+    is no name.
+    """
+    if not isinstance(found, dict) or not isinstance(name := found.get("name"), str):
+        return False
+    is_plain = Path(name).name == name not in ("", "..") and not {"/", "\\", "\0"} & {*name}
+    lists = (found.get("photos", []), found.get("held_out", []))
+    return is_plain and isinstance(found.get("params", {}), dict) and all(isinstance(list_, list) for list_ in lists)
 
 
 def last_state_step(folder: RunFolder) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class TrainingState:
         steps_back: how often training went back after it had diverged.
         smoothed_loss: None before the first step.
         origin: the model, and the words that the embedding began with.
+        digests: of the photos' files, by name; older states have none.
     """
 
     params: TrainParams
@@ -85,6 +86,7 @@ class TrainingState:
     steps_back: int = 0
     smoothed_loss: float | None = None
     origin: Origin = Origin()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def fresh_generators(seed: int) -> tuple[Tensor, tuple[Any, ...]]:
@@ -122,6 +124,7 @@ def save_state(state: TrainingState, folder: Path) -> Path:
         "steps_back": state.steps_back,
         "smoothed_loss": state.smoothed_loss,
         "origin": asdict(state.origin),
+        "digests": dict(state.digests),
     }
     text = json.dumps(numbers)
     metadata = {"format": "pt", "state": text, "sha256": _digest(tensors, text)}
@@ -179,6 +182,7 @@ def read_state(path: Path) -> TrainingState:
         generator=tensors["generator"].clone(),
         source=(version, tuple(internal), gauss),
         origin=Origin(**numbers["origin"]),
+        digests=numbers.get("digests", {}),
         **{
             name: numbers[name]
             for name in (

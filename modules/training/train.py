@@ -1,6 +1,7 @@
 """A training run: from its parameters, or from what an interrupted one left."""
 
 import dataclasses
+import logging
 import secrets
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -19,13 +20,15 @@ from modules.training import plan
 from modules.training.dataset import Example, encode, refusals, set_aside
 from modules.training.lock import held, starting
 from modules.training.loop import TrainingLoop
-from modules.training.photos import Photo, describe_photo, photo_files
+from modules.training.photos import Photo, describe_photo, photo_files, replaced
 from modules.training.prompts import read_template, require_name
 from modules.training.run_folder import RunFolder, new_run_folder, open_run, require_free
 from modules.training.settings_file import write_settings
 from modules.training.state import Origin, TrainingState, fresh_generators, load_state
 from modules.training.textual_inversion import fresh_state
 from modules.training_params import TrainParams
+
+_log = logging.getLogger(__name__)
 
 
 def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, paths: Paths) -> Work:
@@ -163,6 +166,12 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
     folder = open_run(path).folder
     sweep_temporaries(path)
     state, notices = load_state(folder.states)
+    if (
+        name := state.params.embedding
+    ) != folder.name:  # the run's files are called by the one, its result by the other
+        raise FileFormatError(
+            f"“{path.name}” cannot be resumed: its run.json says “{folder.name}”, and its state “{name}”."
+        )
     state.origin.check(model.checkpoint)
     params = dataclasses.replace(state.params, data_root=photos_now(folder, state.params, paths, data_root))
     state = dataclasses.replace(state, params=params)
@@ -181,6 +190,11 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
         raise DatasetError(f"None of the photos in “{params.data_root}” can be used any more: put them back.")
     if len(learned) < len(state.photos):  # the indices of the batches to come mean other photos now
         state = dataclasses.replace(state, queue=[], photos=[example.photo.name for example in learned])
+    digests = _digests(examples)
+    if news := replaced(state.digests, digests):
+        _log.warning("%s: %s", path.name, news)
+        yield Noticed(news)
+    state = dataclasses.replace(state, digests=digests)
     for log in folder.logs:
         log.keep_until(state.step)
     folder.end("", state.step)
@@ -210,7 +224,12 @@ def _first_state(
         photos=[example.photo.name for example in learned],
         held_out=[example.photo.name for example in held_out],
         origin=Origin(checkpoint.short_hash or None, checkpoint.model_name, embedding.init_text),
+        digests=_digests([*learned, *held_out]),
     )
+
+
+def _digests(examples: Iterable[Example]) -> dict[str, str]:
+    return {example.photo.name: example.digest for example in examples}
 
 
 def _load(

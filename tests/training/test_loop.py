@@ -2,11 +2,14 @@
 
 import json
 import math
+import os
+import sys
 
 import pytest
 import torch
+from PIL import Image
 
-from modules.errors import DatasetError, ParameterError, StorageError, TrainingDiverged
+from modules.errors import DatasetError, FileFormatError, ParameterError, StorageError, TrainingDiverged
 from modules.events import (
     Ending,
     Estimated,
@@ -386,6 +389,53 @@ def test_photos_that_went_before_a_resume_are_named(model, paths, photos):
     assert any("00000-0-wave 0.png" in event.text for event in rest.of(Noticed))
     assert rest.of(TrainingStarted)[0].photos == 3
     assert rest.of(TrainingEnded)[0].step == 6
+
+
+def test_photos_replaced_before_a_resume_are_named_once(model, paths, photos):
+    part = pull(model, paths, small(photos, steps=6), close_after=2)
+    for photo in sorted(photos.iterdir()):  # copied elsewhere and back: newer files with the same pictures
+        photo.write_bytes(photo.read_bytes())
+    sorted(photos.iterdir())[1].write_bytes(sorted(photos.iterdir())[0].read_bytes())
+    rest = pull_resumed(model, paths, part.folder.path, close_after=4)
+    named = [event.text for event in rest.of(Noticed)]
+    assert named == [
+        "1 of the photos changed since the run stopped: 00001-0-wave 1.png. The run goes on with what is there now."
+    ]
+    last = pull_resumed(model, paths, part.folder.path)
+    assert (last.of(Noticed), last.ended.kind) == ([], Ending.FINISHED)
+
+
+def test_a_photo_of_another_size_is_learned_from_after_a_resume(model, paths, photos):
+    """Batches that were drawn already may hold it beside others, with which it cannot be stacked any more."""
+    params = small(photos, steps=6, batch_size=2, varsize=True, width=128, height=128)
+    part = pull(model, paths, params, close_after=1)
+    with Image.open(sorted(photos.iterdir())[0]) as picture:
+        larger = picture.resize((96, 64))
+    for photo in sorted(photos.iterdir())[:2]:
+        larger.save(photo)
+    rest = pull_resumed(model, paths, part.folder.path)
+    assert rest.ended.kind is Ending.FINISHED
+    assert "2 of the photos changed since the run stopped" in rest.of(Noticed)[0].text
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="there every file name is text")
+def test_a_name_that_is_no_text_is_trained_on_and_resumed(model, paths, photos):
+    odd = os.fsdecode(b"f\xffoo.png")
+    sorted(photos.iterdir())[0].rename(photos / odd)
+    part = pull(model, paths, small(photos, latent_sampling_method="once"), close_after=2)
+    assert (part.of(TrainingStarted)[0].photos, part.of(Noticed)) == (4, [])
+    rest = pull_resumed(model, paths, part.folder.path)
+    assert (rest.of(Noticed), rest.ended.kind) == ([], Ending.FINISHED)
+
+
+def test_a_run_json_of_another_name_leads_nowhere(model, paths, photos, tmp_path):
+    part = pull(model, paths, small(photos), close_after=1)
+    for name in ("../../../../../escaped", "other"):
+        part.folder.describe({**part.folder.about(), "name": name})
+        before = sorted(tmp_path.rglob("*"))
+        pull_resumed(model, paths, part.folder.path, error=FileFormatError)
+        assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == []
+        part.folder.describe({**json.loads((part.folder.path / "run.json").read_text()), "name": NAME})
 
 
 def test_another_checkpoint_cannot_go_on(model, paths, photos):

@@ -37,6 +37,34 @@ def test_runs_are_found_newest_first_and_others_passed_over(tmp_path):
         open_run(broken.path)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"started": "abc"},
+        {"started": None},
+        {"started": float("nan")},
+        {"started": 10**400},
+        {"steps": float("inf")},
+        {"params": [1]},
+        {"photos": 3},
+        {"name": ""},
+        {"name": ".."},
+        {"name": "../../../../../escaped"},
+        {"name": "/escaped"},
+        {"name": "..\\escaped"},
+        {"name": "a\0b"},
+    ],
+    ids=lambda values: str(values)[:40],
+)
+def test_a_run_that_says_odd_things_is_none(tmp_path, values):
+    new_run_folder(tmp_path, "good").describe(about())
+    odd = new_run_folder(tmp_path, "odd")
+    odd.describe(about(**values))
+    assert [run.folder.name for run in find_runs(tmp_path)] == ["good"]
+    with pytest.raises(FileFormatError, match="“odd” is no training run"):
+        open_run(odd.path)
+
+
 def test_unfinished_is_what_has_a_state_and_no_end(tmp_path):
     folder = new_run_folder(tmp_path, "me")
     folder.describe(about())

@@ -1,5 +1,6 @@
 """States written, read back, damaged."""
 
+import json
 import random
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def state(step: int = 3) -> TrainingState:
         steps_back=2,
         smoothed_loss=0.1 + 0.2,
         origin=Origin("ab", "model", "face"),
+        digests={"ä.png": "ab" * 32},
     )
 
 
@@ -38,12 +40,20 @@ def test_everything_comes_back(tmp_path):
     read = read_state(save_state(saved, tmp_path))
     for name in ("params", "step", "first_step", "source", "queue", "photos", "held_out", "rate_factor", "steps_back"):
         assert getattr(read, name) == getattr(saved, name)
-    assert (read.smoothed_loss, read.origin) == (saved.smoothed_loss, saved.origin)
+    assert (read.smoothed_loss, read.origin, read.digests) == (saved.smoothed_loss, saved.origin, saved.digests)
     assert torch.equal(read.generator, saved.generator)
     for name in ("vectors", "mean", "variance"):
         assert torch.equal(getattr(read.optimiser, name), getattr(saved.optimiser, name))
     assert (read.optimiser.updates, read.optimiser.loss_scale, read.optimiser.scale_age) == (2, 512.0, 7)
     random.Random().setstate(read.source)
+
+
+def test_a_state_from_before_the_digests_is_read(tmp_path, monkeypatch):
+    dumps = json.dumps
+    monkeypatch.setattr(
+        json, "dumps", lambda numbers: dumps({key: numbers[key] for key in numbers if key != "digests"})
+    )
+    assert read_state(save_state(state(), tmp_path)).digests == {}
 
 
 def test_two_are_kept_by_step(tmp_path):
