@@ -24,6 +24,8 @@ LONGEST_NAME = 100  # bytes; every file system takes 255, and suffixes such as "
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w .-]")
 _FORBIDDEN_IN_FILES = re.compile(r"""[\x00-\x1f\x7f/\\:*?"<>|]""")
 _LONGEST_FILE_NAME = 200  # bytes; file systems take 255, and a step or a suffix may be added
+_LONGEST_PART = 255  # bytes of one name in a path
+_NO_PATH = "This is no path that a file or folder could have"
 WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no file there may be called so
 
 
@@ -176,9 +178,16 @@ def inside(root: Path, *parts: str) -> Path:
     """The path below `root` that `parts` lead to, symbolic links followed.
 
     Raises:
-        ParameterError: the path leaves `root`.
+        ParameterError: no possible path, or it leaves `root`.
     """
-    path = root.joinpath(*parts).resolve()
+    try:
+        path = root.joinpath(*parts).resolve()
+        if any(len(os.fsencode(part)) > _LONGEST_PART for part in path.parts):
+            raise ValueError("longer than file systems take")  # some say so only when the folder above is there
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.lstat()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, links in a circle
+        raise ParameterError("path", f"{_NO_PATH}: choose another name.") from error
     if not path.is_relative_to(root.resolve()):
         raise ParameterError("path", f"“{'/'.join(parts)}” leads out of {root.name}: choose a place inside it.")
     return path
@@ -200,7 +209,7 @@ def folder_of(text: str, field: str, roots: Sequence[Path] = ()) -> Path:
     try:
         path = Path(os.path.expanduser(text.strip())).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL in it, links in a circle
-        raise ParameterError(field, "This is no path that a folder could have.") from error
+        raise ParameterError(field, f"{_NO_PATH}.") from error
     if roots and not any(path.is_relative_to(root.resolve()) for root in roots):
         allowed = ", ".join(str(root) for root in roots)
         raise ParameterError(field, f"This server reads and writes photos only below {allowed}.")

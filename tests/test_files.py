@@ -244,6 +244,17 @@ def test_paths_inside_are_found(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "part",
+    ["a\0b", "n" * 300, "gone/" + "n" * 300, "n/" * 2500, "circle/x", "\ud800"],
+    ids=lambda part: ascii(part[:9]),
+)
+def test_what_is_no_path_is_refused(tmp_path, part):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ParameterError, match="no path"):
+        inside(tmp_path, part)
+
+
+@pytest.mark.parametrize(
     "parts", [("..",), ("../x",), ("sub", "../../x"), ("/etc/passwd",), ("link", "x"), ("sub/../..",)]
 )
 def test_paths_that_lead_out_are_refused(tmp_path, parts):

@@ -36,7 +36,7 @@ def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None
     names.find(params.preview_sampler, "Automatic")
     try:
         re.compile(params.filename_word_regex)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:  # the last two: numbers and brackets beyond measure
         raise ParameterError("filename_word_regex", f"The filename word regex cannot be read: {error}.") from error
 
 

@@ -32,7 +32,11 @@ def read_template(name: str, own: Path) -> tuple[str, ...]:
     Raises:
         ParameterError: not there, no text, no lines, or lines without `[name]`, from which nothing can be learned.
     """
-    path = inside(own, name) if (own / name).is_file() else inside(SHIPPED, name)
+    try:
+        path = inside(own, name)
+        path = path if path.is_file() else inside(SHIPPED, name)
+    except ParameterError as error:
+        raise ParameterError("template", f"The template “{name:.60}” cannot be read: {error}") from error
     try:
         if path.stat().st_size > LARGEST_TEMPLATE:
             raise ParameterError("template", f"The template “{name}” is larger than 1 MB: is it another kind of file?")

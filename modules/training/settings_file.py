@@ -7,7 +7,6 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +77,10 @@ def read_settings(path: Path) -> dict[str, Any]:
             if stored.get(key) is not None:
                 values[name] = _as(type(field.default), stored[key])
     for name in _PATHS:
-        if name in values:
+        if isinstance(values.get(name), str):  # what is no text is refused by the field itself
             values[name] = _last_part(values[name])
-    values["log_directory"] = _log_directory(values)
+    if isinstance(values.setdefault("log_directory", ""), str):
+        values["log_directory"] = _log_directory(values["log_directory"])
     return values
 
 
@@ -100,9 +100,9 @@ def _last_part(text: str) -> str:
     return PureWindowsPath(PurePosixPath(text).name).name
 
 
-def _log_directory(values: Mapping[str, Any]) -> str:
+def _log_directory(stored: str) -> str:
     """A folder below the data folder: one that leads elsewhere belongs to another machine."""
-    text = _RUN_OF_A_DAY.sub("", str(values.get("log_directory", "")))
+    text = _RUN_OF_A_DAY.sub("", stored)
     if not text or PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute() or ".." in text:
         return "textual_inversion"
     return text

@@ -201,7 +201,13 @@ def test_a_diverged_run_ends_with_one(tmp_path, photos, capsys):
         ({"preset": "cat"}, "--preset"),
         ({"resume": "somewhere"}, "only --data-root can"),
         ({"settings": "no-such-file.json"}, "no-such-file.json"),
+        ({"filename_word_regex": "a{99999999999}"}, "regex cannot be read"),
+        ({"filename_word_regex": "(" * 3000 + ")" * 3000}, "regex cannot be read"),
+        ({"template": "t" * 300}, "The template “ttt"),
+        ({"log_directory": "l" * 300}, "no path"),
+        ({"log_directory": "l/" * 2500}, "no path"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, photos, capsys, changed, named):
     assert run(training(tmp_path, photos, **changed)) == 2
@@ -211,7 +217,17 @@ def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, photo
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[1, 2]", '{"steps": "many", "batch_size": 1}', '{"steps": 3, "batch_size": {}}']
+    "content",
+    [
+        "{",
+        "[1, 2]",
+        '{"steps": "many", "batch_size": 1}',
+        '{"steps": 3, "batch_size": {}}',
+        '{"steps": 3, "template_file": ["a"]}',
+        '{"steps": 3, "log_directory": ["a"]}',
+        '{"steps": 3, "template_file": "a\\u0000b"}',
+        '{"steps": 3, "log_directory": "a\\u0000b"}',
+    ],
 )
 def test_a_settings_file_that_cannot_be_used_is_a_bad_command_line(tmp_path, photos, capsys, content):
     settings = tmp_path / "settings.json"
