@@ -301,6 +301,7 @@ def _to_rgb(opened: Image.Image, background: tuple[int, int, int]) -> Image.Imag
     image = opened
     profile = image.info.get("icc_profile")
     if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):  # 16 bits of grey; a plain conversion would cut them off
+        image = image if image.mode in ("I", "I;16") else image.convert("I")  # `point` takes no other byte order
         image = image.point(lambda level: level * (1 / 256)).convert("L")
     elif image.has_transparency_data:
         if image.mode != "RGBA":

@@ -127,9 +127,13 @@ def test_floating_point_numbers_are_no_shades(tmp_path, value):
         images.open_image(tmp_path / "numbers.tiff")
 
 
-def test_sixteen_bits_of_grey_keep_their_shades(tmp_path):
-    Image.new("I;16", (4, 4), 0x4080).save(tmp_path / "deep.png")
-    assert images.open_image(tmp_path / "deep.png").getpixel((0, 0)) == (0x40, 0x40, 0x40)
+@pytest.mark.parametrize(("mode", "name"), [("I;16", "deep.png"), ("I;16", "deep.tiff"), ("I;16B", "deep.tiff")])
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path, mode, name):
+    levels = np.array([[0x4080, 0x00FF, 0xFFFF]])
+    picture = Image.frombytes(mode, (3, 1), levels.astype(">u2" if mode == "I;16B" else "<u2").tobytes())
+    picture.save(tmp_path / name)
+    opened = images.open_image(tmp_path / name)
+    assert [opened.getpixel((x, 0)) for x in range(3)] == [(0x40,) * 3, (0,) * 3, (0xFF,) * 3]
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff", "avif"])

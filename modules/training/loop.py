@@ -106,7 +106,6 @@ class TrainingLoop:
         self.gradient_norms: list[float] = []
         self.seconds_per_step = 0.0
         self.photos = PhotoWatch([example.photo for example in (*examples, *aside)])
-        self.new_snapshot = False
         self.stopping = False
         self.sample_asked = False
 
@@ -284,7 +283,6 @@ class TrainingLoop:
     def _save_snapshot(self) -> Work:
         path = self.folder.snapshot(self.step, self.params.file_format)
         save_embedding(self._embedding(path.stem), path)
-        self.new_snapshot = True
         yield from self._tell(SnapshotSaved(self.step, path))
 
     def _draw_sample(self) -> Work:
@@ -302,10 +300,9 @@ class TrainingLoop:
             return
         if picture is None or picture.incomplete:
             return
-        if self.params.save_image_with_stored_embedding and self.new_snapshot:
+        if self.params.save_image_with_stored_embedding and self.folder.card_is_due(self.step):
             card = self.folder.card(self.step)
             save_card(self._embedding(card.stem), images.open_image(path), card)
-            self.new_snapshot = False
         yield from self._tell(Previewed(self.step, path, picture.infotext))
 
     def _tell_changes(self) -> Work:

@@ -92,6 +92,12 @@ class RunFolder:
         """All samples by step, in order."""
         return self._numbered(self.path / "images")
 
+    def card_is_due(self, step: int) -> bool:
+        """Whether a snapshot was saved since the last sample that carries the embedding, both after `step` steps."""
+        saved, carried = self.snapshots(), self._numbered(self.path / "image_embeddings")
+        newest = [max((number for number in numbers if number <= step), default=-1) for numbers in (saved, carried)]
+        return newest[0] > newest[1]
+
     def describe(self, about: Mapping[str, Any]) -> None:
         """Write `run.json`.
 

@@ -132,6 +132,18 @@ def test_stopped_keeps_and_resumed_ends_the_same(model, paths, photos):
         assert torch.equal(embedding_of(path).vectors, embedding_of(rest.folder.snapshots()[step]).vectors)
 
 
+@pytest.mark.parametrize("killed_at", [1, 4])
+def test_a_resumed_run_makes_the_same_cards(model, paths, photos, killed_at):
+    """Killed between a snapshot and the sample that shows it, or so that a snapshot is saved once more."""
+    params = small(photos, steps=6, create_image_every=2, save_embedding_every=3)
+    part = pull(model, paths, params, close_after=killed_at)
+    if killed_at == 1:
+        (part.folder.states / "state-1.safetensors").unlink()
+    pull_resumed(model, paths, part.folder.path)
+    cards = sorted(path.name for path in (part.folder.path / "image_embeddings").iterdir())
+    assert cards == [f"{NAME}-{step}.png" for step in (0, 4, 6)]
+
+
 def test_a_pause_writes_the_state_down(model, paths, photos):
     asked = []
 
