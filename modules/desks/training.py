@@ -213,8 +213,9 @@ class TrainingDesk:
         from modules.training.use import use_snapshot
 
         yield from self._models.ready()
-        given = (self._paths.embeddings, folder, step, name, overwrite, self._file_format())
-        yield from use_snapshot(self._models.loaded()[1], *given)
+        model, embeddings = self._models.loaded()
+        given = (self._paths.embeddings, folder, step, name, model.tokenizer, overwrite, self._file_format())
+        yield from use_snapshot(embeddings, *given)
 
     def _keep(self, run: Run, step: int) -> Work:
         yield from self._use(run.folder.path, step, run.folder.name, True)

@@ -10,6 +10,8 @@ from modules.embeddings.writing import save_embedding
 from modules.errors import EmbeddingError, ParameterError
 from modules.events import EmbeddingSaved, Work
 from modules.files import safe_name, write_atomically
+from modules.prompts.new_word import name_problem
+from modules.prompts.tokenizer import ClipTokenizer
 from modules.training.backups import backup_of, move, remove, set_aside
 from modules.training.run_folder import RunFolder, open_run
 from modules.training.uses import Use, last_use, note_use, taken
@@ -21,6 +23,7 @@ def use_snapshot(
     path: Path,
     step: int,
     name: str,
+    tokenizer: ClipTokenizer,
     overwrite: bool = False,
     file_format: str = "safetensors",
 ) -> Work:
@@ -32,6 +35,7 @@ def use_snapshot(
         path: the run's folder.
         step: of the snapshot.
         name: the word for prompts.
+        tokenizer: that tells what prompts make of the name.
         overwrite: set files aside that answer to this name; each becomes `<file>.bak`, `.bak2`, …
         file_format: "safetensors" or "pt".
 
@@ -40,7 +44,8 @@ def use_snapshot(
 
     Raises:
         FileFormatError: no run, or its snapshot is damaged.
-        ParameterError: the name cannot be a file's or is taken, or there is no such snapshot.
+        ParameterError: the name cannot be a file's, is taken, or could be mistaken for another; or there is no such
+            snapshot.
         StorageError: it could not be written; what was there is there again.
     """
     folder = open_run(path).folder
@@ -52,6 +57,8 @@ def use_snapshot(
     older = taken(target, name)
     if older and not overwrite:
         raise ParameterError("name", f"{older[0].name} is there already: choose another name, or overwrite it.")
+    if not older and name != folder.name:  # under these it acted before
+        require_good_name(embeddings, name, tokenizer)
     file = target / f"{name}.{file_format}"
     with set_aside(older, file) as replaced:
         save_embedding(dataclasses.replace(embedding, name=name), file)
@@ -59,6 +66,18 @@ def use_snapshot(
     embeddings.refresh()
     kept = f" {', '.join(backup.name for backup in replaced.values())} keeps what was there." if replaced else ""
     yield EmbeddingSaved(file, f"{name} is now the snapshot of step {step}.{kept}")
+
+
+def require_good_name(embeddings: EmbeddingDatabase, name: str, tokenizer: ClipTokenizer) -> None:
+    """Refuse a new name as creating an embedding does: one that prompts would mistake for something else.
+
+    Raises:
+        ParameterError: why.
+    """
+    embeddings.refresh()
+    names = [entry.name for entry in embeddings.entries(0, tokenizer)]  # whatever model they are for
+    if problem := name_problem(name, names, tokenizer):
+        raise ParameterError("name", problem)
 
 
 def undo_use(embeddings: EmbeddingDatabase, path: Path) -> Work:

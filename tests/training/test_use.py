@@ -12,6 +12,7 @@ from modules.embeddings.writing import save_embedding
 from modules.errors import FileFormatError, ParameterError, StorageError
 from modules.events import EmbeddingSaved
 from modules.paths import Paths
+from modules.prompts.tokenizer import clip_tokenizer
 from modules.training.run_folder import RunFolder
 from modules.training.use import undo_use, use_snapshot
 from modules.training.uses import last_use, taken
@@ -38,7 +39,7 @@ def run(paths):
 
 
 def use(paths, run, step=300, name=NAME, **more):
-    (event,) = use_snapshot(database(paths), paths.embeddings, run.path, step, name, **more)
+    (event,) = use_snapshot(database(paths), paths.embeddings, run.path, step, name, clip_tokenizer(), **more)
     assert isinstance(event, EmbeddingSaved)
     return event
 
@@ -51,13 +52,13 @@ def undo(paths, run):
 
 def test_it_acts_under_its_name(paths, run):
     embeddings = database(paths)
-    list(use_snapshot(embeddings, paths.embeddings, run.path, 300, "benny"))
-    found = embeddings.for_width(72)["benny"]
+    list(use_snapshot(embeddings, paths.embeddings, run.path, 300, "benny-t2", clip_tokenizer()))
+    found = embeddings.for_width(72)["benny-t2"]
     assert (found.step, found.checkpoint_name, found.init_text) == (300, "tiny", "face")
     assert torch.equal(found.vectors, torch.full((2, 72), 300.0))
     used = last_use(run)
     assert used
-    assert (used.name, used.step, used.path) == ("benny", 300, paths.embeddings / "benny.safetensors")
+    assert (used.name, used.step, used.path) == ("benny-t2", 300, paths.embeddings / "benny-t2.safetensors")
     undo(paths, run)
     assert list(paths.embeddings.iterdir()) == []
     assert last_use(run) is None
@@ -100,13 +101,39 @@ def test_names_that_cannot_be(paths, run, name):
     assert raised.value.field == "name"
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("woman", "ordinary word"),
+        ("BREAK", "reads as a command"),
+        ("anna - t1", "the same as “anna-t1”"),
+        ("anna-t10", "begins with “anna-t1”"),
+    ],
+)
+def test_names_that_prompts_would_mistake(paths, run, name, words):
+    save_embedding(Embedding("anna-t1", torch.ones(1, 1024)), paths.embeddings / "anna-t1.safetensors")
+    with pytest.raises(ParameterError, match=words) as raised:
+        use(paths, run, name=name)
+    assert raised.value.field == "name"
+
+
+def test_a_word_that_is_there_or_was_trained_may_be_used(paths, run):
+    save_embedding(Embedding("woman", torch.ones(1, 72)), paths.embeddings / "woman.safetensors")
+    use(paths, run, name="woman", overwrite=True)
+    run.describe({**run.about(), "name": "man"})
+    (paths.textual_inversion / "2026-01-01" / NAME / "embeddings" / f"{NAME}-300.safetensors").rename(
+        RunFolder(run.path, "man").snapshot(300)
+    )
+    use(paths, run, name="man")
+
+
 def test_what_is_not_there(paths, run, tmp_path):
     with pytest.raises(ParameterError, match="no snapshot of step 7"):
         use(paths, run, step=7)
     with pytest.raises(ParameterError, match="nothing to undo"):
         undo(paths, run)
     with pytest.raises(FileFormatError):
-        list(use_snapshot(database(paths), paths.embeddings, tmp_path, 300, NAME))
+        list(use_snapshot(database(paths), paths.embeddings, tmp_path, 300, NAME, clip_tokenizer()))
 
 
 def test_a_full_disk_leaves_everything_as_it_was(paths, run, monkeypatch):

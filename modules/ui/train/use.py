@@ -1,6 +1,7 @@
 """Step ⑤: the chosen snapshot put into use, tried, and taken back if it disappoints."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from modules.errors import ParameterError
 from modules.events import EmbeddingSaved
 from modules.files import safe_name
 from modules.jobs import Job
+from modules.prompts.new_word import name_problem
 from modules.training.backups import backup_of
 from modules.training.comparison import compare_strengths, parse_seeds, substitute
 from modules.training.uses import Use, last_use, taken
@@ -173,7 +175,7 @@ class _Wiring:
         return {
             "body": step is not None,
             "about": compare_view.in_use(screen, step),
-            "taken": self._taken(name, used),
+            "taken": self._taken(name, screen.name, used),
             "use": f"Use step {step}",
             "undo": used is not None,
             "prompts": compare_view.prompts_list(used.name if used else name or screen.name, screen.word),
@@ -183,13 +185,27 @@ class _Wiring:
             "grid": compare_view.grid(screen.strength_sheet, screen, HINT),
         }
 
-    def _taken(self, name: str, used: Use | None) -> Markup:
+    def _require_name(self, name: str, own: str) -> list[Path]:
+        """The files that a use under this name would take the place of.
+
+        Args:
+            own: the name that the run trained.
+
+        Raises:
+            ParameterError: why it cannot be the word for prompts.
+        """
+        older = taken(self.app.paths.embeddings, safe_name(name, "name"))
+        app = self.app
+        if not older and name != own and (problem := name_problem(name, app.embeddings.names(), app.tokenizer)):
+            raise ParameterError("name", problem)
+        return older
+
+    def _taken(self, name: str, own: str, used: Use | None) -> Markup:
         """What a use under this name would take the place of."""
         try:
-            safe_name(name, "name")
+            older = self._require_name(name, own)
         except ParameterError as error:
             return complaint(error, element_id)
-        older = taken(self.app.paths.embeddings, name)
         if not older:
             return Markup('<p class="quiet">A new word: nothing is overwritten.</p>')
         if used and older == [used.path]:
@@ -227,8 +243,8 @@ class _Wiring:
         """Install the snapshot; what the page said would be overwritten may be."""
 
         def submit(screen: RunScreen, step: int) -> Job:
-            wanted = safe_name(str(name or ""), "name")
-            overwrite = bool(taken(self.app.paths.embeddings, wanted))
+            wanted = str(name or "")
+            overwrite = bool(self._require_name(wanted, screen.name))
             return self.app.training.use_snapshot(screen.run.folder.path, step, wanted, overwrite, owner)
 
         return self._submit(owner, choice, shown, name, prompt, submit)
