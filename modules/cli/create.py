@@ -7,6 +7,7 @@ from modules.cli.arguments import SERVER_FLAGS, Parser
 from modules.cli.following import follow
 from modules.cli.host import hosted, load
 from modules.errors import ParameterError
+from modules.files import safe_name
 
 MOST_VECTORS = 75
 
@@ -20,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     values, flags = parser.read(arguments)
     if not values.get("name"):
         raise ParameterError("--name", "No name is given: ./webui.sh create NAME --init-text “words”.")
+    safe_name(values["name"], "--name")  # refused before a model is loaded
     with hosted(flags) as app:
         load(app)
         start = (values.get("init_text", "*"), values.get("vectors_per_token", 1))

@@ -11,14 +11,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from modules.embeddings.embedding import Embedding
-from modules.embeddings.reading import read_embedding
+from modules.embeddings.reading import PICTURES, read_embedding
 from modules.errors import EmbeddingError, FileFormatError
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import ClipTokenizer
 from modules.tensorfile import file_format
 
-_PICTURES = (".png", ".webp", ".avif")
-SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", *_PICTURES)
+SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", *PICTURES)
 _UNSAFE = re.compile(r"is unsafe|read safely")  # what `tensorfile` says of pickles that its unpickler refused
 
 
@@ -160,7 +159,7 @@ class EmbeddingDatabase:
         if in_use:
             lines.append(f"Embeddings: {', '.join(in_use)}")
         lines += [f"Skipped ({entry.state}): {entry.reason}" for entry in entries if entry.reason]
-        return "\n".join(lines)
+        return "\n".join(_printable(line) for line in lines)
 
     def notices(self, prompt: str, width: int, tokenizer: ClipTokenizer) -> list[str]:
         """A sentence for each embedding that the prompt names and that cannot act."""
@@ -202,6 +201,11 @@ class _WithOneMore(EmbeddingDatabase):
         self._snapshot = _Snapshot({self._more.path: self._more, **self._base._snapshot.files})
 
 
+def _printable(line: str) -> str:
+    """The line with a “?” for each sign that would break it or steer a terminal: file names may hold any."""
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
+
+
 def _candidates(folders: Sequence[Path]) -> Iterator[tuple[Path, os.stat_result]]:
     """Every file that might be an embedding, once, symbolic links followed."""
     seen: set[tuple[int, int]] = set()
@@ -226,7 +230,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _may_be_embedding(path: Path) -> bool:
-    if path.name.startswith(".") or (path.suffix.lower() in _PICTURES and path.stem.endswith(".preview")):
+    if path.name.startswith(".") or (path.suffix.lower() in PICTURES and path.stem.endswith(".preview")):
         return False
     if path.suffix:
         return path.suffix.lower() in SUFFIXES

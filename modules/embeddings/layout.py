@@ -71,7 +71,8 @@ def _only_tensor(content: object, where: str) -> Tensor:
 def _side_by_side(clip_l: object, clip_g: object, where: str) -> Tensor:
     if isinstance(clip_l, Tensor) and isinstance(clip_g, Tensor):
         left, right = _rows(clip_l), _rows(clip_g)
-        if left.ndim == right.ndim == 2 and left.shape[0] == right.shape[0]:
+        belong = left.ndim == right.ndim == 2 and left.shape[0] == right.shape[0]
+        if belong and (left.shape[1], right.shape[1]) == (CLIP_L_WIDTH, CLIP_G_WIDTH):
             return torch.cat([left, right], dim=1)
     raise EmbeddingError(f"“{where}” is a damaged SDXL embedding: its two parts do not belong together.")
 

@@ -1,6 +1,10 @@
-"""One file read as an embedding. Its format is decided by content; its suffix plays no part."""
+"""One file read as an embedding. Its format is decided by content.
+
+Its suffix says one thing only: what is called a picture and is one, of a kind that carries nothing, is not damaged.
+"""
 
 import hashlib
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +19,8 @@ from modules.tensorfile import SAFETENSORS, file_format, load_pickle, open_tenso
 
 LARGEST_FILE = 16 << 20  # bytes; 75 vectors of SDXL in float64 take 1.2 MB
 LARGEST_PICTURE = 96 << 20  # bytes; more than the pixels that `card` would decode
+PICTURES = (".png", ".webp", ".avif")  # suffixes of pictures that can carry an embedding
+_OTHER_PICTURES = re.compile(rb"\xff\xd8\xff|GIF8|BM.{4}\0{4}|II\*\0|MM\0\*|.{4}ftyp", re.DOTALL)  # JPEG … HEIC
 _LONGEST_TEXT = 200
 
 
@@ -31,8 +37,11 @@ def read_embedding(path: Path) -> Embedding | None:
         EmbeddingError: damaged, unsafe, or something else than one embedding; the sentence says which.
     """
     try:
-        if _is_picture(path):
+        start = _start(path)
+        if _is_picture(start):
             return _read_picture(path)
+        if path.suffix.lower() in PICTURES and _OTHER_PICTURES.match(start):
+            return None
         read = _read_safetensors if file_format(path) == SAFETENSORS else _read_pickle
         if path.stat().st_size > LARGEST_FILE:
             raise EmbeddingError(f"“{path.name}” is larger than any embedding. Is it a model? Those go to models/.")
@@ -45,9 +54,12 @@ def read_embedding(path: Path) -> Embedding | None:
         raise EmbeddingError(f"“{path.name}” cannot be read: {error.strerror or error}.") from error
 
 
-def _is_picture(path: Path) -> bool:
+def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(12)
+        return file.read(12)
+
+
+def _is_picture(start: bytes) -> bool:
     return start.startswith(b"\x89PNG") or (start[:4], start[8:]) == (b"RIFF", b"WEBP") or start[4:] == b"ftypavif"
 
 

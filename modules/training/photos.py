@@ -135,12 +135,13 @@ def keep_shape(image: Image.Image, pixels: int) -> Image.Image:
     """A picture of at most so many pixels, sides multiples of 8: its edges are cut, and it is shrunk only if it must.
 
     Raises:
-        DatasetError: shorter than 64 pixels on one side.
+        DatasetError: shorter than 64 pixels on one side, as it is or shrunk.
     """
     scale = min(1.0, math.sqrt(pixels / (image.width * image.height)))
     width, height = (int(side * scale) // 8 * 8 for side in image.size)
     if min(width, height) < SMALLEST:
-        raise DatasetError(f"it is {image.width}×{image.height}, less than {SMALLEST} pixels on one side")
+        shrunk = f" and would become {width}×{height}" if min(image.size) >= SMALLEST else ""
+        raise DatasetError(f"it is {image.width}×{image.height}{shrunk}, less than {SMALLEST} pixels on one side")
     if scale < 1:
         return fit(image, width, height)
     left, top = (image.width - width) // 2, (image.height - height) // 2

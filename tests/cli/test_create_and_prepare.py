@@ -25,9 +25,10 @@ def test_create_replaces_only_when_told(tmp_path, capsys):
     assert (tmp_path / "embeddings" / f"{NAME}.safetensors.bak").exists()
 
 
-def test_create_refuses_without_loading_a_model(capsys):
+def test_create_refuses_without_loading_a_model(tmp_path, capsys):
     assert run(["create"]) == 2
     assert run(["create", NAME, "--vectors-per-token", "76"]) == 2
+    assert run(["create", "..", *server(tmp_path)]) == 2
     assert capsys.readouterr().out == ""
     assert MOST_VECTORS == MOST, "it is written down there once more because that module brings torch"
 

@@ -259,3 +259,12 @@ class TestNotices:
         put(tmp_path / "other", "Benny.pt", width=1024)
         put(tmp_path, "benny.safetensors")
         assert opened(tmp_path).notices("benny", 72, TOKENIZER) == []
+
+
+def test_names_of_files_neither_break_a_line_nor_steer_the_terminal(tmp_path):
+    put(tmp_path, "good\x1b[31m.pt")
+    (tmp_path / "bad\nEmbeddings: forged.pt").write_bytes(b"nothing")
+    report = opened(tmp_path).report(72, TOKENIZER)
+    assert len(report.splitlines()) == 3
+    assert "\x1b" not in report
+    assert "good?[31m" in report

@@ -91,9 +91,10 @@ def test_sdxl_pairs(tmp_path: Path):
     torch.save(parts, tmp_path / "xl.pt")
     for name in ("xl.safetensors", "xl.pt"):
         assert torch.equal(read(tmp_path / name).vectors, torch.cat([parts["clip_l"], parts["clip_g"]], dim=1))
-    torch.save({"clip_g": torch.randn(3, 1280), "clip_l": torch.randn(2, 768)}, tmp_path / "uneven.pt")
-    with pytest.raises(EmbeddingError, match="do not belong together"):
-        read_embedding(tmp_path / "uneven.pt")
+    for left, right in (((2, 768), (3, 1280)), ((2, 1280), (2, 768))):
+        torch.save({"clip_g": torch.randn(*right), "clip_l": torch.randn(*left)}, tmp_path / "uneven.pt")
+        with pytest.raises(EmbeddingError, match="do not belong together"):
+            read_embedding(tmp_path / "uneven.pt")
 
 
 @pytest.mark.parametrize("name", ["zwx.pt", "zwx.bin", "zwx.safetensors", "zwx.png", "zwx"])
@@ -104,6 +105,15 @@ def test_content_decides_not_the_name(tmp_path: Path, name: str):
         assert torch.equal(read(tmp_path / name).vectors, embedding.vectors)
     save_card(embedding, Image.new("RGB", (64, 64), "teal"), tmp_path / name)
     assert torch.equal(read(tmp_path / name).vectors, embedding.vectors)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "GIF", "BMP", "TIFF"])
+def test_another_kind_of_picture_under_a_cards_name_carries_nothing(tmp_path: Path, kind: str):
+    path = tmp_path / "photo.PNG"
+    Image.new("RGB", (64, 64), "teal").save(path, kind)
+    assert read_embedding(path) is None
+    with pytest.raises(EmbeddingError):
+        read_embedding(path.rename(tmp_path / "photo.pt"))
 
 
 def test_strange_words_about_the_origin_are_left_out(tmp_path: Path):

@@ -52,6 +52,11 @@ def test_pictures_that_are_too_small_are_refused():
         keep_shape(ramp(60, 100), 10**6)
 
 
+def test_pictures_that_are_too_small_once_they_are_shrunk_say_so():
+    with pytest.raises(DatasetError, match="it is 20000×100 and would become 7240×32, less than 64 pixels"):
+        keep_shape(ramp(20_000, 100), 512 * 512)
+
+
 @pytest.mark.parametrize("varsize", [False, True])
 @pytest.mark.parametrize("size", [(1, 1), (63, 500), (20_000, 1)])
 def test_a_photo_that_is_too_small_is_refused_however_it_is_cut(tmp_path, size, varsize):
