@@ -28,6 +28,11 @@ def name_problem(name: str, taken: Collection[str], tokenizer: ClipTokenizer) ->
             f"“{name}” is an ordinary word: every “{words[0]}” in a prompt would become the embedding. Add something "
             f"to it, such as “{name}-t1”."
         )
+    if tokenizer.encode(f"{name},")[: len(ids)] != ids:
+        return (
+            f"“{name}” ends with a sign that runs together with a comma behind it, so that it would not be found there: "
+            "end it with a letter or digit."
+        )
     others = {other: tokenizer.encode(other) for other in taken if other.casefold() != name.casefold()}
     twin = next((other for other, theirs in others.items() if theirs == ids), None)
     if twin is not None:

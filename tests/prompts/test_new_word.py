@@ -16,6 +16,8 @@ TOKENIZER = clip_tokenizer()
         ("realbenny - t1", ["realbenny-t1"], "both are real · benny · - · t · 1"),
         ("me AND you", [], "holds AND"),
         ("coffee BREAK", [], "holds BREAK"),
+        ("my-style-", [], "ends with a sign that runs together with a comma"),
+        ("anna_", ["anna_"], "ends with a sign that runs together with a comma"),
     ],
 )
 def test_names_that_are_refused(name: str, taken: list[str], words: str) -> None:
