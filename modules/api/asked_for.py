@@ -76,7 +76,7 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     """
     _refuse_absent(asked)
     asked = {**asked, **requests.checked(always_on.said(asked.get("alwayson_scripts") or {}))}
-    overrides = options.sort_out(asked.get("override_settings") or {})
+    overrides = options.sort_out(asked.get("override_settings") or {}, app.settings)
     checkpoint = overrides.settings.pop("checkpoint", "")
     if not isinstance(checkpoint, str):
         raise ParameterError(options.CHECKPOINT, f"{options.CHECKPOINT} must be the title of a checkpoint.")
@@ -103,12 +103,14 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     return Wish(asked, params, settings, checkpoint, stays, script, picture)
 
 
-def unused(asked: Mapping[str, Any]) -> list[str]:
-    """The fields and settings of a request that mean nothing here: A1111's for other work, and those of nobody."""
+def unused(asked: Mapping[str, Any], now: Settings) -> list[str]:
+    """The fields and settings of a request that mean nothing here: A1111's for other work, those of nobody, and
+    limits of this server that differ from those of `now`."""
     fields = [name for name in asked if name not in Txt2ImgRequest.model_fields]
     if asked.get(FIRST_PASS) and not (asked.get("enable_hr") or asked.get("infotext")):
         fields.append(FIRST_PASS)
-    return [*fields, *options.sort_out(asked.get("override_settings") or {}).others]
+    overrides = options.sort_out(asked.get("override_settings") or {}, now)
+    return [*fields, *overrides.withheld, *overrides.others]
 
 
 def _said(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,9 @@ MOST_OTHERS = 2_000
 # What programs look up and what cannot be another way here.
 _FIXED = {"samples_save": True}
 
+_FORM_KEYS = (*table.FORM_SETTINGS, *table.FORM_CHOICES, *table.FORM_SWITCHES)
+_FILES = (CHECKPOINT, "sd_vae")  # they name a file that is there, whatever its name holds
+
 
 @dataclass(frozen=True)
 class Sorted:
@@ -36,26 +39,31 @@ class Sorted:
         settings: ours, by our names.
         form: values of fields of the form, by our names.
         others: what means nothing here, by A1111's keys.
+        withheld: keys of settings that a program would change and only somebody at the machine may.
     """
 
     settings: dict[str, Any]
     form: dict[str, Any]
     others: dict[str, Any]
+    withheld: list[str]
 
 
-def sort_out(values: Mapping[str, Any]) -> Sorted:
+def sort_out(values: Mapping[str, Any], now: Settings) -> Sorted:
     """Sort what was sent. Whole numbers may be written as 2.0.
+
+    Args:
+        now: the settings in force.
 
     Raises:
         ParameterError: a value that cannot be used, naming A1111's key; those of `settings` are not looked at.
-        HTTPException: 403, a setting that only somebody at the machine may change.
     """
     fields = {field.metadata["key"]: field for field in _fields()}
-    found = Sorted({}, {}, {})
+    found = Sorted({}, {}, {}, [])
     for key, value in values.items():
         if key in table.RESTRICTED:
-            raise errors.refuse(403, f"{key} is changed in config.json, by somebody at the machine.")
-        if key in fields:
+            name = fields[key].name
+            found.withheld.extend([] if as_ours(name, value) == getattr(now, name) else [key])
+        elif key in fields:
             found.settings[fields[key].name] = as_ours(fields[key].name, value)
         elif key in table.FORM_SETTINGS:
             name = table.FORM_SETTINGS[key]
@@ -133,41 +141,75 @@ def add_routes(router: APIRouter, host: Host) -> None:
     @router.get("/sdapi/v1/options")
     def get_options() -> dict[str, Any]:
         """All settings by their keys, those that mean nothing here included."""
-        settings = app.settings
-        form = {key: params.default(name) for key, name in table.FORM_SETTINGS.items()}
-        form |= dict.fromkeys(table.FORM_SWITCHES, False)
-        form |= {key: next(iter(meant)) for key, (_, meant) in table.FORM_CHOICES.items()}
-        stored = {field.metadata["key"]: getattr(settings, field.name) for field in _fields()}
-        title = app.model_state.checkpoint or settings.checkpoint
-        sha256 = next((found.sha256 for found in app.models.checkpoints() if title and found.title == title), "")
-        return {
-            **_FIXED,
-            **form,
-            **settings.other,
-            **stored,
-            CHECKPOINT: title or None,
-            CHECKPOINT_HASH: sha256 or None,
-        }
+        return _told(app)
 
     @router.post("/sdapi/v1/options", response_model=None)
     async def set_options(values: dict[str, Any]) -> Response:
-        """Change some settings. Keys that mean nothing here are kept, and named in the header X-Without-Effect."""
-        sent = sort_out(values)
+        """Change some settings. What is sent as it was read changes nothing. Keys that mean nothing here are kept, and
+        named in the header X-Without-Effect; so are limits of this server that differ, which stay as they are."""
+        new = _changes(app, values)
+        sent = sort_out(new, app.settings)
         title = sent.settings.pop("checkpoint", None)
-        for key in (CHECKPOINT_HASH, *_FIXED):
-            sent.others.pop(key, None)  # programs send back what they were given
         changed(app.settings, sent.settings)  # refused before anything is done
         _check_others(app.settings.other, sent.others)
         check_vae(sent.settings.get("vae", AUTOMATIC), app.drawing.vae_files())
         if title is not None:
             await _select(host, title)
-        form = {
-            key: values[key]
-            for key in (*table.FORM_SETTINGS, *table.FORM_CHOICES, *table.FORM_SWITCHES)
-            if key in values
-        }
+        form = {key: new[key] for key in _FORM_KEYS if key in new}
         await host.in_thread(lambda: app.change_settings(**sent.settings, other={**sent.others, **form}))
-        return Json(None, headers=without_effect(sent.others))
+        foreign = [key for key in values if _means_nothing(key)]
+        return Json(None, headers=without_effect([*sent.withheld, *foreign]))
+
+
+def _told(app: App) -> dict[str, Any]:
+    settings = app.settings
+    form = {key: params.default(name) for key, name in table.FORM_SETTINGS.items()}
+    form |= dict.fromkeys(table.FORM_SWITCHES, False)
+    form |= {key: next(iter(meant)) for key, (_, meant) in table.FORM_CHOICES.items()}
+    stored = {field.metadata["key"]: getattr(settings, field.name) for field in _fields()}
+    title = app.model_state.checkpoint or settings.checkpoint
+    sha256 = next((found.sha256 for found in app.models.checkpoints() if title and found.title == title), "")
+    return {
+        **_FIXED,
+        **form,
+        **settings.other,
+        **stored,
+        CHECKPOINT: title or None,
+        CHECKPOINT_HASH: sha256 or None,
+    }
+
+
+def _changes(app: App, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was sent and is not as it was read: programs send back everything, and settings brought along may hold what
+    could not be chosen here.
+
+    Raises:
+        HTTPException: 422, a text that can neither be written down nor be told.
+    """
+    told = _told(app)
+    new = {key: value for key, value in values.items() if key not in told or not _same(value, told[key])}
+    for key, value in new.items():
+        if key not in _FILES and not _can_be_written([key, value]):
+            raise errors.refuse(422, f"{key[:60]!a} holds half a character (a lone surrogate): send whole ones.")
+    return {key: value for key, value in new.items() if key not in (CHECKPOINT_HASH, *_FIXED)}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are one in JSON, where neither 1 and true nor 1 and 1.0 are."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _can_be_written(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _means_nothing(key: str) -> bool:
+    known = {field.metadata["key"] for field in _fields()}
+    return key not in known and key not in (*_FORM_KEYS, *_FIXED, CHECKPOINT_HASH)
 
 
 def _fields() -> list[dataclasses.Field[Any]]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 
 from modules.api import absent, docs, embeddings, jobs, lists, machine, options, png_info, progress, scripts, txt2img
 from modules.api.edge import Edge
+from modules.api.errors import Json
 from modules.api.host import Host
 from modules.api.route import Route
 from modules.api.txt2img import Runs
@@ -18,7 +19,7 @@ def add_api(server: FastAPI, app: App, end_server: Callable[[str], object]) -> N
     Args:
         end_server: called with "stop" or "restart" when a program asks for it and may.
     """
-    router = APIRouter(route_class=Route, strict_content_type=False)
+    router = APIRouter(route_class=Route, default_response_class=Json, strict_content_type=False)
     if not app.flags.api:
         absent.add_hint(router)
         server.include_router(router)

@@ -132,7 +132,7 @@ def add_routes(router: APIRouter, host: Host, runs: Runs) -> None:
         that mean nothing here are named in the header X-Without-Effect."""
         asked = given(body)
         job = await host.in_thread(lambda: runs.submit(asked))
-        headers = options.without_effect(asked_for.unused(asked))
+        headers = options.without_effect(asked_for.unused(asked, host.app.settings))
         if not wait:
             return Json({"job": job.id}, 202, headers)
         try:

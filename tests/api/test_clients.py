@@ -1,14 +1,24 @@
-"""Programs that nobody here wrote: the client library `webuiapi` from PyPI, against the running server."""
+"""Programs that nobody here wrote: the client library `webuiapi` from PyPI, and the command that README shows, against
+the running server."""
 
+import itertools
+import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import webuiapi
+from PIL import Image
 
 from modules.flags import Flags
 from modules.infotext import parse_infotext
+from modules.paths import PROGRAM
+from modules.settings import Settings
 from tests.api.serving import Served
 
 
@@ -64,8 +74,7 @@ def test_progress_while_nothing_runs(api: Any) -> None:
 def test_options_and_models(api: Any) -> None:
     options = api.get_options()
     options["CLIP_stop_at_last_layers"] = 2
-    limits = {key for key in options if key.startswith("studio_")}
-    api.set_options({key: value for key, value in options.items() if key not in limits})
+    api.set_options(options)
     assert api.get_options()["CLIP_stop_at_last_layers"] == 2
     api.set_options({"CLIP_stop_at_last_layers": 1})
     assert api.util_get_current_model().startswith("one")
@@ -114,3 +123,23 @@ def test_login(begin: Callable[..., Served]) -> None:
     assert api.txt2img(**asked, save_images=True).image.size == (64, 64)
     [saved] = served.app.paths.txt2img_images.rglob("*.png")
     assert saved.name == "00000-bot-3.png"
+
+
+def test_the_command_of_the_readme(begin: Callable[..., Served], tmp_path: Path) -> None:
+    """Sent as curl sends it, which calls every `-d` a form."""
+    served = begin(settings=Settings(longest_side=64))
+    part = (PROGRAM / "README.md").read_text("utf-8").split("## For programs")[1].split("\n## ")[0]
+    (block,) = re.findall(r"```sh\n(.*?)```", part, re.DOTALL)
+    words = shlex.split(block.replace("\\\n", " "))
+    cut = words.index("|")
+    curl, then = words[:cut], words[cut + 1 :]
+    assert (curl[0], then[:2]) == ("curl", ["python3", "-c"])
+    url = next(word for word in curl if word.startswith("http://127.0.0.1:7860/")).replace(":7860", f":{served.port}")
+    said = [word.split(": ", 1) for flag, word in itertools.pairwise(curl) if flag == "-H"]
+    headers = {"content-type": "application/x-www-form-urlencoded", **{name.lower(): value for name, value in said}}
+    answer = served.client.post(url, content=curl[curl.index("-d") + 1], headers=headers)
+    assert answer.status_code == 200, answer.text
+    subprocess.run([sys.executable, *then[1:]], input=answer.content, cwd=tmp_path, check=True)
+    (picture,) = tmp_path.iterdir()
+    with Image.open(picture) as opened:
+        assert opened.info["parameters"].startswith("a (happy:1.2) panda\nSteps: 20")

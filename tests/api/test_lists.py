@@ -1,5 +1,6 @@
 import base64
 import io
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -7,6 +8,8 @@ from PIL import Image
 from modules.api.machine import flags_told
 from modules.flags import Flags
 from modules.infotext import VERSION_VALUE
+from modules.model.checkpoint import Checkpoint
+from modules.model.vae import VaeFile
 from modules.samplers.names import sampler_names, schedule_names
 from tests.api.serving import SMALL, Served, sentence
 
@@ -30,6 +33,15 @@ def test_models(served: Served) -> None:
     assert one["filename"].endswith("one.safetensors")
     assert one["hash"] in one["title"]
     assert one["sha256"].startswith(one["hash"])
+
+
+def test_files_whose_names_are_no_text_are_listed(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux takes any bytes for a name, Python reads them as halves of characters."""
+    path = Path("/models/old-\udcff.safetensors")
+    monkeypatch.setattr(served.app.models, "checkpoints", lambda: [Checkpoint(path, path.name, "")])
+    monkeypatch.setattr(served.app.drawing, "vae_files", lambda: [VaeFile(path)])
+    assert served.get("sd-models").json()[0]["filename"] == str(path)
+    assert served.get("sd-vae").json() == [{"model_name": path.name, "filename": str(path)}]
 
 
 def test_ways_to_enlarge(served: Served) -> None:

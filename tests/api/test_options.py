@@ -47,11 +47,27 @@ def test_keys_that_mean_nothing_here_are_kept_and_said(fresh: Served) -> None:
 
 def test_what_was_read_can_be_sent_back(fresh: Served) -> None:
     told = fresh.get("options").json()
-    limits = {key for key in told if key.startswith("studio_")}
-    assert limits
-    answer = fresh.post("options", {key: value for key, value in told.items() if key not in limits})
+    answer = fresh.post("options", {**told, "n_rows": 1})
     assert answer.status_code == 200, answer.text
-    assert fresh.get("options").json() == told
+    assert "x-without-effect" not in answer.headers
+    assert fresh.get("options").json() == {**told, "n_rows": 1}
+
+
+def test_what_was_brought_along_and_cannot_be_chosen_here_can_be_sent_back(fresh: Served) -> None:
+    theirs = {"sd_noise_schedule": "Of another year", "long": "x" * 30_000, "half": "\ud800", "\ud800": 1}
+    fresh.app.change_settings(vae="vae-ft-mse-840000-ema-pruned.safetensors", other=theirs)
+    told = fresh.get("options").json()
+    assert (told["half"], told["sd_vae"]) == ("\ud800", "vae-ft-mse-840000-ema-pruned.safetensors")
+    answer = fresh.client.post("/sdapi/v1/options", content=json.dumps({**told, "n_rows": 1}))
+    assert answer.status_code == 200, answer.text
+    assert fresh.app.settings.grid_rows == 1
+
+
+def test_limits_of_this_server_are_left_alone_and_named(fresh: Served) -> None:
+    before = fresh.app.settings
+    answer = fresh.post("options", {"n_rows": 1, "studio_most_steps": 150, "studio_longest_side": before.longest_side})
+    assert (answer.status_code, answer.headers["x-without-effect"]) == (200, "studio_most_steps")
+    assert fresh.app.settings == before.changed(grid_rows=1)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +86,9 @@ def test_what_was_read_can_be_sent_back(fresh: Served) -> None:
         ({"sd_model_checkpoint": "no such model"}, 422, "no such model"),
         ({"sd_model_checkpoint": {"a": 1}}, 422, "title of a checkpoint"),
         ({"sd_vae": "no such vae"}, 422, "sd_vae: There is no VAE"),
-        ({"studio_most_steps": 150}, 403, "config.json"),
+        ({"foo": "\ud800"}, 422, "half a character"),
+        ({"\udfff": 1}, 422, "half a character"),
+        ({"samples_filename_pattern": "[seed]\ud800"}, 422, "'samples_filename_pattern' holds half a character"),
         ({"foo": "x" * 20_001}, 422, "too long"),
     ],
     ids=lambda value: str(value)[:40],
@@ -79,7 +97,8 @@ def test_what_cannot_be_set_is_a_sentence_and_changes_nothing(
     fresh: Served, change: dict, status: int, words: str
 ) -> None:
     before = fresh.get("options").json()
-    answer = fresh.post("options", {"n_rows": 2, **change} if "n_rows" not in change else change)
+    body = json.dumps({"n_rows": 2, **change} if "n_rows" not in change else change)
+    answer = fresh.client.post("/sdapi/v1/options", content=body)
     assert answer.status_code == status
     assert words in sentence(answer)
     assert fresh.get("options").json() == before
@@ -113,6 +132,7 @@ def test_limits_of_this_server(begin: Callable[..., Served]) -> None:
     served = begin(settings=Settings(most_steps=3, longest_side=128, most_pictures=2))
     for body, words in (
         ({"steps": 4}, "more than this server takes: 3"),
+        ({"steps": 4, "override_settings": {"studio_most_steps": 9}}, "more than this server takes: 3"),
         ({"width": 136}, "128"),
         ({"n_iter": 3}, "2"),
         ({"batch_size": 2, "n_iter": 2}, "2"),
