@@ -3,7 +3,8 @@
 Three questions, in this order: was it sent to a name of this machine (else a foreign site could reach us by pointing
 its own name here, “DNS rebinding”), was it sent by our own page (else any open tab could press our buttons), and, when
 the server was started with logins, does it carry one. Routes are not listed: a new route is guarded from birth. The
-HTTP interface may have logins of its own (`--api-auth`), which open nothing else; those of the page open both.
+HTTP interface may have logins of its own (`--api-auth`), which open nothing else; those of the page open both. Page
+and programs alike ask whether the server lives (`PING`): those of either open it, and where the page is open, it is.
 
 It does not limit what a logged-in user may do, and it does not encrypt: outside a trusted network put TLS in front.
 """
@@ -29,7 +30,15 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::\d{1,5})?")
-_API_PATHS = ("/sdapi/", "/docs", "/openapi.json", "/internal/progress", "/internal/pending-tasks")
+_API_PATHS = (
+    "/sdapi/",
+    "/docs",
+    "/openapi.json",
+    "/internal/progress",
+    "/internal/pending-tasks",
+    "/internal/sysinfo",
+)
+PING = "/internal/ping"
 _OWN_SITES = {"same-origin", "none"}  # Sec-Fetch-Site; “none” is an address typed by the user
 _ANSWER_HEADERS = [
     (b"x-frame-options", b"SAMEORIGIN"),  # no foreign page may lay itself over our buttons
@@ -115,7 +124,8 @@ class Guard:
         names: host names this server answers to, lower case, besides loopback addresses.
         any_address: also answer to any address written as a number (`--listen`: the machine has several, and a number
             cannot be pointed elsewhere by a foreign name server).
-        logins: (user, password) of each user; empty = no login is asked for.
+        logins: (user, password) of each user; empty = no login is asked for, except by the HTTP interface if it has
+            its own.
         api_logins: further ones, for the HTTP interface alone.
         is_welcome: tells of an Origin whether its pages may use this server as if they were ours (`--cors-…`).
         brake: slows wrong logins.
@@ -164,7 +174,9 @@ class Guard:
         if welcome and scope.get("method") == "OPTIONS" and _header(scope, b"access-control-request-method"):
             return None  # a browser's question whether it may ask: it carries no login, and does nothing
         _asking.set("")
-        logins = self._api_logins if is_api(scope.get("path", "")) else self._logins
+        path = scope.get("path", "")
+        for_programs = is_api(path) or (path == PING and self._logins)
+        logins = self._api_logins if for_programs else self._logins
         return self._judge_login(scope, logins) if logins else None
 
     def _is_own(self, host: str) -> bool:

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse
 from modules.api.server import add_api, add_edge
 from modules.app import App
 from modules.flags import Flags
-from modules.guard import Guard
+from modules.guard import PING, Guard
 
 
 def make_server(app: App, end_server: Callable[[str], object] = lambda how: None) -> FastAPI:
@@ -29,7 +29,7 @@ def make_server(app: App, end_server: Callable[[str], object] = lambda how: None
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     started = secrets.token_hex(4)
 
-    @server.get("/internal/ping", include_in_schema=flags.api)
+    @server.get(PING, include_in_schema=flags.api)
     def ping() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
         """Alive; another text after a restart."""
         return {"started": started}
@@ -45,7 +45,7 @@ def make_server(app: App, end_server: Callable[[str], object] = lambda how: None
         Guard,
         names=_names(flags),
         any_address=flags.listen or flags.server_name is not None,
-        logins=flags.logins,
+        logins=(*flags.logins, *flags.api_logins) if flags.nowebui else flags.logins,  # then all is for programs
         api_logins=flags.api_logins,
         is_welcome=_welcome(flags),
     )

@@ -195,7 +195,8 @@ def test_logins_for_programs_open_nothing_else(tmp_path: Path) -> None:
     """`--api-auth` beside `--gradio-auth`: the page's logins hold for programs too, not the other way round."""
     site = Site(tmp_path, Flags(logins=LOGINS, api_logins=(("bot", "a:b"),), api=True))
     bot, ann = basic("bot", "a:b"), basic("ann", "pass:word")
-    for path in ("/sdapi/v1/samplers", "/docs", "/openapi.json", "/internal/pending-tasks"):
+    own = ("/internal/pending-tasks", "/internal/sysinfo", "/internal/ping")
+    for path in ("/sdapi/v1/samplers", "/docs", "/openapi.json", *own):
         assert site.ask("GET", path) == 401, path
         assert site.ask("GET", path, bot) == 200, path
         assert site.ask("GET", path, ann) == 200, path
@@ -208,11 +209,19 @@ def test_logins_for_programs_alone_leave_the_page_open(tmp_path: Path) -> None:
     assert site.ask("GET", "/") == 200
     assert site.ask("GET", "/internal/ping") == 200
     for path, methods in routes(site.server).items():
-        if path.startswith("/sdapi"):
+        if path.startswith("/sdapi") or path == "/internal/sysinfo":
             assert {site.ask(method, path) for method in methods} == {401}, path
     refused = site.client.get("/sdapi/v1/samplers")
     assert refused.json()["detail"].startswith("A user name and a password are needed")
     assert "x-process-time" in refused.headers
+
+
+def test_without_a_page_logins_for_programs_close_everything(tmp_path: Path) -> None:
+    site = Site(tmp_path, Flags(listen=True, nowebui=True, api=True, api_logins=(("bot", "a:b"),)))
+    for path, methods in routes(site.server).items():
+        assert {site.ask(method, path) for method in methods} == {401}, path
+    for path in ("/", "/docs", "/internal/sysinfo", "/internal/ping"):
+        assert site.ask("GET", path, basic("bot", "a:b")) == 200, path
 
 
 def test_welcome_sites_pass_and_others_do_not(tmp_path: Path) -> None:

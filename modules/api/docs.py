@@ -13,9 +13,9 @@ from starlette.responses import HTMLResponse, Response
 
 from modules.api.answers import ErrorAnswer
 from modules.api.errors import Json
+from modules.guard import PING
 from modules.infotext import VERSION
 
-PING = "/internal/ping"
 TITLE = "The studio for personal embeddings"
 _FILES = {
     "swagger-ui-bundle.js": "text/javascript",
