@@ -30,8 +30,8 @@ def name_problem(name: str, taken: Collection[str], tokenizer: ClipTokenizer) ->
         )
     if tokenizer.encode(f"{name},")[: len(ids)] != ids:
         return (
-            f"“{name}” ends with a sign that runs together with a comma behind it, so that it would not be found there: "
-            "end it with a letter or digit."
+            f"“{name}” ends with a sign that runs together with a comma behind it, so that it would not be found "
+            "there: end it with a letter or digit."
         )
     others = {other: tokenizer.encode(other) for other in taken if other.casefold() != name.casefold()}
     twin = next((other for other, theirs in others.items() if theirs == ids), None)
