@@ -139,6 +139,13 @@
 
   function openQueue(open) {
     document.body.dataset.queue = open ? "open" : "";
+    tellQueue();
+  }
+
+  // The server writes the button anew whenever what it says changes.
+  function tellQueue() {
+    const isOpen = document.body.dataset.queue === "open";
+    document.querySelector("#job_line button")?.setAttribute("aria-expanded", isOpen);
   }
 
   function onKey(event) {
@@ -214,5 +221,7 @@
   document.addEventListener("keydown", onKey, true);
   document.addEventListener("click", onClick);
   nameIcons();
+  new MutationObserver(tellQueue).observe(document.getElementById("job_line"), { childList: true, subtree: true });
+  tellQueue();
   setInterval(() => document.hidden || ping(), PING_EVERY);
 };

@@ -51,8 +51,8 @@ def make_theme() -> Base:
         block_info_text_color_dark="*neutral_400",
         input_background_fill="#ffffff",
         input_background_fill_dark="#1c1c20",
-        input_border_color="*neutral_300",
-        input_border_color_dark="*neutral_700",
+        input_border_color="#8e8e98",  # 3:1 to what is around it, as a control needs
+        input_border_color_dark="#67676f",
         input_border_color_focus="*primary_500",
         input_border_color_focus_dark="*primary_400",
         input_placeholder_color="*neutral_500",

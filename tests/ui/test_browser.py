@@ -15,6 +15,7 @@ from modules.jobs import JobState, Work
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
 from tests.ui.corpus import HOSTILE
+from tests.ui.looks import shifts, watch_shifts
 
 pytestmark = pytest.mark.browser
 
@@ -446,12 +447,15 @@ def test_theme_of_the_flag_holds(page: Page, serve: Serve) -> None:
     live = serve(flags=Flags(theme="dark"))
     open_page(page, live)
     assert page.evaluate("document.body.classList.contains('dark')")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"  # scroll bars, spinners
 
 
 def test_prompt_button_and_picture_are_on_one_screen(page: Page, live: Live) -> None:
+    watch_shifts(page)
     for width, height in ((1440, 900), (390, 844)):
         page.set_viewport_size({"width": width, "height": height})
         open_page(page, live)  # the second time, the picture is there already
+        assert shifts(page) < 0.1
         if width == 1440:
             page.click("#txt2img_generate")
         expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
@@ -478,5 +482,11 @@ def test_every_button_has_a_name_and_focus_is_seen(page: Page, live: Live) -> No
     assert page.locator("#txt2img_res_switch_btn").get_attribute("title") == "Swap width and height"
     page.locator("#txt2img_prompt textarea").focus()
     page.keyboard.press("Tab")
-    shown = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    assert shown == "solid"
+    shown = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(shown) == "solid"
+    page.locator("#txt2img_steps input[type=range]").focus()
+    assert page.evaluate(shown) == "solid"
+    queue = page.locator("#job_line button")
+    for expanded in ("false", "true", "false"):
+        expect(queue).to_have_attribute("aria-expanded", expanded)
+        queue.press("Enter")
