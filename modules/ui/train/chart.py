@@ -23,25 +23,23 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
     @property
+    def values(self) -> list[float]:
+        return [value for _, value in self.points]
+
+    @property
     def last(self) -> float:
         return self.points[-1][1]
 
 
-def chart(title: str, curves: Sequence[Curve], first: float, last: float, shared_scale: bool = True) -> Markup:
-    """A chart of a fixed height.
+def chart(title: str, curves: Sequence[Curve], first: float, last: float) -> Markup:
+    """A chart of a fixed height. Each curve fills it; the ends of its scale are written at the left, in its colour.
 
     Args:
         title: what a screen reader says first.
         curves: those without points stand in the legend only.
         first, last: ends of the step axis, the same for all charts below each other.
-        shared_scale: all curves on one scale, whose ends are written at the left; else each fills the height.
     """
     drawn = [curve for curve in curves if curve.points]
-    values = [value for curve in drawn for _, value in curve.points]
-    lines = []
-    for curve in drawn:
-        own = values if shared_scale else [value for _, value in curve.points]
-        lines.append(_line(curve, first, last, min(own), max(own)))
     legend = [
         Markup('<span class="{}"><i aria-hidden="true"></i>{} <b>{}</b></span>').format(
             curve.kind, curve.name, number(curve.last) if curve.points else "–"
@@ -49,23 +47,19 @@ def chart(title: str, curves: Sequence[Curve], first: float, last: float, shared
         for curve in curves
     ]
     told = ", ".join(f"{curve.name} {number(curve.last)}" for curve in drawn) or "nothing measured yet"
-    ends = Markup("")
-    if shared_scale and values:
-        ends = Markup('<span class="top">{}</span><span class="bottom">{}</span>').format(
-            number(max(values)), number(min(values))
-        )
     return Markup(
         '<figure class="chart"><figcaption>{}</figcaption>'
         '<div class="plot" role="img" aria-label="{}: {}"><svg viewBox="0 0 {} {}" preserveAspectRatio="none" '
-        'aria-hidden="true">{}</svg>{}</div></figure>'
+        'aria-hidden="true">{}</svg>{}{}</div></figure>'
     ).format(
         Markup("").join(legend),
         title,
         told,
         WIDTH,
         HEIGHT,
-        Markup("").join(lines),
-        ends,
+        Markup("").join([_line(curve, first, last) for curve in drawn]),
+        _ends("top", [(curve.kind, max(curve.values)) for curve in drawn]),
+        _ends("bottom", [(curve.kind, min(curve.values)) for curve in drawn]),
     )
 
 
@@ -82,8 +76,14 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _line(curve: Curve, first: float, last: float, low: float, high: float) -> Markup:
-    width, height = (last - first) or 1, high - low
+def _ends(place: str, ends: Sequence[tuple[str, float]]) -> Markup:
+    rows = [Markup('<span class="{}">{}</span>').format(kind, number(value)) for kind, value in ends]
+    return Markup('<div class="{}">{}</div>').format(place, Markup("").join(rows))
+
+
+def _line(curve: Curve, first: float, last: float) -> Markup:
+    high = max(curve.values)
+    width, height = (last - first) or 1, high - min(curve.values)
     points = " ".join(
         f"{(step - first) / width * WIDTH:.1f},{HEIGHT / 2 if not height else (high - value) / height * HEIGHT:.2f}"
         for step, value in curve.points

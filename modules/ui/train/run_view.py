@@ -106,8 +106,9 @@ def strip(screen: TrainingScreen) -> Markup:
     places = max(_RESERVED - len(cells), 1 if drawing else 0)
     for place in range(places):
         cells.append(free.format("drawing…" if drawing and not place else ""))
-    # written from the newest to the oldest and laid out the other way round: so the newest is in sight without a script
-    return Markup('<ol class="strip" aria-label="Samples" tabindex="0">{}</ol>').format(Markup("").join(cells[::-1]))
+    return Markup('<div class="strip" role="group" aria-label="Samples" tabindex="0"><ol>{}</ol></div>').format(
+        Markup("").join(cells)
+    )
 
 
 def curves(screen: TrainingScreen) -> Markup:
@@ -126,11 +127,7 @@ def curves(screen: TrainingScreen) -> Markup:
         Curve("vector norm", "norm", [(row[0], row[3]) for row in screen.curve]),
         Curve("learning rate", "rate", [(row[0], row[2]) for row in screen.curve]),
     ]
-    return (
-        chart("Loss", losses, first, last)
-        + chart("Vectors and rate", others, first, last, shared_scale=False)
-        + axis(first, last)
-    )
+    return chart("Loss", losses, first, last) + chart("Vectors and rate", others, first, last) + axis(first, last)
 
 
 def status(screen: TrainingScreen) -> Markup:

@@ -127,9 +127,11 @@ def test_a_curve_is_drawn_to_scale() -> None:
     assert ">1</span>" in html
 
 
-def test_curves_without_a_common_scale_fill_the_height_each() -> None:
-    curves = [Curve("a", "norm", [(0, 1.0), (1, 2.0)]), Curve("b", "rate", [(0, 0.1), (1, 0.2)])]
-    assert chart("x", curves, 0, 1, shared_scale=False).count(f'points="0.0,{HEIGHT}.00 {WIDTH}.0,0.00"') == 2
+def test_curves_fill_the_height_each_and_say_from_where_to_where() -> None:
+    html = chart("x", [Curve("a", "held", [(0, 0.05), (1, 0.06)]), Curve("b", "smooth", [(0, 0.1), (1, 0.2)])], 0, 1)
+    assert html.count(f'points="0.0,{HEIGHT}.00 {WIDTH}.0,0.00"') == 2
+    assert '<div class="top"><span class="held">0.06</span><span class="smooth">0.2</span></div>' in html
+    assert '<div class="bottom"><span class="held">0.05</span><span class="smooth">0.1</span></div>' in html
 
 
 def test_a_chart_of_nothing_and_of_one_point() -> None:
@@ -165,7 +167,7 @@ def test_while_it_runs(app: WithTraining) -> None:
     assert "40 s left" in status
     assert "best so far: step 20 (held-out 0.2000)" in status
     strip = run_view.strip(screen)
-    assert strip.index("step 20") < strip.index("step 10"), "the newest is written first: its end is in sight"
+    assert strip.index("step 10") < strip.index("step 20"), "keys go the way that the eye goes"
     assert strip.count('class="free"') == 3
     text = run_view.live_text(screen, app.paths.data)
     assert "<dd>textual_inversion/" in text, "no path of the machine"

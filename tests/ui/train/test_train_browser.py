@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from modules.training.run_folder import RunFolder
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
+from tests.ui.looks import contrast
 from tests.ui.train.runs import make_run, wait_until
 from tests.ui.train.training_run import WithTraining, make_photos, params, save_state, settle
 
@@ -124,6 +125,7 @@ def test_the_same_truth_on_a_phone_and_after_a_reload(page: Page, browser: Brows
         expect(tab.locator("#train_status")).to_contain_text("step 12 / 40")
         expect(tab.locator("#ti_gallery img")).to_have_count(1)
         expect(tab.locator("#train_curves polyline")).to_have_count(4)
+        assert all(contrast(line, "stroke") >= 3 for line in tab.locator("#train_curves polyline").all())
         expect(tab.locator("#ti_progress")).to_contain_text("a photo of realbenny-t2")
     other.locator("#train_pause").click()
     wait_until(lambda: job.is_paused)  # else the step is over before the click has come, and no other one follows
