@@ -27,6 +27,7 @@
     title.textContent = [...(head?.childNodes ?? [])].map((node) => node.textContent).join(" · ");
     const strip = document.createElement("div");
     strip.tabIndex = 0;
+    strip.style.setProperty("--count", rows.length);
     strip.append(...rows.map((row) => figure(row, column, clicked)).filter(Boolean));
     const close = document.createElement("button");
     close.type = "button";

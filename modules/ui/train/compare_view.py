@@ -146,7 +146,7 @@ def grid(cells: Cells | None, screen: RunScreen, hint: str) -> Markup:
 
 def _cell(cells: Cells, row: int, column: int, text: str, screen: RunScreen) -> Markup:
     if (row, column) not in cells.drawn:
-        return Markup('<td><span class="blank" aria-label="not drawn yet"></span></td>')
+        return Markup('<td><span class="blank" role="img" aria-label="not drawn yet"></span></td>')
     image = _image(cells.sheet.cell(row, column), text, screen)
     return Markup('<td><button type="button" data-large="{}" title="{}">{}</button></td>').format(column, text, image)
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
+from tests.ui.looks import contrast
 from tests.ui.train.runs import NAME, WithRuns, make_run, wait_until
 
 pytestmark = pytest.mark.browser
@@ -53,6 +54,11 @@ def test_from_no_run_to_the_best_step_in_a_prompt(page: Page, live: Live) -> Non
     page.locator("#compare_grid td button").first.click()
     expect(page.locator("#compare_large figure.clicked")).to_contain_text("in words")
     expect(page.locator("#compare_large figure")).to_have_count(8)
+    hidden = "strip => strip.scrollWidth - strip.clientWidth"
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert page.locator("#compare_large > div").evaluate(hidden) == 0, "all stand beside each other"
+    page.evaluate("document.body.classList.add('dark')")
+    assert contrast(page.locator("#compare_large header button")) >= 4.5
     page.keyboard.press("Escape")
     expect(page.locator("#compare_large")).to_be_hidden()
 
