@@ -119,7 +119,7 @@ def _steps(steps: tuple[StepReading, ...]) -> Markup:
     ]
     if len(steps) > MOST_STEPS:
         rows.append(Markup('<li><span>…</span><i class="quiet">and so on, to step {}</i></li>').format(steps[-1].last))
-    return Markup('<ol class="steps" aria-label="Step by step">{}</ol>').format(join(rows))
+    return Markup('<ol class="steps" tabindex="0" aria-label="Step by step">{}</ol>').format(join(rows))
 
 
 def _number(weight: float) -> str:

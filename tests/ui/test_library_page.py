@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from modules.params import Txt2ImgParams
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
+from tests.ui.looks import contrast
 from tests.ui.test_browser import number, open_page
 
 pytestmark = pytest.mark.browser
@@ -64,6 +65,7 @@ def test_a_picture_of_another_program_fills_the_form_and_says_what_differs(
 def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page, live: Live, tmp_path: Path) -> None:
     open_page(page, live)
     open_tab(page, "PNG Info")
+    assert contrast(page.locator("#png_info_file .or")) >= 4.5
     chosen = page.locator("#png_info_file input[type=file]")
     chosen.set_input_files(picture(tmp_path / "plain.png", ""))
     expect(page.locator("#png_info_answer")).to_contain_text("No parameters")

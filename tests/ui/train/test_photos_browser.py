@@ -20,6 +20,7 @@ from tests.conftest import GENEROUS
 from tests.preprocess.drawn import detailed, figure
 from tests.preprocess.hub import CONTENT, Hub
 from tests.ui.conftest import Live
+from tests.ui.looks import contrast
 from tests.ui.train.runs import wait_until
 
 pytestmark = pytest.mark.browser
@@ -109,6 +110,9 @@ def test_six_photos_become_pictures_to_train_on(page: Page, serve: Serve, photos
     assert sorted(before.values()) == sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in photos)
     tile(page, "torn.jpg")
     expect(page.locator(".photos_table .remarks")).to_contain_text("“torn.jpg” is damaged")
+    torn = page.locator(".photos_table .tile", has_text="torn.jpg")
+    assert contrast(torn.locator(".none")) >= 4.5
+    assert torn.evaluate("tile => getComputedStyle(tile).paddingLeft") == "4px", "where the frame of the picked one is"
     expect(page.locator("#train_run_preprocess")).to_have_text("Write 5 pictures")
 
     tile(page, "anna at sea.png")
@@ -217,6 +221,13 @@ def test_the_crop_moves_under_a_finger_and_the_tools_take_effect(
     expect(page.locator("#photos_status")).to_have_text("")
     assert album_of(live).params.size == (128, 192)
     assert album_of(live).crops["anna at sea.png"].x == pytest.approx(0.3)  # what was decided stays
+    assert page.locator("#photos_write").evaluate(
+        """bar => [...document.querySelectorAll("#photos_groups [data-testid=block-info]")].every(label => {
+            scrollBy(0, label.getBoundingClientRect().top - bar.getBoundingClientRect().top - 16);
+            const box = label.getBoundingClientRect();
+            return bar.contains(document.elementFromPoint(box.left + 4, box.top + 4));
+        })"""
+    ), "no label shines through the bar"
     page.close()
 
 
