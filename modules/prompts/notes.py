@@ -46,12 +46,19 @@ def ignored_note(text: str, error: NotScheduled) -> str | None:
     return None
 
 
-def edit_notes(edits: Iterable[Edit], timeline: Timeline) -> Iterator[str]:
-    """Edits of which one side is never seen."""
+def edit_notes(edits: Iterable[Edit], timeline: Timeline, second: Timeline | None = None) -> Iterator[str]:
+    """Edits of which one side is never seen.
+
+    Args:
+        second: of the second pass if that draws the same prompt again.
+    """
     for edit in edits:
         boundary = timeline.boundary(edit.when)
         if boundary == timeline.length and edit.after:
             text = as_typed(edit.after)
+            if second and (before := second.boundary(edit.when)) < second.length:
+                yield f"{_quoted(text)} comes in the second pass, after step {before} of its {second.length}."
+                continue
             yield f"{_quoted(text)} never comes: {edit.when} is the end of the {timeline.length} steps, or later."
         elif boundary == 0 and edit.before:
             yield f"{_quoted(as_typed(edit.before))} is never seen: {edit.when} is before the first step."

@@ -97,6 +97,7 @@ def read_prompt(
     *,
     negative: bool = False,
     hires_steps: int | None = None,
+    second_pass_steps: int | None = None,
     old_timelines: bool = False,
     emphasis: str = "Original",
     comma_backtrack: int = 20,
@@ -108,13 +109,15 @@ def read_prompt(
     Args:
         text: what was typed.
         steps, hires_steps, old_timelines: as for `parse_schedule`.
+        second_pass_steps: of a second pass that will draw the same prompt again; an edit may come there alone.
         tokenizer, index: of the model in use.
         negative: a negative prompt knows neither AND nor tags.
         emphasis, comma_backtrack, a1111_exact: as for `pack`.
         comments: what stands behind a “#” is left out.
     """
+    second = Timeline(steps, second_pass_steps, old_timelines) if second_pass_steps else None
     reader = _Reader(
-        tokenizer, index, Timeline(steps, hires_steps, old_timelines), emphasis, comma_backtrack, a1111_exact
+        tokenizer, index, Timeline(steps, hires_steps, old_timelines), second, emphasis, comma_backtrack, a1111_exact
     )
     text, tags = replace_surrogates(text), []
     if comments:
@@ -143,6 +146,7 @@ class _Reader:
         tokenizer: ClipTokenizer,
         index: EmbeddingIndex,
         timeline: Timeline,
+        second: Timeline | None,
         emphasis: str,
         comma_backtrack: int,
         a1111_exact: bool,
@@ -153,6 +157,7 @@ class _Reader:
         self._tokenizer = tokenizer
         self._index = index
         self._timeline = timeline
+        self._second = second
         self._emphasis = emphasis
         self._comma_backtrack = comma_backtrack
         self._a1111_exact = a1111_exact
@@ -167,7 +172,7 @@ class _Reader:
                 self.notes.append(note)
         scheduled = [piece for piece in walk(prompt) if not isinstance(piece, str)]
         edits = (piece for piece in scheduled if isinstance(piece, Edit))
-        self._take(notes.edit_notes(edits, self._timeline))
+        self._take(notes.edit_notes(edits, self._timeline, self._second))
         steps: list[StepReading] = []
         for last, step_text in render_schedule(prompt, self._timeline):
             packed = self._pack(step_text)

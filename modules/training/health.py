@@ -19,14 +19,21 @@ def check_health(step: int, gradient_norms: Sequence[float], before: Tensor, now
         before, now: [vectors, width], the vectors at its beginning and now.
     """
     norm = sum(gradient_norms) / len(gradient_norms)
-    moved = float((now - before).norm() / before.norm().clamp(min=1e-12))  # new vectors may be all zero
+    length = float(before.norm())
+    moved = float((now - before).norm()) / max(length, 1e-12)  # new vectors may be all zero
     if norm == 0:
         problem = "No gradient reaches the vectors: the prompts do not hold the name as one piece."
     elif moved < LEAST_MOVED:
         problem = "That is next to nothing: raise the learning rate."
-    elif moved > MOST_MOVED and float(before.norm()) > 0:
+    elif moved > MOST_MOVED and length > 0:
         problem = "That is very far: lower the learning rate."
     else:
         problem = ""
-    told = f"After {len(gradient_norms)} steps the vectors have moved by {moved:.1%} of their length."
+    told = f"After {len(gradient_norms)} steps the vectors have moved {_way(moved, length)}."
     return HealthChecked(step, norm, moved, not problem, f"{told} {problem or 'Training works.'}")
+
+
+def _way(moved: float, length: float) -> str:
+    if not length:
+        return "away from zero"
+    return f"by {moved:.1%} of their length" if moved < 2 else f"by {moved:,.0f} times their length"

@@ -3,6 +3,7 @@ another that saves it as a file for other programs."""
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -129,7 +130,12 @@ def _card(entry: "Entry", picture: str) -> Markup:
     return Markup(
         '<li><button type="button" data-embedding="{}" title="Put it into the prompt, or take it out">{}</button>'
         "{}</li>"
-    ).format(entry.name, about, _doors(entry))
+    ).format(as_word(entry.name), about, _doors(entry))
+
+
+def as_word(name: str) -> str:
+    """A name as a prompt has to write it: its brackets are no weights."""
+    return re.sub(r"[\\()\[\]]", r"\\\g<0>", name)
 
 
 def _doors(entry: "Entry") -> Markup:

@@ -17,6 +17,11 @@ from modules.ui.screen import Picture, QueueEntry, Run, Screen
 
 NOTHING = Markup("")
 DEMO_MODEL = "demo-portraits"
+EXAMPLES = {  # for the demo model: what its buttons say, and the prompts that they write
+    "A smiling woman": "portrait of a smiling woman, long red hair, glasses, blue background, cartoon style",
+    "Half a panda": "half panda person, green shirt, yellow background, cartoon style",
+    "Hair of two colours": "portrait of a (smiling:1.3) woman with [red hair | blue hair], glasses",
+}
 
 
 def join(parts: Sequence[Markup], between: Markup = NOTHING) -> Markup:
@@ -99,13 +104,17 @@ _HOW_TO_START = Markup("<p>Say in the prompt what you want to see, then press <b
 
 
 def _first_run_card(models_folder: str) -> Markup:
+    button = Markup(
+        '<button type="button" class="plain" data-prompt="{0}" title="Write into the prompt: {0}">{1}</button>'
+    )
+    examples = join([button.format(prompt, label) for label, prompt in EXAMPLES.items()], Markup(" "))
+    try_one = Markup('<p class="examples">Or begin with one of these: {}</p>').format(examples)
     about = Markup(
-        "<p>A <b>model</b> is the file that has learned to draw. The small demo model that came along is in use: "
-        "it draws simple portraits of {} pixels, enough to try everything.</p>"
-        "<p>For photos and paintings put a Stable Diffusion 1.x or 2.x file (<code>.safetensors</code>) into "
-        "<code>{}</code>, press the refresh button at the top and choose it.</p>"
+        "<p>The small demo model that came along draws simple portraits of {} pixels. For photos and paintings put "
+        "another <b>model</b>, a Stable Diffusion 1.x or 2.x file (<code>.safetensors</code>), into <code>{}</code>, "
+        "press the refresh button at the top and choose it.</p>"
     ).format("128×128", models_folder)
-    return _card("", "Your picture will stand here", _HOW_TO_START + about)
+    return _card("", "Your picture will stand here", _HOW_TO_START + try_one + about)
 
 
 def _card(kind: str, title: str, body: Markup) -> Markup:
@@ -169,12 +178,14 @@ def _line(text: Markup, progress: float) -> Markup:
 
 
 def complaint(error: WebuiError, element_id: Callable[[str], str] = element_id) -> Markup:
-    """Why a click did nothing; the control it is about gets a red frame."""
+    """Why a click did nothing; the control it is about gets a red frame, and is named for `wiring.forget_complaint`."""
     field = error.field if isinstance(error, ParameterError) else ""
-    mark = Markup("<style>#{0} input, #{0} textarea {{border-color: var(--bad) !important}}</style>").format(
-        element_id(field)
-    )
-    return Markup('<p class="notice bad" role="alert">{}</p>{}').format(str(error), mark if field else NOTHING)
+    if not field:
+        return Markup('<p class="notice bad" role="alert">{}</p>').format(str(error))
+    return Markup(
+        '<p class="notice bad" role="alert" data-about="{0}">{1}</p>'
+        "<style>#{0} input, #{0} textarea {{border-color: var(--bad) !important}}</style>"
+    ).format(element_id(field), str(error))
 
 
 def infotext(picture: Picture | None) -> Markup:

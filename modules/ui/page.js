@@ -148,6 +148,12 @@
     document.querySelector("#job_line button")?.setAttribute("aria-expanded", isOpen);
   }
 
+  // Whether Escape closes something already: a list that is open, a large picture, the gallery.
+  function closes(element) {
+    const open = "[role=listbox], [role=combobox][aria-expanded=true], #txt2img_gallery";
+    return document.fullscreenElement || document.querySelector("dialog[open]") || element.closest?.(open);
+  }
+
   function onKey(event) {
     if (event.isComposing) return;
     const command = event.ctrlKey || event.metaKey;
@@ -156,7 +162,7 @@
     else if (event.key === "Enter" && event.altKey) press("txt2img_skip");
     else if (event.key === "Escape") {
       if (document.body.dataset.queue === "open") openQueue(false);
-      else if (document.fullscreenElement || event.target.closest?.("[role=listbox], .dropdown, #txt2img_gallery")) return;
+      else if (closes(event.target)) return;
       else press("txt2img_interrupt");
     } else if (box && command && /^Arrow(Up|Down)$/.test(event.key)) {
       apply(box, reweighted(box.value, box.selectionStart, box.selectionEnd, event.key === "ArrowUp" ? 1 : -1));
@@ -187,6 +193,10 @@
   function onClick(event) {
     const button = event.target.closest?.("button");
     if (button?.dataset.copy) copy(button);
+    if (button?.dataset.prompt) {
+      const box = document.querySelector(PROMPTS);
+      replaceRange(box, 0, box.value.length, button.dataset.prompt);
+    }
     if (button?.dataset.toggle === "queue") openQueue(document.body.dataset.queue !== "open");
     else if (!event.target.closest?.("#queue_panel")) openQueue(false);
   }

@@ -33,12 +33,12 @@ from modules.ui import (
 )
 from modules.ui.controls import icon_button
 from modules.ui.history import tab as history
-from modules.ui.refill import Refill
+from modules.ui.refill import Refill, usable_overrides
 from modules.ui.train import tab as train
 from modules.ui.train.train_layout import make_banner
 from modules.ui.txt2img import Txt2ImgTab
 from modules.ui.watch import BUSY, Seen, Watch
-from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, complaint
+from modules.ui.wiring import AS_SENT, BROWSER_SECRET, QUIET, PageContext, complaint, forget_complaint
 
 TITLE = "Stable Diffusion"
 
@@ -243,23 +243,18 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
 
 
 def _wire_reading(app: App, memory: Memory, tab: Txt2ImgTab) -> None:
-    """Count tokens and show how the prompt is read, while it is typed: the newest text after each answer."""
+    """Count tokens and show how the prompt is read, while it is typed: the newest form after each answer."""
+    shown = [tab.prompt.counter, tab.reading, tab.negative.counter]
 
-    def read(prompt: Any, sampler: Any, steps: Any) -> tuple[Markup, Markup]:
-        sampler = form.or_default("sampler", sampler)
-        reading = reading_panel.read(app, form.or_default("prompt", prompt), sampler, form.or_default("steps", steps))
-        return reading_panel.counter(reading), reading_panel.panel(reading, sampler)
-
-    def count(prompt: Any) -> Markup:
-        text = form.or_default("negative_prompt", prompt)
-        return reading_panel.counter(reading_panel.read(app, text, negative=True))
+    def read(overrides: Any, **values: Any) -> tuple[Markup, ...]:
+        params = reading_panel.params_of(app, values, read_overrides(usable_overrides(overrides)))
+        reading, negative = reading_panel.read(app, params), reading_panel.read(app, params, negative=True)
+        return reading_panel.counter(reading), reading_panel.panel(reading, params), reading_panel.counter(negative)
 
     # another model knows other embeddings, so a change of model counts as a change of the text
-    model, sampler, steps = memory.recommended, tab.controls["sampler"], tab.controls["steps"]
-    newest: dict[str, Any] = {"trigger_mode": "always_last", **AS_SENT}
-    events = [control.change for control in (tab.prompt.text, sampler, steps, model)]
-    gr.on(events, read, [tab.prompt.text, sampler, steps], [tab.prompt.counter, tab.reading], **newest)
-    gr.on([tab.negative.text.change, model.change], count, tab.negative.text, tab.negative.counter, **newest)
+    inputs = {"overrides": tab.refill.overrides, **{name: tab.controls[name] for name in reading_panel.FIELDS}}
+    events = [control.change for control in (*inputs.values(), memory.recommended)]
+    gr.on(events, read, inputs_kwargs=inputs, outputs=shown, trigger_mode="always_last", **AS_SENT)
 
 
 def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: Frame) -> None:
@@ -279,10 +274,13 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
                 app.run_script(params, script, owner, place)
         except Exception as error:
             return {tab.complaint: complaint(error)}
-        return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
+        # what was told of a form that has just been filled in is over with the run
+        done = {tab.complaint: fragments.NOTHING, tab.refill.report: fragments.NOTHING}
+        return {**done, **watch.look(owner, seen, selected, "")}
 
     inputs = {**look, "overrides": tab.refill.overrides, **tab.controls, **tab.script.controls}
-    tab.generate.click(generate, inputs_kwargs=inputs, outputs=[*outputs, tab.complaint], **AS_SENT)
+    told = [tab.complaint, tab.refill.report]
+    tab.generate.click(generate, inputs_kwargs=inputs, outputs=[*outputs, *told], **AS_SENT)
 
     def enlarge(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
         try:
@@ -294,6 +292,8 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
     tab.enlarge.click(enlarge, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **AS_SENT)
+    for name, control in {**tab.controls, **tab.script.controls}.items():
+        forget_complaint(tab.complaint, form.element_id(name), [control])
 
     def running(owner: str) -> Job | None:
         job = app.jobs.running()

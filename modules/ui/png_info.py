@@ -67,7 +67,7 @@ def wire_tab(tab: PngInfoTab, refill: Refill) -> None:
         return {
             tab.picture: preview,
             tab.answer: answer(Path(path).name, found),
-            tab.send: gr.Button(visible=True, interactive=bool(found.infotext)),
+            tab.send: gr.Button(visible=bool(found.infotext), interactive=bool(found.infotext)),
             infotext: found.infotext,
         }
 

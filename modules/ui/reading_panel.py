@@ -1,37 +1,68 @@
 """“How this prompt is read”: the pieces of a prompt as chips, what changes from step to step, and notes in words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from markupsafe import Markup
 
 from modules.app import App
+from modules.errors import WebuiError
+from modules.params import SAME_SAMPLER, Txt2ImgParams
 from modules.prompts.reading import PartReading, Piece, PromptReading, StepReading, read_prompt
 from modules.samplers.names import find_sampler
+from modules.ui import form
 from modules.ui.fragments import NOTHING, join
 
 MOST_CHIPS = 200  # of one part; a prompt of a hundred thousand brackets must not become as many elements
 MOST_STEPS = 40
+FIELDS = (  # of the form, by which prompts are read
+    "prompt", "negative_prompt", "styles", "sampler", "steps", "enable_hr", "hr_sampler", "hr_second_pass_steps",
+    "hr_prompt",
+)  # fmt: skip
 
+_RULES = ("emphasis", "comma_backtrack", "a1111_exact", "old_timelines", "old_edit_steps")
 _BORDER = Markup('<span class="border" role="separator" title="a new chunk of 75 tokens"></span>')
 _CALLS = "This sampler asks the model twice per step: the numbers count its calls."
 
 
-def read(app: App, prompt: str, sampler: str = "Euler", steps: int = 1, negative: bool = False) -> PromptReading:
+def params_of(app: App, shown: Mapping[str, Any], overrides: Mapping[str, Any]) -> Txt2ImgParams:
+    """The parameters of a run started now, as far as prompts are read by them, with styles in the prompts.
+
+    Args:
+        shown: what the page sends for each of `FIELDS`; what cannot be used counts as its default.
+        overrides: fields that the list of overrides holds.
+    """
+    given = {**app.settings.form_defaults(), **overrides}
+    rules = {name: given[name] for name in _RULES if name in given}
+    params = Txt2ImgParams(**rules, **form.usable(shown))
+    try:
+        return app.drawing.styles.applied(params)
+    except WebuiError:  # whoever generates is told
+        return params
+
+
+def read(app: App, params: Txt2ImgParams, negative: bool = False) -> PromptReading:
     """Read a prompt with the rules and embeddings that a run started now would use.
 
     Args:
-        sampler, steps: those of the run; a mere count of tokens needs none.
-        negative: a negative prompt, which knows no AND.
+        params: of the run, its styles in the prompts.
+        negative: the negative prompt, which knows no AND.
     """
-    settings = app.settings
+    second = None
+    if params.enable_hr and not params.hr_prompt:
+        sampler = params.sampler if params.hr_sampler == SAME_SAMPLER else params.hr_sampler
+        second = _calls(params, sampler, params.hr_second_pass_steps or params.steps)
     return read_prompt(
-        prompt,
-        find_sampler(sampler).total_steps(steps),
+        params.negative_prompt if negative else params.prompt,
+        _calls(params, params.sampler, params.steps),
         app.tokenizer,
         app.embeddings.index(),
         negative=negative,
-        old_timelines=settings.old_timelines,
-        emphasis=settings.emphasis,
-        comma_backtrack=settings.comma_backtrack,
-        a1111_exact=settings.a1111_exact,
+        second_pass_steps=second,
+        old_timelines=params.old_timelines,
+        emphasis=params.emphasis,
+        comma_backtrack=params.comma_backtrack,
+        a1111_exact=params.a1111_exact,
     )
 
 
@@ -42,12 +73,17 @@ def counter(reading: PromptReading) -> Markup:
     return found + count
 
 
-def panel(reading: PromptReading, sampler: str) -> Markup:
-    """The whole panel."""
+def panel(reading: PromptReading, params: Txt2ImgParams) -> Markup:
+    """The whole panel.
+
+    Args:
+        params: with which the prompt was read.
+    """
     several = len(reading.parts) > 1
     parts = join([_part(part, number, several) for number, part in enumerate(reading.parts, 1)])
     scheduled = any(len(part.steps) > 1 for part in reading.parts)
-    notes = [*reading.notes, *([_CALLS] if scheduled and find_sampler(sampler).second_order else [])]
+    counts_calls = _calls(params, params.sampler, params.steps) != params.steps
+    notes = [*reading.notes, *([_CALLS] if scheduled and counts_calls else [])]
     listed = join([Markup("<li>{}</li>").format(note) for note in notes])
     return parts + (Markup('<ul class="notes">{}</ul>').format(listed) if notes else NOTHING)
 
@@ -124,3 +160,8 @@ def _steps(steps: tuple[StepReading, ...]) -> Markup:
 
 def _number(weight: float) -> str:
     return f"{weight:.3g}"
+
+
+def _calls(params: Txt2ImgParams, sampler: str, steps: int) -> int:
+    """The steps that prompt schedules are laid out for, as in `stages.Pass`."""
+    return steps if params.old_edit_steps else find_sampler(sampler).total_steps(steps)

@@ -26,11 +26,16 @@ class RefillBox:
     dropped: gr.File
 
 
-def make_box(paste: gr.Button) -> RefillBox:
-    """The report and the list of overrides, between prompt and fields."""
+def make_report() -> gr.HTML:
+    """The place of the report: by the prompts, so that a phone shows it above the picture."""
+    return gr.HTML("", elem_id="txt2img_report", apply_default_css=False, js_on_load=report.CLICKS)
+
+
+def make_box(paste: gr.Button, report: gr.HTML) -> RefillBox:
+    """The list of overrides, above the fields, and what else there is to fill them."""
     return RefillBox(
         paste=paste,
-        report=gr.HTML("", elem_id="txt2img_report", apply_default_css=False, js_on_load=report.CLICKS),
+        report=report,
         overrides=gr.Dropdown(
             [],
             value=[],

@@ -70,7 +70,7 @@ def make_tab(app: App) -> SettingsTab:
                 "Import a config.json", file_types=[".json"], elem_id="settings_import", variant="secondary", scale=0
             )
             apply = gr.Button("Apply settings", variant="primary", elem_id="settings_submit", scale=0)
-        answer = gr.HTML("", elem_id="settings_answer", apply_default_css=False)
+            answer = gr.HTML("", elem_id="settings_answer", apply_default_css=False)  # in sight wherever Apply is
         with gr.Column(elem_id="settings_list"):
             for section, names in settings.sections().items():
                 names = [name for name in names if name not in ELSEWHERE]

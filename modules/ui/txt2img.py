@@ -65,6 +65,7 @@ def make_tab() -> Txt2ImgTab:
             with gr.Accordion("How this prompt is read", open=False, elem_id="txt2img_reading"):
                 reading = _html("txt2img_reading_panel")
             negative = _prompt_box("negative_prompt", "txt2img_negative_token_counter", NEGATIVE_PLACEHOLDER)
+            report = refill_box.make_report()
         with gr.Column(elem_id="txt2img_actions"):
             generate = gr.Button("Generate", variant="primary", elem_id="txt2img_generate", interactive=False)
             paste = icon_button("paste", "paste", refill_box.PASTE)
@@ -90,7 +91,7 @@ def make_tab() -> Txt2ImgTab:
                 enlarge = gr.Button("Hires. fix this picture", elem_id="txt2img_upscale", interactive=False)
             infotext = _html("html_info_txt2img")
         with gr.Column(elem_id="txt2img_fields"):
-            refill = refill_box.make_box(paste)
+            refill = refill_box.make_box(paste, report)
             with gr.Row():
                 sampler = dropdown("sampler")
                 schedule = dropdown("schedule")

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ AS_SENT: dict[str, Any] = {**QUIET, "preprocess": False}
 _log = logging.getLogger(__name__)
 
 _FILLED = "() => { document.body.dataset.filled = `${document.body.dataset.filled ?? ''} %s`.trim(); }"
+
+_FORGET = """said => (said ?? "").includes('data-about="%s"') ? "" : undefined"""
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,15 @@ def complaint(error: Exception, element_id: Callable[[str], str] = form.element_
         _log.error("A click failed, log id %s", log_id, exc_info=error)
         error = WebuiError(f"Something went wrong, which is a mistake of this program. The log has it: id {log_id}.")
     return fragments.complaint(error, element_id)
+
+
+def forget_complaint(said: gr.HTML, element_id: str, controls: Iterable[Any]) -> None:
+    """Empty a complaint about one control as soon as its cause may be gone. The browser does it without asking.
+
+    Args:
+        said: shows what `complaint` gave.
+        element_id: of the control that the complaint is about.
+        controls: whose change may have mended it.
+    """
+    for control in controls:
+        control.change(None, said, said, js=_FORGET % element_id, **QUIET)

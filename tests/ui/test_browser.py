@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Response, Route, expect
 from modules.errors import FileFormatError
 from modules.flags import Flags
 from modules.jobs import JobState, Work
+from modules.ui.fragments import EXAMPLES
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
 from tests.ui.corpus import HOSTILE
@@ -129,6 +130,29 @@ def test_interrupt_keeps_what_there_is(page: Page, live: Live) -> None:
     expect(page.locator("#txt2img_gallery [data-testid=detailed-image]")).to_be_visible()
 
 
+def test_escape_closes_what_is_open_before_it_interrupts(page: Page, live: Live) -> None:
+    live.app.pace = None
+    open_page(page, live)
+    page.click("#txt2img_generate")
+    live.app.steps.release(2)
+    log = page.locator("#html_log_txt2img")
+    expect(log).to_contain_text("step 2/12")
+    page.locator("#txt2img_sampling input").click()
+    expect(page.get_by_role("option", name="Heun", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("option")).to_have_count(0)
+    page.evaluate("document.querySelector('#compare_large').showModal()")
+    page.keyboard.press("Escape")
+    expect(page.locator("#compare_large")).to_be_hidden()
+    live.app.steps.release(1)
+    expect(log).to_contain_text("step 3/12")
+    running = live.app.jobs.running()
+    assert running
+    assert not running.asked
+    page.locator("#txt2img_prompt textarea").press("Escape")  # nothing is open any more
+    expect(log).to_contain_text("interrupting…")
+
+
 def test_skip_goes_on_with_the_next_batch(page: Page, live: Live) -> None:
     live.app.pace = None
     open_page(page, live)
@@ -205,11 +229,19 @@ def test_a_value_that_cannot_be_used_is_told_and_marked(page: Page, live: Live) 
     page.fill("#txt2img_seed input", "seven")
     page.click("#txt2img_generate")
     expect(page.locator("#txt2img_complaint")).to_contain_text("Seed “seven” is no whole number")
+    frame = "element => getComputedStyle(element).borderColor"
+    calm = page.locator("#txt2img_batch_size input[type=number]").evaluate(frame)
+    assert page.locator("#txt2img_seed input").evaluate(frame) != calm
+    page.fill("#txt2img_prompt textarea", "a cat")  # another field
+    expect(page.locator("#txt2img_token_counter")).to_have_text("2/75")
+    expect(page.locator("#txt2img_complaint")).to_contain_text("Seed “seven”")
     page.click("#txt2img_random_seed")
     expect(page.locator("#txt2img_seed input")).to_have_value("-1")
+    expect(page.locator("#txt2img_complaint")).to_have_text("")
+    page.locator("#txt2img_prompt textarea").focus()
+    assert page.locator("#txt2img_seed input").evaluate(frame) == calm
     page.click("#txt2img_generate")
     expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
-    expect(page.locator("#txt2img_complaint")).to_have_text("")
 
 
 def test_number_that_is_sent_before_its_box_corrected_it(page: Page, live: Live) -> None:
@@ -384,10 +416,33 @@ def test_reading_of_a_prompt(page: Page, live: Live) -> None:
     expect(panel.locator(".chip").first).to_have_text("cat1.4")
     expect(panel.locator(".chip").nth(1)).to_have_text("red ⇄ blue")
     expect(panel.locator(".steps li")).to_have_count(12)
+    page.fill("#txt2img_neg_prompt textarea", "[cat|a b c d e f]")
+    expect(page.locator("#txt2img_negative_token_counter")).to_have_text("6/75")
     page.locator("#txt2img_prompt textarea").press("Control+a")
     page.locator("#txt2img_prompt textarea").press("Delete")
     expect(panel.locator(".chip")).to_have_count(0)
     expect(page.locator("#txt2img_token_counter")).to_have_text("0/75")
+    page.fill("#txt2img_prompt textarea", "aspect 16:9")
+    expect(panel.locator(".notes")).to_contain_text("“:9” at the end is read as text")
+    page.fill("#txt2img_prompt textarea", "aspect 16:9\nSteps: 20, Seed: 1, Size: 128x128, Version: v1.10.1")
+    page.click("#paste")
+    expect(page.locator("#txt2img_override_settings")).to_contain_text("A1111 exact")
+    expect(panel).to_contain_text("aspect 16")
+    expect(panel.locator(".notes")).to_have_count(0)
+
+
+def test_an_example_is_written_into_the_prompt_and_can_be_taken_back(page: Page, serve: Serve) -> None:
+    open_page(page, serve())
+    box = page.locator("#txt2img_prompt textarea")
+    box.fill("a cat")
+    page.locator("#txt2img_stage").get_by_role("button", name="Half a panda").press("Enter")
+    expect(box).to_have_value(EXAMPLES["Half a panda"])
+    expect(box).to_be_focused()
+    box.press("Control+z")
+    expect(box).to_have_value("a cat")
+    box.press("Control+Shift+z")
+    box.press("Control+Enter")
+    expect(page.locator("#html_info_txt2img")).to_contain_text(EXAMPLES["Half a panda"])
 
 
 def test_keys_reach_the_form(page: Page, live: Live) -> None:

@@ -16,6 +16,9 @@ from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_embedding
 from modules.images import save_png
+from modules.prompts.matching import EmbeddingIndex
+from modules.prompts.reading import read_prompt
+from modules.prompts.tokenizer import clip_tokenizer
 from modules.ui.embedding_route import add_embedding_route
 from modules.ui.embeddings_panel import FILE, content, file_address, find_pictures, title
 from tests.ui.corpus import HOSTILE
@@ -34,6 +37,15 @@ def test_a_card_says_what_it_is_and_is_pressed(tmp_path: Path) -> None:
     assert "2 vectors · 400 steps" in html
     assert "trained on demo-portraits" in html
     assert "not trained yet" in content([entry(tmp_path, step=0)], {})
+
+
+@pytest.mark.parametrize("name", ["foo (1)", "[draft] anna", "back\\slash", "(a:1.2)", "plain"])
+def test_what_a_card_writes_is_found_in_a_prompt(tmp_path: Path, name: str) -> None:
+    tokenizer = clip_tokenizer()
+    card = content([entry(tmp_path, name)], {})
+    written = card.split('data-embedding="')[1].split('"')[0]
+    for prompt in (written, f"a photo of {written}, ({written}:1.2), [a|{written}]"):
+        assert read_prompt(prompt, 20, tokenizer, EmbeddingIndex({name: 2}, tokenizer)).embeddings == {name: 2}
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.IN_USE])

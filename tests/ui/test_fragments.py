@@ -116,6 +116,15 @@ def test_only_own_jobs_can_be_cancelled() -> None:
     assert [(button["data-cancel"], button["aria-label"]) for button in buttons] == [("2", "Cancel mine")]
 
 
+def test_prompts_to_begin_with_are_offered_for_the_demo_model_alone() -> None:
+    def prompts(state: ModelState) -> list[str | None]:
+        tags = Elements(fragments.stage(Screen(state), "models/Stable-diffusion")).tags
+        return [attributes["data-prompt"] for tag, attributes in tags if tag == "button"]
+
+    assert prompts(READY) == list(fragments.EXAMPLES.values())
+    assert prompts(ModelState(ModelStatus.READY, "", "mine.safetensors [0123456789]")) == []
+
+
 def test_stage_shows_what_there_is() -> None:
     def text(screen: Screen) -> str:
         return Elements(fragments.stage(screen, "models/Stable-diffusion")).text
@@ -153,5 +162,9 @@ def test_log_tells_progress_then_time_and_place() -> None:
 
 
 def test_complaint_marks_its_control() -> None:
-    assert "#txt2img_sampling input" in fragments.complaint(ParameterError("sampler", "no"))
-    assert "<style" not in fragments.complaint(JobBusy("The queue is full."))
+    marked = fragments.complaint(ParameterError("sampler", "no"))
+    assert "#txt2img_sampling input" in marked
+    assert 'data-about="txt2img_sampling"' in marked
+    unmarked = fragments.complaint(JobBusy("The queue is full."))
+    assert "<style" not in unmarked
+    assert "data-about" not in unmarked

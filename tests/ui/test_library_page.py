@@ -48,9 +48,16 @@ def test_a_picture_of_another_program_fills_the_form_and_says_what_differs(
     answer = page.locator("#png_info_answer")
     expect(answer).to_contain_text("a red fox")
     expect(answer).to_contain_text("192×256")
+    open_tab(page, "txt2img")
+    page.fill("#txt2img_seed input", "abc")
+    page.click("#txt2img_generate")
+    complaint = page.locator("#txt2img_complaint")
+    expect(complaint).to_contain_text("Seed “abc”")
+    open_tab(page, "PNG Info")
     page.click("#png_info_send")
     expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
     expect(page.locator("#txt2img_neg_prompt textarea")).to_have_value("dog")
+    expect(complaint).to_have_text("")
     assert [number(page, field) for field in ("steps", "width", "height", "cfg_scale")] == ["31", "192", "256", "4.5"]
     report = page.locator("#txt2img_report")
     expect(report).to_contain_text("“elsewhere” [1111111111]")
@@ -69,7 +76,7 @@ def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page,
     chosen = page.locator("#png_info_file input[type=file]")
     chosen.set_input_files(picture(tmp_path / "plain.png", ""))
     expect(page.locator("#png_info_answer")).to_contain_text("No parameters")
-    expect(page.locator("#png_info_send")).to_be_disabled()
+    expect(page.locator("#png_info_send")).to_be_hidden()
     page.locator("#png_info_file button[aria-label=Clear], #png_info_file .label-clear-button").first.click()
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     chosen.set_input_files(tmp_path / "broken.png")
@@ -82,6 +89,30 @@ def test_parameters_pasted_into_the_prompt_are_spread_over_the_form(page: Page, 
     page.click("#paste")
     expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
     assert number(page, "steps") == "31"
+
+
+def test_the_report_is_seen_on_a_phone_until_the_picture_is_drawn(page: Page, serve: Serve, tmp_path: Path) -> None:
+    live = serve()
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, live)
+    open_tab(page, "PNG Info")
+    plain = "a red fox\nSteps: 3, Sampler: Euler, Schedule type: Uniform, CFG scale: 5, Seed: 77, Size: 128x128"
+    page.locator("#png_info_file input[type=file]").set_input_files(picture(tmp_path / "mine.png", plain))
+    page.click("#png_info_send")
+    report = page.locator("#txt2img_report .report")
+    expect(report).to_be_in_viewport(ratio=1)
+    above, below = report.bounding_box(), page.locator("#txt2img_stage_box").bounding_box()
+    assert above
+    assert below
+    assert above["y"] < below["y"]
+    page.fill("#txt2img_seed input", "abc")
+    page.click("#txt2img_generate")
+    expect(page.locator("#txt2img_complaint")).to_contain_text("Seed “abc”")
+    expect(report).to_be_visible()  # nothing was drawn
+    page.fill("#txt2img_seed input", "77")
+    page.click("#txt2img_generate")
+    expect(page.locator("#html_info_txt2img")).to_contain_text("a red fox")
+    expect(report).to_have_count(0)
 
 
 def test_history_finds_stars_deletes_and_brings_back(page: Page, live: Live) -> None:
@@ -101,15 +132,53 @@ def test_history_finds_stars_deletes_and_brings_back(page: Page, live: Live) -> 
     tiles.first.click()
     expect(page.locator("#history_words")).to_contain_text("a pixar cat")
     page.click("#history_star")
-    expect(page.locator("#history_star")).to_have_text("Starred")
+    expect(page.locator("#history_star")).to_have_text("Unstar")
     page.click("#history_delete")
     expect(page.locator("#history_grid")).to_contain_text("Nothing found")
     page.click("#history_status [data-undo]")
     expect(tiles).to_have_count(1)
-    expect(page.locator("#history_star")).to_have_text("Starred")
+    expect(page.locator("#history_star")).to_have_text("Unstar")
     page.click("#history_send")
     expect(page.locator("#txt2img_prompt textarea")).to_have_value("a pixar cat")
     expect(page.locator("#txt2img_seed textarea, #txt2img_seed input").first).to_have_value("5")
+
+
+def test_history_shows_no_picture_that_was_not_found(page: Page, serve: Serve) -> None:
+    live = serve()
+    for prompt, seed in (("a pixar cat", 5), ("an oil lamp", 6)):
+        assert live.app.generate(Txt2ImgParams(prompt=prompt, seed=seed, steps=2)).wait(10_000, timeout=60)
+    open_page(page, live)
+    open_tab(page, "History")
+    text = page.locator("#history_text input, #history_text textarea")
+    page.locator("#history_grid .tile", has_text="pixar").click()
+    expect(page.locator("#history_words")).to_contain_text("a pixar cat")
+    text.fill("cat")
+    expect(page.locator("#history_grid .tile")).to_have_count(1)
+    expect(page.locator("#history_words")).to_contain_text("a pixar cat")  # found again
+    text.fill("lamp")
+    expect(page.locator("#history_grid")).to_contain_text("an oil lamp")
+    expect(page.locator("#history_words")).not_to_contain_text("a pixar cat")
+    expect(page.locator("#history_detail")).to_contain_text("Pick a picture")
+    expect(page.locator("#history_actions")).to_be_hidden()
+    page.locator("#history_grid .tile").click()
+    expect(page.locator("#history_words")).to_contain_text("an oil lamp")
+    page.locator("#history_trash input").check()
+    expect(page.locator("#history_grid")).to_contain_text("The trash is empty")
+    expect(page.locator("#history_detail img")).to_have_count(0)
+
+
+def test_a_tap_on_a_phone_shows_the_picture(page: Page, serve: Serve) -> None:
+    live = serve()
+    for seed in range(30):
+        assert live.app.generate(Txt2ImgParams(prompt="a cat", seed=seed, steps=1)).wait(10_000, timeout=60)
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, live)
+    open_tab(page, "History")
+    tiles = page.locator("#history_grid .tile")
+    expect(tiles).to_have_count(30)
+    for tile in (tiles.last, tiles.nth(28)):  # the second time, a picture stands above already
+        tile.click()
+        expect(page.locator("#history_detail img")).to_be_in_viewport(ratio=0.9)
 
 
 def test_settings_are_searched_applied_and_imported(page: Page, serve: Serve, tmp_path: Path) -> None:
@@ -127,8 +196,12 @@ def test_settings_are_searched_applied_and_imported(page: Page, serve: Serve, tm
     open_tab(page, "Settings")
     expect(page.locator("#setting_page_CLIP_stop_at_last_layers input").first).to_have_value("3")
     expect(page.locator("#setting_page_grid_save input")).not_to_be_checked()
+    page.locator("#setting_page_grid_save").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 10_000)
+    expect(page.locator("#settings_foot")).to_be_in_viewport()
     page.click("#settings_submit")
     expect(page.locator("#settings_answer")).to_contain_text("Applied:")
+    expect(page.locator("#settings_answer")).to_be_in_viewport(ratio=1)
     assert live.app.settings.save_grid is False
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"CLIP_stop_at_last_layers": 2, "theirs": 1}))

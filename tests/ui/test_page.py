@@ -116,7 +116,8 @@ app = App(flags.paths(), Settings(), flags)
 make_server(app)
 from modules.ui import reading_panel
 from modules.ui.screen import look
-reading_panel.panel(reading_panel.read(app, "a (cat:1.2) [b|c]", "Heun", 20), "Heun")
+params = reading_panel.params_of(app, {{"prompt": "a (cat:1.2) [b|c]", "sampler": "Heun"}}, {{}})
+reading_panel.panel(reading_panel.read(app, params), params)
 look(app, "ann")
 heavy = {{"torch", "diffusers", "transformers", "scipy", "cv2"}} & set(sys.modules)
 sys.exit(f"imported: {{sorted(heavy)}}" if heavy else 0)

@@ -1,14 +1,17 @@
 """The panel: every kind of piece, and nothing of a prompt as markup."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markupsafe import Markup
 
 from modules.app import App
 from modules.desks.embeddings import EmbeddingDesk
+from modules.params import Txt2ImgParams
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.tokenizer import clip_tokenizer
+from modules.styles import Style
 from modules.ui import reading_panel
 from tests.ui.corpus import FORBIDDEN_ATTRIBUTES, HOSTILE
 from tests.ui.stand_in import StandIn
@@ -23,7 +26,13 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def panel(app: App, prompt: str, sampler: str = "Euler", steps: int = 4) -> Markup:
-    return reading_panel.panel(reading_panel.read(app, prompt, sampler, steps), sampler)
+    params = Txt2ImgParams(prompt=prompt, sampler=sampler, steps=steps)
+    return reading_panel.panel(reading_panel.read(app, params), params)
+
+
+def count(app: App, shown: dict[str, Any], negative: bool = False) -> str:
+    params = reading_panel.params_of(app, shown, {})
+    return Elements(reading_panel.counter(reading_panel.read(app, params, negative))).text
 
 
 def chips(app: App, prompt: str) -> list[str]:
@@ -77,18 +86,57 @@ def test_second_order_samplers_count_calls(app: StandIn) -> None:
 
 
 def test_counter(app: StandIn) -> None:
-    def text(prompt: str) -> str:
-        return Elements(reading_panel.counter(reading_panel.read(app, prompt, "Euler", 20))).text
+    assert count(app, {"prompt": ""}) == "0/75"
+    assert count(app, {"prompt": "a photo of a cat"}) == "5/75"
+    assert count(app, {"prompt": "word " * 80}) == "80/150"
+    assert count(app, {"prompt": "panda"}) == "panda3/75"
 
-    assert text("") == "0/75"
-    assert text("a photo of a cat") == "5/75"
-    assert text("word " * 80) == "80/150"
-    assert text("panda") == "panda3/75"
+
+def test_negative_prompt_is_counted_at_the_steps_of_the_run(app: StandIn) -> None:
+    shown = {"negative_prompt": "[cat|a b c d e f]", "sampler": "Euler", "steps": 20.0}
+    assert count(app, shown, negative=True) == "6/75"
+    assert count(app, shown | {"steps": 1}, negative=True) == "1/75"
+
+
+def test_styles_are_counted_with_the_prompts(app: StandIn) -> None:
+    app.drawing.styles.save(Style("sketch", "{prompt}, pencil drawing", "photo"))
+    shown = {"prompt": "a cat", "negative_prompt": "rain", "styles": ["sketch"]}
+    assert count(app, shown) == "5/75"
+    assert count(app, shown, negative=True) == "3/75"
+    assert count(app, shown | {"styles": ["gone"]}) == "2/75"
+
+
+def test_overrides_and_settings_decide_how_it_is_read(app: StandIn) -> None:
+    told = "“:9” at the end is read as text"
+
+    def panel_of(overrides: dict[str, Any]) -> str:
+        params = reading_panel.params_of(app, {"prompt": "aspect 16:9", "negative_prompt": ""}, overrides)
+        return reading_panel.panel(reading_panel.read(app, params), params)
+
+    assert told in panel_of({})
+    assert told not in panel_of({"a1111_exact": True, "clip_skip": 2})
+    app.change_settings(a1111_exact=True)
+    assert told not in panel_of({})
+    assert told in panel_of({"a1111_exact": False})
+
+
+def test_an_edit_of_the_second_pass_comes_there(app: StandIn) -> None:
+    def panel_of(**shown: Any) -> str:
+        params = reading_panel.params_of(app, {"prompt": "[a:b:1.5]", "steps": 20, **shown}, {})
+        return reading_panel.panel(reading_panel.read(app, params), params)
+
+    assert "“b” never comes" in panel_of()
+    told = panel_of(enable_hr=True, hr_second_pass_steps=10)
+    assert "never comes" not in told
+    assert "“b” comes in the second pass, after step 5 of its 10." in told
+    assert "after step 10 of its 20." in panel_of(enable_hr=True)
+    assert "after step 20 of its 40." in panel_of(enable_hr=True, hr_sampler="Heun")
+    assert "“b” never comes" in panel_of(enable_hr=True, hr_prompt="a dog")  # the second pass draws something else
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "<em>bold</em>", *(f"[{text}|{text}]" for text in HOSTILE)])
 def test_prompts_stay_texts(app: StandIn, text: str) -> None:
-    for html in (panel(app, text), reading_panel.counter(reading_panel.read(app, text, "Euler", 20))):
+    for html in (panel(app, text), reading_panel.counter(reading_panel.read(app, Txt2ImgParams(prompt=text)))):
         assert isinstance(html, Markup)
         tags = Elements(html).tags
         assert {tag for tag, _ in tags} <= {"div", "span", "b", "i", "ol", "ul", "li", "p"}

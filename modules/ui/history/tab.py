@@ -30,6 +30,14 @@ element.addEventListener("click", event => {
     trigger("select", {index: 0, value: pick ?? page ?? undo});
 });
 """
+# in one column the picture stands above the tiles; whoever goes through them by keys sees it where it is wanted
+_SHOW_DETAIL = """async () => {
+    const byKey = document.querySelector("#history_grid .tile:focus-visible");
+    if (!matchMedia("(max-width: 1000px)").matches || byKey) return;
+    const box = document.getElementById("history_detail_box");
+    await box.querySelector("img")?.decode().catch(() => {}); // until then its height changes, and ends the scrolling
+    box.scrollIntoView({behavior: "smooth"});
+}"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,8 @@ def wire_tab(tab: HistoryTab, refill: Refill) -> None:
     # a text that is pasted by mouse or dropped fires no `input` in Gradio 6
     events = [box.change if isinstance(box, gr.Textbox) else box.input for box in tab.filters.values()]
     gr.on(events, view.search, [view.seen, *filters], view.outputs, trigger_mode="always_last", **AS_SENT)
-    tab.grid.select(view.pick, view.seen, view.outputs, **QUIET)
+    picked = tab.grid.select(view.pick, view.seen, view.outputs, **QUIET)
+    picked.then(None, None, None, js=_SHOW_DETAIL, **QUIET)
     tab.pager.select(view.turn, view.seen, view.outputs, **QUIET)
     tab.status.select(view.undo, view.seen, view.outputs, **QUIET)
     tab.star.click(view.star, view.seen, view.outputs, **QUIET)
@@ -176,9 +185,18 @@ class View:
         return self._or_told(seen, lambda: self._page(seen) | (self._choices() if ended else {}))
 
     def search(self, seen: Seen, *filters: Any) -> dict[Any, Any]:
-        """Another query: its first page."""
+        """Another query: its first page, and the picture that is looked at if it is among those."""
         values = dict(zip(self.tab.filters, filters, strict=True))
-        return self._or_told(seen, lambda: self._page(replace(seen, query=query_of(values), page=0, emptying=False)))
+
+        def work() -> dict[Any, Any]:
+            query = query_of(values)
+            updates = self._page(replace(seen, query=query, page=0, emptying=False))
+            found: Seen = updates[self.seen]
+            if query != seen.query and found.picked and found.picked not in found.names:
+                updates |= self._detail(replace(found, picked=""))
+            return updates
+
+        return self._or_told(seen, work)
 
     def turn(self, seen: Seen, event: gr.SelectData) -> dict[Any, Any]:
         """Another page."""
@@ -291,7 +309,7 @@ class View:
             self.tab.words: fragments.words(record),
             self.tab.actions: gr.Row(visible=record is not None),
             self.tab.send: gr.Button(interactive=bool(record and record.infotext)),
-            self.tab.star: gr.Button("Starred" if record and record.starred else "Star"),
+            self.tab.star: gr.Button("Unstar" if record and record.starred else "Star"),
             self.tab.delete: gr.Button("Put back" if record and record.in_trash else "Delete"),
         }
 

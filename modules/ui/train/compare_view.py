@@ -36,7 +36,8 @@ def advice(screen: RunScreen) -> Markup:
     told = screen.recommended
     if told and told.confidence:
         return Markup(
-            '<div class="advice"><p><b>Recommended: step {}</b> <span class="sure">{}</span></p><p>{}</p></div>'
+            '<div class="advice"><p><b>Recommended: step {}</b> <span class="sure">This advice is {}.</span></p>'
+            "<p>{}</p></div>"
         ).format(told.step, told.sureness, told.reason)
     text = (
         "Press “Measure the snapshots”: how near the drawings of each one have come to your photos, and whether "

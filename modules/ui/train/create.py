@@ -152,6 +152,9 @@ def wire(step: CreateStep, context: TrainContext) -> None:
         [step.job, step.complaint, step.result],
         **AS_SENT,
     )
+    causes = {"name": [step.name, step.overwrite], "init_text": [step.init_text], "vectors_per_token": [step.vectors]}
+    for field, controls in causes.items():
+        wiring.forget_complaint(step.complaint, _IDS[field], controls)
     context.look.click(follow, step.job, [step.job, step.complaint, step.result, context.change], **QUIET)
 
 

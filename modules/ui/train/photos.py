@@ -26,7 +26,7 @@ from modules.ui.train.photos_screen import PhotosScreen, look
 from modules.ui.wiring import AS_SENT, QUIET, complaint, fill_on_open
 
 MANY, SOME = 200, 25  # photos; of so many, only every so many-th is told while they are looked at
-WITHOUT_FOLDER = "Drop photos into the box above, or name the folder in which they lie."
+WITHOUT_FOLDER = "Name the folder in which your photos lie, or drop them into the box below."
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,8 @@ class _Wiring:
         params = screen.kept.album.params if screen.kept else None
         if params and params != shown.params:
             updates |= self._show_params(params)
+        elif params is None and changed.get("size"):
+            updates |= self._show_size(*changed["size"])
         written, told_choice = self._choice(screen, shown, choice)
         updates[self.shown] = Shown(values, params, written, shown.said)
         if shown.values.get("opened") != source:
@@ -148,11 +150,16 @@ class _Wiring:
 
     def _values(self, screen: PhotosScreen, shown: Shown) -> dict[str, Any]:
         album = screen.kept.album if screen.kept else None
-        titles = photos_form.group_titles(album.params) if album else {}
+        native_size = self.context.app.model_state.native_size
+        if album:
+            titles = photos_form.group_titles(album.params)
+        else:
+            titles = {"size": photos_form.size_title(*native_size)} if all(native_size) else {}
         table = (screen.key, _told_revision(screen))
         is_fetching = screen.download is not None and not screen.download.is_over
         return {
             "opened": str(album.source) if album else "",
+            "size": native_size if all(native_size) and not album else None,
             "table": table,
             "status": photos_view.status(screen),
             "report": shown.values["report"] if shown.values.get("table") == table else photos_view.report(screen),
@@ -186,6 +193,11 @@ class _Wiring:
         shown = photos_form.shown_values(params)
         updates = {control: shown[name] for name, control in self.step.controls.items()}
         return updates | {self.step.ratio: photos_form.ratio_of(params.width, params.height)}
+
+    def _show_size(self, width: int, height: int) -> dict[Any, Any]:
+        """The size of the model in use, with which a folder would be opened now."""
+        fields = self.step.controls
+        return {fields["width"]: width, fields["height"]: height, self.step.ratio: photos_form.ratio_of(width, height)}
 
     def _choice(self, screen: PhotosScreen, shown: Shown, choice: str) -> tuple[str | None, str | None]:
         """Tell the other steps of a folder that was written just now; one that was chosen by hand stays."""

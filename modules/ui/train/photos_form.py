@@ -94,6 +94,11 @@ def height_for(name: str, width: int) -> int | None:
     return int(min(max(round(width * h / w / 8) * 8, control.minimum), control.maximum))
 
 
+def size_title(width: int, height: int) -> str:
+    """What the folded group of the size says."""
+    return f"Size: {width}×{height}"
+
+
 def group_titles(params: PreprocessParams) -> dict[str, str]:
     """What the folded groups say about what is set inside."""
     focal = "around what matters most" if params.focal_crop else "the middle"
@@ -108,7 +113,7 @@ def group_titles(params: PreprocessParams) -> dict[str, str]:
         if on
     ]
     return {
-        "size": f"Size: {params.width}×{params.height}",
+        "size": size_title(params.width, params.height),
         "crop": f"Crop: {focal}",
         "tools": f"More tools: {', '.join(more) or 'off'}",
         "blip": f"Captions by BLIP: {'when written' if params.blip else 'off'}",

@@ -131,7 +131,7 @@ def curves(screen: TrainingScreen) -> Markup:
 
 
 def status(screen: TrainingScreen) -> Markup:
-    """“realbenny-t2 · step 412 / 1200 · 3.1 it/s · 4 min left · best so far: 300”, and a bar."""
+    """“realbenny-t2 · step 412 / 1200 · 3.1 it/s · 4 min left · lowest held-out loss: …”, and a bar."""
     trained, started = screen.trained, screen.started
     done = 0.0
     parts = [screen.name]  # whoever looks may have chosen another embedding
@@ -155,7 +155,7 @@ def status(screen: TrainingScreen) -> Markup:
         if trained and screen.seconds_left is not None and not screen.is_paused:
             parts.append(f"{duration(screen.seconds_left)} left")
     if screen.best and screen.best[0]:
-        parts.append(f"best so far: step {screen.best[0]} (held-out {screen.best[1]:.4f})")
+        parts.append(f"lowest held-out loss: {screen.best[1]:.4f} at step {screen.best[0]}")
     notes = [screen.health.text] if screen.health and not screen.health.healthy else []
     notes += [screen.advice.reason] if screen.advice else []
     return Markup(

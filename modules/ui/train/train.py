@@ -4,6 +4,7 @@ Nothing here trains: a click submits a job and returns, and each tick sends what
 there is to see, `run_view` how it looks, `train_form` which fields there are, `train_layout` where they stand.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,10 @@ __all__ = ["make_step", "wire"]
 
 _REMEMBER = "(window.rememberedTraining = {...form, ...window.rememberedTraining, %s})"
 _FORGET = "() => { window.rememberedTraining = {}; }"
+# a field that was refused holds something else: its help stands there again, and the button's complaint goes
+_UNREFUSE = """said => {
+    if ((said ?? "").includes('data-about="%s"')) return [{__type__: "update", info: %s, elem_classes: []}, ""];
+}"""
 # sent at each look: a click and a tick may cross, and what is there must be what is needed
 _TOGGLES = ("before", "running", "pause", "stop", "sample", "resume", "again")
 
@@ -152,6 +157,8 @@ class _Wiring:
             event = control.blur if isinstance(control, gr.Textbox) else control.input
             js = f"(form, value) => {_REMEMBER % f'{name}: value'}"
             event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
+            unrefuse = _UNREFUSE % (train_form.element_id(name), json.dumps(control.info))
+            control.change(None, step.complaint, [control, step.complaint], js=unrefuse, **QUIET)
         txt2img = {f"txt2img_{name}": context.page.txt2img.controls[name] for name in train_form.FROM_TXT2IMG.values()}
         keywords = {
             "owner": owner, "shown_": self.shown, "mine_": self.mine, "from_txt2img_": step.from_txt2img,

@@ -99,7 +99,9 @@ def make_control(field: str, **options: Any) -> Any:
 
 def pointer(field: str) -> Markup:
     """What stands at the button when a field is refused: the way to it. The reason stands beside the field alone."""
-    link = Markup('<p class="notice bad" role="alert"><a href="#{}">{}</a> needs another value: see there.</p>')
+    link = Markup(
+        '<p class="notice bad" role="alert" data-about="{0}"><a href="#{0}">{1}</a> needs another value: see there.</p>'
+    )
     return link.format(element_id(field), control(field).label)
 
 

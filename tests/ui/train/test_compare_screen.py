@@ -56,6 +56,7 @@ def test_the_recommended_step_is_chosen_unless_another_is_picked(app):
     assert screen.recommended.step == 500
     assert [screen.chosen(step) for step in ("", "300", "350", "x")] == [500, 300, 500, 500]
     assert {0, 500, 700} <= set(screen.some_steps())
+    assert f"This advice is {screen.recommended.sureness}." in compare_view.advice(screen)
     html = compare_view.strip(screen, 300)
     assert html.count("<em>recommended</em>") == 1
     assert 'data-step="300" aria-pressed="true"' in html

@@ -238,15 +238,22 @@ def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Se
     live = serve()
     open_step(page, live)
     box = page.locator("#train_process_src input, #train_process_src textarea")
+    expect(page.get_by_role("button", name="Size: 128×128")).to_be_visible()  # the model's
     page.click("#train_run_preprocess")
-    expect(page.locator("#photos_status")).to_contain_text("Drop photos into the box")
+    said = page.locator("#photos_status")
+    expect(said).to_contain_text("drop them into the box below")
+    sentence, drop = said.bounding_box(), page.locator(".photos_table .drop").bounding_box()
+    assert sentence
+    assert drop
+    assert sentence["y"] < drop["y"]
     box.fill(str(tmp_path / "nowhere"))
     page.click("#photos_open")
     expect(page.locator("#photos_status")).to_contain_text("does not exist")
     box.fill(str(outside))
     page.click("#train_run_preprocess")  # as in A1111: both folders typed, one button
     expect(page.locator("#photos_result")).to_contain_text("1 picture written")
-    assert (outside / "preprocess" / "00000-0-anna.png").exists()
+    with Image.open(outside / "preprocess" / "00000-0-anna.png") as written:
+        assert written.size == (128, 128)
     expect(page.get_by_role("button", name="Fetch BLIP (1 GB)")).to_be_hidden()
     page.get_by_role("button", name="Captions by BLIP: off").click()
     expect(page.locator("#photos_blip")).to_contain_text("is not on this machine")

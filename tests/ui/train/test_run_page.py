@@ -165,7 +165,7 @@ def test_while_it_runs(app: WithTraining) -> None:
     assert "step 20 / 40" in status
     assert "2.0 s/it" in status
     assert "40 s left" in status
-    assert "best so far: step 20 (held-out 0.2000)" in status
+    assert "lowest held-out loss: 0.2000 at step 20" in status
     strip = run_view.strip(screen)
     assert strip.index("step 10") < strip.index("step 20"), "keys go the way that the eye goes"
     assert strip.count('class="free"') == 3

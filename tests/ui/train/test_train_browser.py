@@ -51,6 +51,8 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     expect(page.locator("#train_embedding")).to_contain_text("No embedding is chosen")
     page.locator("#train_embedding input").click()
     page.get_by_role("option", name="realbenny-t2").click()
+    expect(page.locator("#ti_error")).to_be_empty()
+    expect(page.locator("#train_embedding")).not_to_contain_text("No embedding is chosen")
     page.fill(FOLDER, str(live.app.paths.data / "photos"))
     page.locator(FOLDER).press("Tab")
     expect(page.locator("#train_steps input")).to_have_value("120")  # ten for each of twelve photos
@@ -59,7 +61,6 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     expect(page.locator("#train_embedding_learn_rate")).to_contain_text("“fast” is no schedule")
     frame = "element => getComputedStyle(element).borderColor"
     assert page.locator(RATE).evaluate(frame) != page.locator(FOLDER).evaluate(frame), "a red frame"
-    expect(page.locator("#train_embedding")).not_to_contain_text("No embedding is chosen")
     page.fill(RATE, "0.005")
     page.locator("#train_estimate_button").click()
     expect(page.locator("#train_estimate")).to_contain_text("Measuring two trial steps")
@@ -190,3 +191,32 @@ def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Li
     expect(banner).not_to_contain_text("was cut off")
     live.app.steps.release(10)
     expect(page.locator("#ti_output")).to_contain_text("Finished.")
+
+
+def test_a_name_that_was_refused_is_so_until_it_changes(page: Page, live: Live) -> None:
+    open_step(page, live, "create")
+    page.fill("#train_new_embedding_name input, #train_new_embedding_name textarea", "face")
+    page.locator("#train_create_embedding").click()
+    complaint = page.locator("#train_create_complaint")
+    expect(complaint).to_contain_text("“face”")
+    page.fill("#train_new_embedding_name input, #train_new_embedding_name textarea", "zzq-t1")
+    expect(page.locator("#train_about_name")).to_contain_text("A good name")
+    expect(complaint).to_be_empty()
+
+
+def test_a_folder_that_was_missed_is_so_until_it_is_named(page: Page, live: Live) -> None:
+    make_run(live.app.paths)
+    open_step(page, live)
+    expect(page.locator("#train_embedding input")).to_have_value("realbenny-t2")
+    folder, error = page.locator("#train_dataset_directory"), page.locator("#ti_error")
+    page.locator("#train_train_embedding").click()
+    expect(folder).to_contain_text("No folder is named")
+    expect(error).to_have_text("Dataset directory needs another value: see there.")
+    page.fill("#train_steps input[type=number]", "90")  # another field
+    page.keyboard.press("Tab")
+    expect(page.locator("#train_before .refused")).to_have_count(1)
+    page.fill(FOLDER, str(live.app.paths.data / "photos"))
+    expect(folder).to_contain_text("Step ② fills this in")
+    expect(folder).not_to_contain_text("No folder is named")
+    expect(page.locator("#train_before .refused")).to_have_count(0)
+    expect(error).to_be_empty()
