@@ -20,7 +20,7 @@ FIELDS = (  # of the form, by which prompts are read
     "hr_prompt",
 )  # fmt: skip
 
-_RULES = ("emphasis", "comma_backtrack", "a1111_exact", "old_timelines", "old_edit_steps")
+_RULES = ("emphasis", "comma_backtrack", "a1111_exact", "old_timelines", "old_edit_steps", "comments")
 _BORDER = Markup('<span class="border" role="separator" title="a new chunk of 75 tokens"></span>')
 _CALLS = "This sampler asks the model twice per step: the numbers count its calls."
 
@@ -63,6 +63,7 @@ def read(app: App, params: Txt2ImgParams, negative: bool = False) -> PromptReadi
         emphasis=params.emphasis,
         comma_backtrack=params.comma_backtrack,
         a1111_exact=params.a1111_exact,
+        comments=params.comments,
     )
 
 
