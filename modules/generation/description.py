@@ -88,16 +88,11 @@ def describe(
         "Old prompt editing steps": (params.old_edit_steps and second_order) or None,
         "Comma backtrack": params.comma_backtrack if params.comma_backtrack != 20 else None,
         "Prompt rules": "A1111" if params.a1111_exact else None,
-        "Prompt comments": None if params.comments or not _has_comments(prompts) else False,
+        "Prompt comments": False if not params.comments and any("#" in text for text in texts) else None,
         "Interrupted": incomplete or None,
         "Version": VERSION_VALUE,
     }
     return build_infotext(prompts.prompt, prompts.negative_prompt, values)
-
-
-def _has_comments(prompts: Prompts) -> bool:
-    texts = (prompts.prompt, prompts.negative_prompt, prompts.hr_prompt, prompts.hr_negative_prompt)
-    return any("#" in text for text in texts)
 
 
 def _number(value: float) -> str:

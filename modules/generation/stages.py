@@ -127,7 +127,7 @@ class Pass:
     @property
     def calls(self) -> int:
         """The steps that prompt schedules are laid out for."""
-        return self.steps if self.old_edits else self.sampler.total_steps(self.steps)
+        return self.sampler.prompt_steps(self.steps, self.old_edits)
 
 
 def check(params: Txt2ImgParams, models: Sequence[Path]) -> Upscaler | None:

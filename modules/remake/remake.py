@@ -79,7 +79,8 @@ def _vae(said: Mapping[str, Any], maker: Maker, here: Here) -> str:
 
 def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     prompts = (values["prompt"], values["negative_prompt"])
-    steps, old_timelines = _calls(values, values["sampler"], values["steps"]), bool(values.get("old_timelines"))
+    old_edits, old_timelines = bool(values.get("old_edit_steps")), bool(values.get("old_timelines"))
+    steps = find_sampler(values["sampler"]).prompt_steps(values["steps"], old_edits)
     comments = values.get("comments", True)
     if reads_differently(*prompts, steps, here.tokenizer, here.index, None, old_timelines, comments):
         return True
@@ -88,13 +89,8 @@ def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     second = (values.get("hr_prompt") or prompts[0], values.get("hr_negative_prompt") or prompts[1])
     sampler = values.get("hr_sampler", SAME_SAMPLER)
     sampler = values["sampler"] if sampler == SAME_SAMPLER else sampler
-    hires_steps = _calls(values, sampler, values.get("hr_second_pass_steps") or values["steps"])
+    hires_steps = find_sampler(sampler).prompt_steps(values.get("hr_second_pass_steps") or values["steps"], old_edits)
     return reads_differently(*second, steps, here.tokenizer, here.index, hires_steps, old_timelines, comments)
-
-
-def _calls(values: Mapping[str, Any], sampler: str, steps: int) -> int:
-    """The steps that prompt schedules are laid out for, as in `stages.Pass`."""
-    return steps if values.get("old_edit_steps") else find_sampler(sampler).total_steps(steps)
 
 
 def _take_styles(values: Mapping[str, Any], styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class Sampler:
         """The number of steps that prompt schedules see: model calls, roughly."""
         return 2 * steps if self.second_order else steps
 
+    def prompt_steps(self, steps: int, old_edits: bool = False) -> int:
+        """The steps that prompt schedules of a pass are laid out for; `old_edits` as in 2022, see `params`."""
+        return steps if old_edits else self.total_steps(steps)
+
     def schedule_used(self, schedule: str) -> str:
         """The schedule behind `schedule`, "Automatic" replaced by what it means here."""
         return schedule if schedule != AUTOMATIC else self.schedule or "Uniform"

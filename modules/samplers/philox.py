@@ -10,6 +10,7 @@ documentation of cuRAND describes it.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ _WORD = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)  # golden ratio, √3 − 1
 _UNIT = 2.0**-32  # of a word, in which it lies between 0 and 1
-_TURN = torch.tensor(2 * math.pi * _UNIT, dtype=torch.float32).double().item()  # rounded as A1111 has it
+_TURN = float(np.float32(2 * math.pi * _UNIT))  # rounded as A1111 has it
 
 
 class PhiloxGenerator:
@@ -33,10 +34,10 @@ class PhiloxGenerator:
         zero = torch.zeros_like(index)
         u, v, _, _ = _philox((zero + self._draws, zero, index, zero), self._seed)
         self._draws += 1
-        # In float64, rounded once at the end: in float32, rounding alone moves one draw in thousands by 4e-6.
-        radius = (-2 * (u.double() * _UNIT + _UNIT / 2).log()).sqrt()
-        angle = v.double() * _TURN + _TURN / 2
-        return (radius * angle.sin()).float().reshape(shape)
+        # In float64, rounded once at the end: in float32, rounding alone moves one draw in thousands by 4e-6. By numpy,
+        # since torch's doubles have no place beside latents that may lie on a device without them.
+        radius = np.sqrt(-2 * np.log(u.numpy() * _UNIT + _UNIT / 2))
+        return torch.from_numpy((radius * np.sin(v.numpy() * _TURN + _TURN / 2)).astype(np.float32)).reshape(shape)
 
 
 def _philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

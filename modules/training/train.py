@@ -166,9 +166,8 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
     folder = open_run(path).folder
     sweep_temporaries(path)
     state, notices = load_state(folder.states)
-    if (
-        name := state.params.embedding
-    ) != folder.name:  # the run's files are called by the one, its result by the other
+    name = state.params.embedding
+    if name != folder.name:  # the run's files are called by the one, its result by the other
         raise FileFormatError(
             f"“{path.name}” cannot be resumed: its run.json says “{folder.name}”, and its state “{name}”."
         )

@@ -231,7 +231,8 @@
   document.addEventListener("keydown", onKey, true);
   document.addEventListener("click", onClick);
   nameIcons();
-  new MutationObserver(tellQueue).observe(document.getElementById("job_line"), { childList: true, subtree: true });
+  const queueLine = document.getElementById("job_line");
+  if (queueLine) new MutationObserver(tellQueue).observe(queueLine, { childList: true, subtree: true });
   tellQueue();
   setInterval(() => document.hidden || ping(), PING_EVERY);
 };

@@ -164,5 +164,4 @@ def _number(weight: float) -> str:
 
 
 def _calls(params: Txt2ImgParams, sampler: str, steps: int) -> int:
-    """The steps that prompt schedules are laid out for, as in `stages.Pass`."""
-    return steps if params.old_edit_steps else find_sampler(sampler).total_steps(steps)
+    return find_sampler(sampler).prompt_steps(steps, params.old_edit_steps)

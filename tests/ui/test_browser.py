@@ -278,7 +278,7 @@ def test_our_own_mistake_shows_no_traceback_and_no_path(
     page.click("#txt2img_generate")
     expect(page.locator("#txt2img_stage")).to_contain_text(re.compile("id [0-9a-f]+"))
 
-    def broken_too(*_: object) -> None:
+    def broken_too(*_: object, **__: object) -> None:
         raise RuntimeError(zebra)
 
     monkeypatch.setattr(live.app, "generate", broken_too)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Browser, Page, expect
 
 from modules.training.run_folder import RunFolder
@@ -176,7 +178,10 @@ def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Li
     expect(banner.get_by_role("button", name="Discard")).to_have_count(1)  # the others take no room
     assert is_in_sight(page, "#txt2img_stage_box")
     page.get_by_role("tab", name="PNG Info").click()
-    page.set_input_files("#png_info_file input[type=file]", make_photos(tmp_path / "photos", 1) / "00000-0-face.png")
+    photo, info = make_photos(tmp_path / "photos", 1) / "00000-0-face.png", PngInfo()
+    info.add_text("parameters", "a cat\nSteps: 1, Sampler: Euler, Seed: 1")
+    Image.open(photo).save(photo, pnginfo=info)
+    page.set_input_files("#png_info_file input[type=file]", photo)
     expect(page.locator("#png_info_picture img")).to_be_visible()
     assert is_in_sight(page, "#png_info_send"), "the picture gives way to what stands above the tabs"
     banner.get_by_text("2 more unfinished runs").click()
