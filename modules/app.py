@@ -170,13 +170,14 @@ class App:
         cuts_in = not checkpoint and not partners.wanted(params)  # training needs its model
         return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
 
-    def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "") -> Job:
+    def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "", place: Place = DAYS_FOLDERS) -> Job:
         """Queue the second pass of a hires fix over a picture that was made here.
 
         Prompt, seed, sampler and everything else are as the picture says; the hires fix is as the form says.
 
         Args:
             picture: its parameters are read from the file.
+            place: as in `generate`.
 
         Raises:
             ImageError: it cannot be opened.
@@ -194,7 +195,8 @@ class App:
         params = self.drawing.checked(Txt2ImgParams(**wanted))
         title = f"Hires. fix of {opened.width}×{opened.height}"
         cuts_in = not partners.wanted(params)
-        return self.jobs.submit(title, self._txt2img(params, picture=opened), owner, cuts_in=cuts_in, kind="txt2img")
+        work = self._txt2img(params, place, picture=opened)
+        return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
 
     def run_script(
         self,

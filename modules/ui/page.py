@@ -286,7 +286,8 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         try:
             if selected >= len(seen.pictures):
                 raise WebuiError("There is no picture to enlarge: generate one first.")
-            app.enlarge(seen.pictures[selected].path, form.to_params(values, app.settings.form_defaults()), owner)
+            wanted = form.to_params(values, app.settings.form_defaults())
+            app.enlarge(seen.pictures[selected].path, wanted, owner, Place(user=asking_user()))
         except Exception as error:
             return {tab.complaint: complaint(error)}
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}

@@ -19,6 +19,7 @@ from modules.remake.difference import Way
 from modules.remake.fields import can_override, override, read_overrides
 from modules.remake.remake import Remake
 from modules.ui import folded, form, report
+from modules.ui.fragments import NOTHING
 from modules.ui.refill_box import RefillBox
 from modules.ui.wiring import BROWSER_SECRET, QUIET, PageContext, complaint
 
@@ -65,7 +66,8 @@ class Refill:
         self.timer = gr.Timer(LOOK_EVERY, active=False)
         self.filled = gr.Textbox(visible="hidden")
         self.controls: dict[str, Any] = page.txt2img.controls
-        own = (box.overrides, box.report, self.asked, self.timer, self.filled)
+        self.complaint = page.txt2img.complaint
+        own = (box.overrides, box.report, self.asked, self.timer, self.filled, self.complaint)
         self.outputs: list[Any] = [*self.controls.values(), *own, page.tabs]
 
     def fill(self, infotext: str) -> dict[Any, Any]:
@@ -74,7 +76,7 @@ class Refill:
         updates = self.values(found.values)
         if found.has_parameters:
             updates |= self._overridden(found.values, [])
-        updates |= {self.box.report: report.report(found), self.asked: Asked(infotext, found)}
+        updates |= {self.box.report: report.report(found), self.asked: Asked(infotext, found), self.complaint: NOTHING}
         return updates | {self.page.tabs: gr.Tabs(selected="txt2img")}
 
     def fill_on(self, event: Callable[..., Any], infotext: Callable[..., str], inputs: Sequence[Any]) -> None:

@@ -90,4 +90,10 @@ def forget_complaint(said: gr.HTML, element_id: str, controls: Iterable[Any]) ->
         controls: whose change may have mended it.
     """
     for control in controls:
-        control.change(None, said, said, js=_FORGET % element_id, **QUIET)
+        mended(control)(None, said, said, js=_FORGET % element_id, **QUIET)
+
+
+def mended(control: Any) -> Callable[..., Any]:
+    """The event of a control after which a complaint about it may be over. Boxes of numbers correct themselves when
+    they are left: what that changes is no answer to a complaint, which it would take away unread."""
+    return control.input if isinstance(control, (gr.Number, gr.Slider)) else control.change

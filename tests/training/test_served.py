@@ -42,7 +42,11 @@ def wait_for_steps(process: subprocess.Popen[str], root: Path) -> RunFolder:
     pytest.fail(f"no steps were done: {process.communicate()[0]}")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 0), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+    ids=["SIGTERM", "SIGINT"],
+)
 def test_a_server_that_is_ended_keeps_the_run(model, paths, photos, number, code):
     checkpoint, port = REFERENCE / "models" / "tiny-sd15.safetensors", free_port()
     flags = ["--data-dir", paths.data, "--ckpt", checkpoint, "--port", port, "--use-cpu", "all"]

@@ -17,6 +17,7 @@ from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
 from tests.ui.corpus import HOSTILE
 from tests.ui.looks import shifts, watch_shifts
+from tests.ui.train.runs import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -494,6 +495,8 @@ def test_login_is_asked_for_by_the_browser(browser: Browser, serve: Serve) -> No
     page.click("#txt2img_generate")
     expect(page.locator("#html_log_txt2img")).to_contain_text("Time taken")
     assert live.app.users == ["ann"]
+    page.click("#txt2img_upscale")
+    wait_until(lambda: live.app.users == ["ann", "ann"])
     context.close()
 
 

@@ -23,7 +23,7 @@ from modules.ui.train.context import TrainContext
 from modules.ui.train.header import count_photos, named
 from modules.ui.train.run_screen import look, newest_training
 from modules.ui.train.train_layout import TrainStep, cards, make_step
-from modules.ui.wiring import AS_SENT, QUIET
+from modules.ui.wiring import AS_SENT, QUIET, mended
 
 __all__ = ["make_step", "wire"]
 
@@ -158,7 +158,7 @@ class _Wiring:
             js = f"(form, value) => {_REMEMBER % f'{name}: value'}"
             event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
             unrefuse = _UNREFUSE % (train_form.element_id(name), json.dumps(control.info))
-            control.change(None, step.complaint, [control, step.complaint], js=unrefuse, **QUIET)
+            mended(control)(None, step.complaint, [control, step.complaint], js=unrefuse, **QUIET)
         txt2img = {f"txt2img_{name}": context.page.txt2img.controls[name] for name in train_form.FROM_TXT2IMG.values()}
         keywords = {
             "owner": owner, "shown_": self.shown, "mine_": self.mine, "from_txt2img_": step.from_txt2img,
