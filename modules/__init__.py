@@ -8,6 +8,7 @@
      model_state   what is told of the model in use   logs       the log file
      filewords     the words of a picture             preprocess_params   how photos are prepared
      styles        prompts kept under a name          script_params   what a script makes of one form
+     pickled_modules  old PyTorch files made plain
 1  prompts/        text in, structure out: no torch
    tensorfile      .safetensors / .ckpt / .pt read safely
    infotext        parameters written into a picture; knows how prompts are read

@@ -6,6 +6,7 @@ unpickler with the classes named here, and no others: nothing in a file can make
 not looked at (torch ignores them): a flipped bit inside a tensor shows in the file's SHA-256 only.
 """
 
+import io
 import json
 import math
 import re
@@ -22,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from modules.errors import FileFormatError
+from modules.pickled_modules import CLASS_OF_MODULE, LARGEST_FILE, class_of_module, with_plain_classes
 
 SAFETENSORS, PICKLE = "safetensors", "pickle"
 _ZIP = b"PK\x03\x04"
@@ -71,6 +73,7 @@ _UNUSED_CLASSES = (
 )
 _ALLOWED_CLASSES: list[Any] = [
     torch.nn.ParameterDict,  # embeddings of 2022
+    (class_of_module, CLASS_OF_MODULE),
     *((_Unused, name) for name in _UNUSED_CLASSES),
 ]
 
@@ -215,7 +218,7 @@ def _safetensors(path: Path) -> Any:
 def _judged_pickle(path: Path) -> Any:
     """The object with tensors on the meta device: nothing but the pickle itself is read."""
     _judge_zip(path)
-    with path.open("rb") as file, torch.serialization.skip_data():
+    with _opened(path) as file, torch.serialization.skip_data():
         content = _restricted_load(path, _Bounded(file, path), map_location="meta")
     size = path.stat().st_size
     tensors = list(_tensors_in(content, path))
@@ -233,8 +236,17 @@ def _unpickle(path: Path) -> Any:
     misnamed = path.name.endswith(".safetensors")  # torch would believe the name of a path
     if zipfile.is_zipfile(path) and not misnamed:
         return _restricted_load(path, str(path), mmap=True)
-    with path.open("rb") as file:
+    with _opened(path) as file:
         return _restricted_load(path, file)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file; one of the form before zip archives without the marks that the restricted unpickler does not know."""
+    with path.open("rb") as file:
+        is_old = path.stat().st_size <= LARGEST_FILE and file.read(4) != _ZIP
+        file.seek(0)
+        plain = with_plain_classes(file.read()) if is_old else None
+    return path.open("rb") if plain is None else io.BytesIO(plain)
 
 
 def _restricted_load(path: Path, source: Any, **options: Any) -> Any:

@@ -51,7 +51,7 @@ def find_vectors(content: object, where: str) -> Tensor:
     if "string_to_param" in content:
         parameters = content["string_to_param"]
         if isinstance(parameters, torch.nn.ParameterDict):  # the first program saved a module
-            parameters = dict(parameters.items())
+            parameters = vars(parameters).get("_parameters")  # its own `items` expects what old versions did not write
         return _only_tensor(parameters, where)
     if "clip_l" in content and "clip_g" in content:
         return _side_by_side(content["clip_l"], content["clip_g"], where)

@@ -69,12 +69,50 @@ def test_concepts_of_every_maker(tmp_path: Path, key: str, shape: tuple[int, ...
         assert torch.equal(read(tmp_path / name).vectors, vectors.reshape(-1, 768))
 
 
-def test_the_first_programs_files(tmp_path: Path):
+def in_a_module(vectors: torch.Tensor, of_2022: bool = False) -> dict[str, object]:
     """A parameter that wants gradients, kept in a module, beside a table of tokens."""
-    vectors = torch.nn.Parameter(torch.randn(2, 768))
-    content = {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": torch.nn.ParameterDict({"*": vectors})}
-    torch.save(content, tmp_path / "old.pt")
-    assert torch.equal(read(tmp_path / "old.pt").vectors, vectors.detach())
+    module = torch.nn.ParameterDict({"*": torch.nn.Parameter(vectors)})
+    if of_2022:  # PyTorch up to 1.11 did not write down the order of the names
+        del module._keys
+    return {"string_to_token": {"*": torch.tensor(265)}, "string_to_param": module}
+
+
+@pytest.mark.parametrize("of_2022", [False, True])
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_the_first_programs_files(tmp_path: Path, of_2022: bool, is_zip: bool):
+    vectors = torch.randn(2, 768)
+    torch.save(in_a_module(vectors, of_2022), tmp_path / "old.pt", _use_new_zipfile_serialization=is_zip)
+    assert torch.equal(read(tmp_path / "old.pt").vectors, vectors)
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+@pytest.mark.parametrize(
+    ("vectors", "sentence"),
+    [
+        (torch.full((1, 768), torch.nan), "no numbers"),
+        (torch.zeros(76, 768), "1 to 75"),
+        (torch.zeros(1, 1, 768), "of shape"),
+    ],
+)
+def test_what_a_module_holds_is_judged_as_well(tmp_path: Path, vectors: torch.Tensor, sentence: str, is_zip: bool):
+    torch.save(in_a_module(vectors), tmp_path / "old.pt", _use_new_zipfile_serialization=is_zip)
+    with pytest.raises(EmbeddingError, match=sentence):
+        read_embedding(tmp_path / "old.pt")
+
+
+def test_other_modules_are_refused(tmp_path: Path):
+    """Two of them, one in the other; the second time PyTorch refers to the class it has told of."""
+    within = torch.nn.ModuleDict({"a": torch.nn.ParameterDict(), "b": torch.nn.ParameterDict()})
+    torch.save({"string_to_param": within}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    with pytest.raises(EmbeddingError, match=r"is unsafe: it wants .* “torch\.nn\..*\.ModuleDict”"):
+        read_embedding(tmp_path / "old.pt")
+
+
+def test_two_modules_of_one_class(tmp_path: Path):
+    vectors = torch.randn(1, 768)
+    content = {"other": torch.nn.ParameterDict({"*": vectors}), **in_a_module(vectors)}
+    torch.save(content, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert torch.equal(read(tmp_path / "old.pt").vectors, vectors)
 
 
 def test_the_container_that_pytorch_wrote_until_2020(tmp_path: Path):
