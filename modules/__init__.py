@@ -7,6 +7,7 @@
      events        what long work reports             training_params  what one training run is made from
      model_state   what is told of the model in use   logs       the log file
      filewords     the words of a picture             preprocess_params   how photos are prepared
+     a1111_flags   theirs that have no effect here
      styles        prompts kept under a name          script_params   what a script makes of one form
      pickled_modules  old PyTorch files made plain
 1  prompts/        text in, structure out: no torch

@@ -80,7 +80,7 @@ class App:
         self.flags = flags
         self._settings = SettingsDesk(paths.settings_file, settings)
         self.notices = list(self._settings.notices)
-        self.library = Library(paths, self._here)
+        self.library = Library(paths, self._here, keeps_last=not flags.no_prompt_history)
         self.jobs = JobQueue(free_memory=free_memory, on_event=self.library.note)
         hashes = HashCache(paths.hash_cache)
         self.models = ModelDesk(

@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import difflib
 import errno
+import glob
 import ipaddress
 import os
 import re
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from modules.a1111_flags import IGNORED_SWITCHES, IGNORED_WITH_VALUE, REFUSED
 from modules.errors import ParameterError
 from modules.paths import PROGRAM, Paths
 
@@ -33,19 +35,6 @@ COMMANDS = (
 LIKELY_PORTS = range(7860, 7960)
 ANY_SITE = "https://any-site.example"  # an origin that nobody means
 
-# A1111's flags that change nothing here: start scripts that hold them go on working.
-IGNORED_SWITCHES = """
-    -f --allow-code --always-batch-cond-uncond --add-stop-route --deepdanbooru --disable-console-progressbars
-    --disable-nan-check --disable-opt-split-attention --disable-safe-unpickle --enable-console-prompts
-    --enable-insecure-extension-access --gradio-queue --log-startup --lowram --lowvram --medvram --medvram-sdxl
-    --no-download-sd-model --no-gradio-queue --no-hashing --opt-channelslast --opt-sdp-attention
-    --opt-sdp-no-mem-attention --opt-split-attention --opt-split-attention-invokeai --opt-split-attention-v1
-    --opt-sub-quad-attention --reinstall-xformers --show-negative-prompt --skip-python-version-check
-    --skip-torch-cuda-test --skip-version-check --unload-gfpgan --update-all-extensions --update-check
-    --upcast-sampling --use-textbox-seed --xformers --xformers-flash-attention
-""".split()
-IGNORED_WITH_VALUE = ("--loglevel", "--max-batch-count", "--ngrok-region")
-
 
 @dataclass(frozen=True)
 class Flags:
@@ -55,7 +44,12 @@ class Flags:
         data_dir: base of models, embeddings, outputs and settings.
         models_dir: another base of models, searched besides the one in `data_dir`.
         ckpt: the checkpoint to load first, instead of the one used last.
-        ckpt_dir, embeddings_dir: a further folder of checkpoints; the folder of embeddings.
+        ckpt_dir, vae_dir: a further folder of checkpoints, of VAEs.
+        vae_path: the VAE that every picture is drawn with, whatever is chosen.
+        embeddings_dir, textual_inversion_templates_dir: the folder of embeddings, of templates.
+        styles_files: of styles, instead of the one in `data_dir`; their names may hold wildcards.
+        ui_settings_file: of settings, instead of the one in `data_dir`.
+        no_prompt_history: do not keep the parameters of the run made last in `params.txt`.
         listen, server_name: accept visitors from other machines; the address to listen at.
         port: None means the first free one from 7860 on.
         autolaunch: open the page in the system's browser.
@@ -78,7 +72,13 @@ class Flags:
     models_dir: Path | None = None
     ckpt: Path | None = None
     ckpt_dir: Path | None = None
+    vae_dir: Path | None = None
+    vae_path: Path | None = None
     embeddings_dir: Path | None = None
+    textual_inversion_templates_dir: Path | None = None
+    styles_files: tuple[Path, ...] = ()
+    ui_settings_file: Path | None = None
+    no_prompt_history: bool = False
     listen: bool = False
     server_name: str | None = None
     port: int | None = None
@@ -123,7 +123,16 @@ class Flags:
     def paths(self) -> Paths:
         """The folders that these flags choose."""
         extra = (self.ckpt_dir, self.models_dir and self.models_dir / "Stable-diffusion")
-        return Paths(self.data_dir, tuple(folder for folder in extra if folder), self.embeddings_dir)
+        return Paths(
+            self.data_dir,
+            tuple(folder for folder in extra if folder),
+            self.embeddings_dir,
+            extra_vaes=self.vae_dir,
+            only_vae=self.vae_path,
+            templates_override=self.textual_inversion_templates_dir,
+            styles_overrides=self.styles_files,
+            settings_override=self.ui_settings_file,
+        )
 
 
 def read_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Flags:
@@ -145,11 +154,13 @@ def read_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.env
     values["use_cpu"] = not {"all", "sd"}.isdisjoint(values["use_cpu"])
     values["no_half"] |= values.pop("precision") == "full"
     values["ignored"] = tuple(dict.fromkeys(values["ignored"]))
+    values["styles_files"] = tuple(dict.fromkeys(values.pop("styles_file")))
     values["api_logins"] = tuple(_logins(values.pop("api_auth"), "--api-auth"))
     values["api"] |= values["nowebui"]
     flags = Flags(logins=logins, **values)
-    if flags.ckpt and not flags.ckpt.exists():
-        raise ParameterError("--ckpt", f"--ckpt: there is no {flags.ckpt}.")
+    for name, path in (("--ckpt", flags.ckpt), ("--vae-path", flags.vae_path)):
+        if path and not path.exists():
+            raise ParameterError(name, f"{name}: there is no {path}.")
     if not flags.is_private and not (logins or (flags.nowebui and flags.api_logins)):
         needed = "--api-auth" if flags.nowebui else "--gradio-auth"  # a login for programs does not close the page
         raise ParameterError(
@@ -183,14 +194,14 @@ def free_port(address: str, wanted: int | None, first: int = LIKELY_PORTS[0]) ->
 
 def names() -> list[str]:
     """Every flag that means something here."""
-    return [name for name in _all_names() if name not in (*IGNORED_SWITCHES, *IGNORED_WITH_VALUE)]
+    return [name for name in _all_names() if name not in (*IGNORED_SWITCHES, *IGNORED_WITH_VALUE, *REFUSED)]
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="webui.sh",
         description="Serve the web page. Other uses, each with --help: ./webui.sh txt2img, create, prepare, train, "
-        "compare, png-info or test.",
+        "compare, export, png-info or test.",
         epilog="Also accepted, without effect: " + " ".join((*IGNORED_SWITCHES, *IGNORED_WITH_VALUE)) + ".",
         allow_abbrev=False,
     )
@@ -199,7 +210,20 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--models-dir", type=_path, help="another models folder, searched too")
     where.add_argument("--ckpt", type=_path, help="the checkpoint to load first")
     where.add_argument("--ckpt-dir", type=_path, help="another folder of checkpoints, searched too")
+    where.add_argument("--vae-dir", type=_path, help="another folder of VAEs, searched too")
+    where.add_argument("--vae-path", type=_path, metavar="FILE", help="the VAE of every picture, whatever is chosen")
     where.add_argument("--embeddings-dir", type=_path, help="the folder of embeddings")
+    where.add_argument("--textual-inversion-templates-dir", type=_path, metavar="DIR", help="your training templates")
+    where.add_argument(
+        "--styles-file",
+        type=_styles,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="styles, not those in styles.csv; may be given several times, and as styles/*.csv",
+    )
+    where.add_argument("--ui-settings-file", type=_path, metavar="FILE", help="settings, not those in config.json")
+    where.add_argument("--no-prompt-history", action="store_true", help="write no params.txt")
     server = parser.add_argument_group("server")
     server.add_argument("--listen", action="store_true", help="let other machines in; needs a login")
     server.add_argument("--server-name", help="the address to listen at")
@@ -229,12 +253,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     device.add_argument("--device-id", type=_device, help="number of the CUDA device")
     setup = parser.add_argument_group("set-up")
-    setup.add_argument("--skip-install", action="store_true", help="install nothing")
+    setup.add_argument("--skip-install", "--skip-prepare-environment", action="store_true", help="install nothing")
     setup.add_argument("--exit", action="store_true", help="set up, then stop")
     for name in IGNORED_SWITCHES:
         parser.add_argument(name, action=_Ignored, dest="ignored", nargs=0, default=(), help=argparse.SUPPRESS)
     for name in IGNORED_WITH_VALUE:
         parser.add_argument(name, action=_Ignored, dest="ignored", default=(), help=argparse.SUPPRESS)
+    for name in REFUSED:
+        parser.add_argument(name, action=_Refused, dest="ignored", nargs="?", default=(), help=argparse.SUPPRESS)
     return parser
 
 
@@ -253,6 +279,18 @@ class _Ignored(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         setattr(namespace, self.dest, (*getattr(namespace, self.dest), option_string))
+
+
+class _Refused(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        name = self.option_strings[0]
+        raise ParameterError(name, f"There is no {name} here: {REFUSED[name]}")
 
 
 def _words(environment: Mapping[str, str]) -> list[str]:
@@ -277,6 +315,13 @@ def _all_names() -> list[str]:
 
 def _path(text: str) -> Path:
     return Path(text).expanduser().absolute()
+
+
+def _styles(text: str) -> Path:
+    path = _path(text)
+    if glob.has_magic(str(path.parent)):
+        raise argparse.ArgumentTypeError(f"{text!r}: a * may stand in the name of the file, not in that of a folder")
+    return path
 
 
 def _port(text: str) -> int:

@@ -20,28 +20,32 @@ class Library:
 
     Args:
         here: what there is at this moment to remake a picture with.
+        keeps_last: whether the parameters of the run made last are written down.
 
     Attributes:
         history: every picture below `outputs/`.
     """
 
-    def __init__(self, paths: Paths, here: Callable[[], Here]):
+    def __init__(self, paths: Paths, here: Callable[[], Here], keeps_last: bool = True):
         self.history = History(paths.outputs, paths.cache, paths.stars)
         self._here = here
-        self._last: Path = paths.last_parameters
+        self._last: Path | None = paths.last_parameters if keeps_last else None
 
     def note(self, event: Event) -> None:
         """Remember what a job reports: a picture goes into the history, the first of a run is the last made."""
         if isinstance(event, (ImageDone, GridDone)):
             self.history.add(event.path)
-        if isinstance(event, ImageDone) and event.index == 0:
+        if self._last and isinstance(event, ImageDone) and event.index == 0:
             try:
                 write_atomically(self._last, event.infotext)
             except StorageError as error:  # the picture itself is safe, and says the same
                 _log.warning("The last parameters are not kept: %s", error)
 
     def last_infotext(self) -> str:
-        """The parameters of the run made last, of this start or an earlier one; empty if there was none."""
+        """The parameters of the run made last, of this start or an earlier one; empty if there was none, or none is
+        kept."""
+        if self._last is None:
+            return ""
         try:
             return self._last.read_text("utf-8", errors="replace")
         except OSError:

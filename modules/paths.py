@@ -13,12 +13,22 @@ class Paths:
     Args:
         data: base of models, embeddings, outputs and settings (`--data-dir`); default: the program's folder.
         extra_checkpoints: further folders searched for checkpoints (`--ckpt-dir`).
-        embeddings: folder of embeddings (`--embeddings-dir`).
+        embeddings_override: folder of embeddings (`--embeddings-dir`).
+        extra_vaes: a further folder searched for VAEs (`--vae-dir`).
+        only_vae: the VAE that every picture is drawn with (`--vae-path`).
+        templates_override: folder of the user's templates (`--textual-inversion-templates-dir`).
+        styles_overrides: files of styles, wildcards in their names (`--styles-file`).
+        settings_override: file of settings (`--ui-settings-file`).
     """
 
     data: Path = PROGRAM
     extra_checkpoints: tuple[Path, ...] = ()
     embeddings_override: Path | None = field(default=None)
+    extra_vaes: Path | None = None
+    only_vae: Path | None = None
+    templates_override: Path | None = None
+    styles_overrides: tuple[Path, ...] = ()
+    settings_override: Path | None = None
 
     @property
     def checkpoint_folders(self) -> tuple[Path, ...]:
@@ -33,12 +43,23 @@ class Paths:
         return tuple(dict.fromkeys((self.data / "models", PROGRAM / "models")))
 
     @property
+    def vae_folders(self) -> tuple[Path, ...]:
+        """Folders of VAEs."""
+        own = [folder / "VAE" for folder in self.model_folders]
+        return tuple([*own, self.extra_vaes] if self.extra_vaes else own)
+
+    @property
     def embeddings(self) -> Path:
         return self.embeddings_override or self.data / "embeddings"
 
     @property
     def textual_inversion(self) -> Path:
         return self.data / "textual_inversion"
+
+    @property
+    def templates(self) -> Path:
+        """The user's own templates for training."""
+        return self.templates_override or self.textual_inversion / "templates"
 
     @property
     def photos(self) -> Path:
@@ -63,12 +84,13 @@ class Paths:
         return self.outputs / "txt2img-grids"
 
     @property
-    def styles_file(self) -> Path:
-        return self.data / "styles.csv"
+    def styles_files(self) -> tuple[Path, ...]:
+        """Files of styles; a name with wildcards stands for all that fit."""
+        return self.styles_overrides or (self.data / "styles.csv",)
 
     @property
     def settings_file(self) -> Path:
-        return self.data / "config.json"
+        return self.settings_override or self.data / "config.json"
 
     @property
     def hash_cache(self) -> Path:

@@ -1,11 +1,12 @@
 """Prompts kept under a name, in A1111's `styles.csv`.
 
 A style that holds `{prompt}` wraps the prompt, any other is added behind it. Rows whose name begins with “#” are
-comments: they are kept and not shown.
+comments: they are kept and not shown. There may be several files.
 """
 
 import csv
 import dataclasses
+import glob
 import io
 import threading
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Style:
 
 
 class StyleFile:
-    """The user's styles. Any thread may ask; a file that changed on disk is read again.
+    """One file of styles. Any thread may ask; a file that changed on disk is read again.
 
     Args:
         path: of `styles.csv`; it is made when the first style is saved.
@@ -42,6 +43,11 @@ class StyleFile:
         self._lock = threading.RLock()
         self._rows: list[Style] = []
         self._read_at: object = None
+
+    @property
+    def backup(self) -> Path:
+        """The file as it was before its last change."""
+        return self.path.with_name(self.path.name + ".bak")
 
     def styles(self) -> list[Style]:
         """All styles in the order of the file; of equal names the last.
@@ -70,15 +76,92 @@ class StyleFile:
             self._write([style if row.name == name else row for row in self._rows] + ([] if known else [style]))
 
     def delete(self, name: str) -> None:
-        """Remove a style.
+        """Remove a style, if there is one of that name.
 
         Raises:
-            ParameterError: there is none of that name.
             StorageError: nothing was changed.
         """
         with self._lock:
-            self._find(name)
-            self._write([row for row in self._rows if row.name != name])
+            self._refresh()
+            left = [row for row in self._rows if row.name != name]
+            if len(left) < len(self._rows):
+                self._write(left)
+
+    def _refresh(self) -> None:
+        try:
+            status = self.path.stat()
+            state = (status.st_mtime_ns, status.st_size)
+            if state == self._read_at:
+                return
+            if status.st_size > _LARGEST:
+                raise StorageError(f"{self.path.name} is larger than {_LARGEST >> 20} MB, which no file of styles is.")
+            text = self.path.read_bytes().decode("utf-8-sig")
+            self._rows, self._read_at = read_styles(text), state
+        except (FileNotFoundError, NotADirectoryError):
+            self._rows, self._read_at = [], None
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise StorageError(
+                f"{self.path.name} cannot be read as a list of styles: save it as CSV in UTF-8, or remove it."
+            ) from error
+
+    def _write(self, rows: list[Style]) -> None:
+        if self.path.exists():
+            try:
+                before = self.path.read_bytes()
+            except OSError as error:
+                raise storage_error(self.path, error) from error
+            write_atomically(self.backup, before)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(dataclasses.astuple(row) for row in rows)
+        # with a byte order mark, by which spreadsheets know UTF-8
+        write_atomically(self.path, text.getvalue().encode("utf-8-sig"))
+        self._read_at = None
+
+
+class StyleFiles:
+    """The user's styles, in one file or several. Any thread may ask.
+
+    Args:
+        names: of the files, at least one; a name with wildcards stands for all files that fit.
+    """
+
+    def __init__(self, names: Sequence[Path]):
+        self._names = tuple(names)
+        self._known: dict[Path, StyleFile] = {}
+
+    def styles(self) -> list[Style]:
+        """All styles, file by file; of equal names the last.
+
+        Raises:
+            StorageError: a file is there and cannot be read.
+        """
+        return list({style.name: style for file in self._files() for style in file.styles()}.values())
+
+    def save(self, style: Style) -> None:
+        """Add a style to the first file, or replace the one of that name where it stands.
+
+        Raises:
+            ParameterError: no name, or one that would be a comment.
+            StorageError: nothing was changed.
+        """
+        files = self._files()
+        holding = [file for file in files if any(known.name == style.name.strip() for known in file.styles())]
+        (holding[-1] if holding else files[0]).save(style)
+
+    def delete(self, name: str) -> tuple[str, ...]:
+        """Remove a style from every file that holds it; returns the names of the copies that still have it.
+
+        Raises:
+            ParameterError: there is none of that name.
+            StorageError: the file that is named was not changed.
+        """
+        self._find(name)
+        holding = [file for file in self._files() if any(style.name == name for style in file.styles())]
+        for file in holding:
+            file.delete(name)
+        return tuple(file.backup.name for file in holding)
 
     def applied(self, params: Txt2ImgParams) -> Txt2ImgParams:
         """The same parameters with their styles written into the prompts, those of the second pass too.
@@ -114,38 +197,14 @@ class StyleFile:
             raise ParameterError("styles", f"There is no style “{name:.60}”: take it out of the list.")
         return found
 
-    def _refresh(self) -> None:
-        try:
-            status = self.path.stat()
-            state = (status.st_mtime_ns, status.st_size)
-            if state == self._read_at:
-                return
-            if status.st_size > _LARGEST:
-                raise StorageError(f"{self.path.name} is larger than {_LARGEST >> 20} MB, which no file of styles is.")
-            text = self.path.read_bytes().decode("utf-8-sig")
-            self._rows, self._read_at = read_styles(text), state
-        except (FileNotFoundError, NotADirectoryError):
-            self._rows, self._read_at = [], None
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise StorageError(
-                f"{self.path.name} cannot be read as a list of styles: save it as CSV in UTF-8, or remove it."
-            ) from error
-
-    def _write(self, rows: list[Style]) -> None:
-        backup = self.path.with_name(self.path.name + ".bak")
-        if self.path.exists():
-            try:
-                before = self.path.read_bytes()
-            except OSError as error:
-                raise storage_error(self.path, error) from error
-            write_atomically(backup, before)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(dataclasses.astuple(row) for row in rows)
-        # with a byte order mark, by which spreadsheets know UTF-8
-        write_atomically(self.path, text.getvalue().encode("utf-8-sig"))
-        self._read_at = None
+    def _files(self) -> list[StyleFile]:
+        """The files, as they are now: those that fit wildcards may come and go."""
+        paths: list[Path] = []
+        for name in self._names:
+            paths += map(Path, sorted(glob.glob(str(name)))) if glob.has_magic(name.name) else [name]
+        if not paths:  # wildcards that nothing fits: the first style makes a file beside them
+            paths = [self._names[0].with_name("styles.csv")]
+        return [self._known.setdefault(path, StyleFile(path)) for path in dict.fromkeys(paths)]
 
 
 def read_styles(text: str) -> list[Style]:

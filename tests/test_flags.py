@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modules import flags
+from modules import a1111_flags, flags
 from modules.errors import ParameterError
 from modules.flags import Flags, free_port, read_flags
 from modules.paths import PROGRAM
@@ -29,7 +29,10 @@ def test_everything_given(tmp_path):
     (tmp_path / "logins").write_text("ben:se:cret\n\nada:x, eve:y\n")
     text = f"""
         --data-dir {tmp_path}/data --models-dir {tmp_path}/models --ckpt "{tmp_path}/my model.safetensors"
-        --ckpt-dir {tmp_path}/more --embeddings-dir {tmp_path}/words --listen --server-name 192.0.2.1 --port 8000
+        --ckpt-dir {tmp_path}/more --vae-dir {tmp_path}/vaes --embeddings-dir {tmp_path}/words
+        --vae-path "{tmp_path}/my model.safetensors" --textual-inversion-templates-dir {tmp_path}/lines
+        --styles-file {tmp_path}/my.csv --styles-file "{tmp_path}/more/*.csv" --ui-settings-file {tmp_path}/my.json
+        --no-prompt-history --listen --server-name 192.0.2.1 --port 8000
         --gradio-auth zoe:z --gradio-auth-path {tmp_path}/logins --autolaunch --theme dark --no-half --no-half-vae
         --use-cpu all --device-id 1 --skip-install --exit --nowebui --api-auth bot:a:b,cat:c --api-log
         --api-server-stop --cors-allow-origins https://A.example,http://localhost:3000
@@ -41,7 +44,13 @@ def test_everything_given(tmp_path):
         models_dir=tmp_path / "models",
         ckpt=tmp_path / "my model.safetensors",
         ckpt_dir=tmp_path / "more",
+        vae_dir=tmp_path / "vaes",
+        vae_path=tmp_path / "my model.safetensors",
         embeddings_dir=tmp_path / "words",
+        textual_inversion_templates_dir=tmp_path / "lines",
+        styles_files=(tmp_path / "my.csv", tmp_path / "more" / "*.csv"),
+        ui_settings_file=tmp_path / "my.json",
+        no_prompt_history=True,
         listen=True,
         server_name="192.0.2.1",
         port=8000,
@@ -66,6 +75,10 @@ def test_everything_given(tmp_path):
     paths = read.paths()
     assert paths.embeddings == tmp_path / "words"
     assert paths.outputs == tmp_path / "data" / "outputs"
+    assert paths.vae_folders[-1] == tmp_path / "vaes"
+    assert paths.only_vae == tmp_path / "my model.safetensors"
+    assert paths.templates == tmp_path / "lines"
+    assert (paths.styles_files, paths.settings_file) == (read.styles_files, tmp_path / "my.json")
     assert paths.checkpoint_folders == (
         tmp_path / "data" / "models" / "Stable-diffusion",
         tmp_path / "more",
@@ -127,6 +140,8 @@ def test_unknown_words_get_the_nearest_flag(word, advice):
         ["--cors-allow-origins", "https://mine.example/page"],
         ["--cors-allow-origins-regex", ".*"],
         ["--cors-allow-origins-regex", "("],
+        ["--styles-file", "*/styles.csv"],
+        ["--vae-path", "no such file"],
         ["--gradio-auth", "ben"],
         ["--gradio-auth", ":secret"],
         ["--gradio-auth", "ben:"],
@@ -190,14 +205,57 @@ def test_computing(arguments, no_half, use_cpu):
 
 
 def test_old_scripts_go_on_working():
-    words = [*flags.IGNORED_SWITCHES]
-    for name in flags.IGNORED_WITH_VALUE:
+    words = [*a1111_flags.IGNORED_SWITCHES]
+    for name in a1111_flags.IGNORED_WITH_VALUE:
         words += [name, "16"]
     read = read_flags([*words, "--xformers"], {})
-    assert set(read.ignored) == {*flags.IGNORED_SWITCHES, *flags.IGNORED_WITH_VALUE}
+    assert set(read.ignored) == {*a1111_flags.IGNORED_SWITCHES, *a1111_flags.IGNORED_WITH_VALUE}
     assert len(read.ignored) == len(set(read.ignored))
     assert "\n" not in read.notice
     assert "--medvram" in read.notice
+
+
+# The flags of A1111 v1.10, as its start scripts hold them: does it act, is it passed over, or does it refuse?
+THEIRS = {
+    "acts": """
+        --data-dir --models-dir --ckpt --ckpt-dir --vae-dir --vae-path --embeddings-dir
+        --textual-inversion-templates-dir --listen --port --server-name --gradio-auth --gradio-auth-path --api --nowebui
+        --api-auth --api-log --cors-allow-origins --cors-allow-origins-regex --autolaunch --theme --no-half
+        --no-half-vae --precision --use-cpu --device-id --ui-settings-file --styles-file --no-prompt-history
+        --skip-install --skip-prepare-environment --exit
+    """,
+    "is passed over": """
+        --hypernetwork-dir --enable-insecure-extension-access --disable-tls-verify --upcast-sampling --medvram
+        --medvram-sdxl --lowvram --lowram --xformers --opt-sdp-attention --opt-sdp-no-mem-attention
+        --opt-split-attention --opt-split-attention-v1 --opt-split-attention-invokeai --opt-sub-quad-attention
+        --disable-opt-split-attention --opt-channelslast --ui-config-file --hide-ui-dir-config --disable-safe-unpickle
+        --disable-nan-check --no-hashing --no-download-sd-model --no-gradio-queue --use-textbox-seed --max-batch-count
+        --filenames-max-length --gradio-allowed-path --skip-torch-cuda-test --skip-python-version-check
+        --reinstall-torch --reinstall-xformers --update-check --update-all-extensions --test-server --loglevel
+        --log-startup --ui-debug-mode --deepdanbooru --always-batch-cond-uncond --unload-gfpgan --show-negative-prompt
+        --enable-console-prompts --gradio-queue --ngrok-region --add-stop-route
+    """,
+    "refuses": """
+        --share --ngrok --tls-keyfile --tls-certfile --subpath --freeze-settings --freeze-settings-in-sections
+        --freeze-specific-settings --dump-sysinfo
+    """,
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, text in THEIRS.items() for name in text.split()])
+def test_no_flag_of_a1111_is_unknown(kind, name):
+    passed_over = {*a1111_flags.IGNORED_SWITCHES, *a1111_flags.IGNORED_WITH_VALUE}
+    known = {"acts": {*flags.names()}, "is passed over": passed_over, "refuses": {*a1111_flags.REFUSED}}
+    assert [found for found in known if name in known[found]] == [kind]
+
+
+@pytest.mark.parametrize("value", [[], ["x"]], ids=["bare", "with a value"])
+@pytest.mark.parametrize("name", a1111_flags.REFUSED)
+def test_what_would_be_another_server_does_not_start(name, value):
+    error = refused("--listen", "--gradio-auth", "ben:secret", name, *value)
+    assert str(error).startswith(f"There is no {name} here: ")
+    assert error.field == name
+    assert "did you mean" not in str(error)
 
 
 def test_each_flag_that_means_something_has_a_help_text(capsys):
@@ -206,7 +264,9 @@ def test_each_flag_that_means_something_has_a_help_text(capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     for name in flags.names():
-        assert re.search(rf"^  (-h, )?{name}\b", shown, re.MULTILINE)
+        assert re.search(rf"^  (-h, |--skip-install, )?{name}\b", shown, re.MULTILINE)
+    for command in flags.COMMANDS:
+        assert re.search(rf"\b{command}\b", shown.split("options:")[0]), f"{command} is named among the other uses"
 
 
 # --- ports -----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from modules.paths import PROGRAM
 
 LAYERS = (
     {"errors", "files", "paths", "settings", "params", "training_params", "events", "flags", "filewords"}
-    | {"preprocess_params", "model_state", "logs", "styles", "script_params", "pickled_modules"},
+    | {"preprocess_params", "model_state", "logs", "styles", "script_params", "pickled_modules", "a1111_flags"},
     {"prompts", "tensorfile"},
     {"infotext"},
     {"image_formats"},

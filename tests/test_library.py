@@ -4,6 +4,7 @@ import pytest
 
 from modules.app import ModelStatus
 from modules.errors import SettingsError, StorageError
+from modules.flags import Flags
 from modules.history.index import Query
 from modules.jobs import JobQueue, JobState
 from modules.library import Library
@@ -43,6 +44,18 @@ def test_the_last_parameters_are_those_of_the_first_picture(app):
     assert app.library.last_infotext().startswith("a cat\nin the sun\nSteps: 1")
     assert "Seed: 7" in app.library.last_infotext()
     assert (app.paths.data / "params.txt").read_text("utf-8") == app.library.last_infotext()
+
+
+def test_the_last_parameters_are_not_kept_if_nobody_wants_them(tmp_path):
+    app = StandIn(tmp_path / "data", flags=Flags(no_prompt_history=True))
+    app.start()
+    run(app, prompt="second")
+    assert app.library.history.search(Query()).total == 1
+    assert app.library.last_infotext() == ""
+    assert not app.paths.last_parameters.exists()
+    app.paths.last_parameters.write_text("first")
+    assert app.library.last_infotext() == ""
+    app.stop()
 
 
 def test_a_run_does_not_fail_because_history_or_last_parameters_cannot_be_kept(app):

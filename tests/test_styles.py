@@ -4,7 +4,7 @@ import pytest
 
 from modules.errors import ParameterError, StorageError
 from modules.params import Txt2ImgParams
-from modules.styles import Style, StyleFile, merged, without
+from modules.styles import Style, StyleFile, StyleFiles, merged, without
 
 
 @pytest.fixture
@@ -102,7 +102,8 @@ def test_what_cannot_be_read_is_told_and_left_alone(file):
 def test_styles_go_into_all_prompts_of_a_run(file):
     file.save(Style("Oil", "oil", "flat"))
     params = Txt2ImgParams(prompt="a cat", hr_prompt="a dog", styles=("Oil",))
-    made = file.applied(params)
+    files = StyleFiles([file.path])
+    made = files.applied(params)
     assert (made.prompt, made.negative_prompt, made.hr_prompt, made.hr_negative_prompt, made.styles) == (
         "a cat, oil",
         "flat",
@@ -111,5 +112,38 @@ def test_styles_go_into_all_prompts_of_a_run(file):
         (),
     )
     with pytest.raises(ParameterError) as caught:
-        file.applied(Txt2ImgParams(styles=("Gone",)))
+        files.applied(Txt2ImgParams(styles=("Gone",)))
     assert caught.value.field == "styles"
+
+
+def test_several_files_are_one_list(tmp_path):
+    first, second, third = StyleFile(tmp_path / "b.csv"), StyleFile(tmp_path / "a.csv"), StyleFile(tmp_path / "c.csv")
+    first.save(Style("A", "1"))
+    second.save(Style("A", "2"))
+    third.save(Style("B", "3"))
+    files = StyleFiles([tmp_path / "b.csv", tmp_path / "*.csv"])
+    assert files.styles() == [Style("A", "2"), Style("B", "3")]
+    files.save(Style(" B ", "three"))
+    files.save(Style("C", "new"))
+    assert third.styles() == [Style("B", "three")]
+    assert first.styles() == [Style("A", "1"), Style("C", "new")]
+    StyleFile(tmp_path / "late.csv").save(Style("D", "4"))
+    assert [style.name for style in files.styles()] == ["A", "C", "B", "D"]
+
+
+def test_a_style_is_deleted_wherever_it_stands(tmp_path):
+    for name in ("a.csv", "b.csv", "c.csv"):
+        StyleFile(tmp_path / name).save(Style("C" if name == "c.csv" else "A", name))
+    files = StyleFiles([tmp_path / "*.csv"])
+    assert files.delete("A") == ("a.csv.bak", "b.csv.bak")
+    assert files.styles() == [Style("C", "c.csv")]
+    assert not (tmp_path / "c.csv.bak").exists()
+    with pytest.raises(ParameterError, match="no style “A”"):
+        files.delete("A")
+
+
+def test_wildcards_that_nothing_fits_begin_with_the_usual_file(tmp_path):
+    files = StyleFiles([tmp_path / "my-*.csv"])
+    assert files.styles() == []
+    files.save(Style("A", "1"))
+    assert (tmp_path / "styles.csv").exists()

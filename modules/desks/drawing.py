@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from modules.errors import ParameterError, WebuiError
-from modules.events import Status, Work
+from modules.events import Noticed, Status, Work
 from modules.generation import partners, stages
 from modules.generation.model_use import Use
 from modules.generation.partners import Partners
@@ -20,7 +20,7 @@ from modules.model.vae import AUTOMATIC, BUILT_IN, VaeFile, choose_vae, find_vae
 from modules.params import Txt2ImgParams
 from modules.paths import Paths
 from modules.settings import Settings
-from modules.styles import Style, StyleFile
+from modules.styles import Style, StyleFiles
 
 if TYPE_CHECKING:  # these bring torch
     from PIL import Image
@@ -77,7 +77,7 @@ class DrawingDesk:
 
     def __init__(self, paths: Paths, settings: Callable[[], Settings], hashes: HashCache, models: Models):
         self.models = models
-        self.styles = StyleFile(paths.styles_file)
+        self.styles = StyleFiles(paths.styles_files)
         self._paths = paths
         self._settings = settings
         self._hashes = hashes
@@ -95,7 +95,14 @@ class DrawingDesk:
 
     def vae_files(self) -> list[VaeFile]:
         """Every VAE in a file of its own, looked up afresh."""
-        return find_vaes([folder / "VAE" for folder in self._paths.model_folders], self._paths.checkpoint_folders)
+        found = find_vaes(self._paths.vae_folders, self._paths.checkpoint_folders)
+        only = self._only_vae
+        return [only, *(vae for vae in found if vae.name != only.name)] if only else found
+
+    @property
+    def _only_vae(self) -> VaeFile | None:
+        """The one that the command line prescribes."""
+        return VaeFile(self._paths.only_vae) if self._paths.only_vae else None
 
     def form_defaults(self) -> dict[str, Any]:
         """The form's defaults that are settings, by field. A VAE that has gone is left out: “Automatic” holds then."""
@@ -117,7 +124,7 @@ class DrawingDesk:
         """What a picture can be remade with: known hashes of VAEs by name, the VAE that “Automatic” takes for this
         checkpoint, upscalers, and the prompts of styles by name."""
         vaes = self.vae_files()
-        automatic = choose_vae(AUTOMATIC, vaes, checkpoint)
+        automatic = self._only_vae or choose_vae(AUTOMATIC, vaes, checkpoint)
         hashes = {vae.name: self._hashes.known([vae.path]) or "" for vae in vaes}
         try:
             styles = {style.name: (style.prompt, style.negative_prompt) for style in self.styles.styles()}
@@ -214,7 +221,11 @@ class DrawingDesk:
 
     def dressed(self, conditioner: "Conditioner", vae: str, embedding: "Embedding | None") -> Use:
         """The model with the VAE that is asked for, and the embedding."""
-        file = choose_vae(vae, self.vae_files(), conditioner.model.checkpoint)
+        file = self._only_vae
+        if file and vae not in (AUTOMATIC, file.name, file.path.stem):
+            yield Noticed(f"The VAE is {file.name}, as --vae-path says, and not the one that is chosen ({vae}).")
+        if file is None:
+            file = choose_vae(vae, self.vae_files(), conditioner.model.checkpoint)
         if file is None:
             self._with_vae = None
         else:

@@ -13,8 +13,6 @@ from modules.training.photos import photo_files
 from modules.training.prompts import read_template
 from modules.training_params import TrainParams
 
-TEMPLATES = "templates"  # of the user, below the folder of textual inversion
-
 
 def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None:
     """Look at everything that needs no model.
@@ -81,7 +79,7 @@ def clipping(params: TrainParams, first_step: int) -> RateSchedule | None:
 
 def own_templates(paths: Paths) -> Path:
     """The folder of the user's own templates."""
-    return paths.textual_inversion / TEMPLATES
+    return paths.templates
 
 
 def log_root(params: TrainParams, paths: Paths) -> Path:

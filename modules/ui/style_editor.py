@@ -145,10 +145,10 @@ def wire_editor(app: App, editor: StyleEditor, prompt: gr.Textbox, negative: gr.
 
     def delete(name: Any) -> list[Any]:
         try:
-            styles.delete(str(name or ""))
+            copies = styles.delete(str(name or ""))
         except Exception as error:
             return look_up(complaint(error))
-        return look_up(fragments.paragraphs([f"“{name}” is deleted; styles.csv.bak still has it."]))
+        return look_up(fragments.paragraphs([f"“{name}” is deleted; {' and '.join(copies)} still has it."]))
 
     editor.delete.click(delete, editor.name, lists, **AS_SENT)
 

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from modules.desks.drawing import DrawingDesk, Place
 from modules.errors import ModelMissing, ParameterError
-from modules.events import ImageDone, Status, Work
+from modules.events import ImageDone, Noticed, Status, Work
 from modules.flags import Flags
 from modules.generation.naming import Naming
 from modules.infotext import parse_infotext
@@ -63,9 +63,9 @@ class OneModel:
         return work
 
 
-def desk_of(folder: Path, conditioner, settings: Settings | None = None) -> DrawingDesk:
+def desk_of(folder: Path, conditioner, settings: Settings | None = None, paths: Paths | None = None) -> DrawingDesk:
     """A desk with one model."""
-    paths = Paths(folder)
+    paths = paths or Paths(folder)
     return DrawingDesk(paths, lambda: settings or Settings(), HashCache(paths.hash_cache), OneModel(conditioner))
 
 
@@ -147,6 +147,22 @@ def test_the_vae_beside_a_checkpoint_is_taken_by_itself(desk, tmp_path):
     vae(tmp_path / "models" / "Stable-diffusion" / "cosy.vae.safetensors", seed=9)
     assert parse_infotext(draw(desk)[0].infotext)["VAE"] == "cosy.vae.safetensors"
     assert "VAE" not in draw(desk, vae="None")[0].infotext
+
+
+def test_the_vae_of_the_command_line_comes_before_every_choice(tmp_path, conditioner):
+    vae(tmp_path / "models" / "VAE" / "cosy.safetensors", seed=9)
+    path = vae(tmp_path / "prescribed.pt", seed=8)
+    desk = desk_of(tmp_path, conditioner, paths=Paths(tmp_path, only_vae=path, extra_vaes=tmp_path / "more"))
+    vae(tmp_path / "more" / "further.safetensors", seed=7)
+    assert desk.vaes() == ["Automatic", "None", "prescribed.pt", "cosy.safetensors", "further.safetensors"]
+    assert desk.stock(conditioner.model.checkpoint)[1] == "prescribed.pt"
+    for name, told in (("Automatic", 0), ("prescribed.pt", 0), ("None", 1), ("cosy.safetensors", 1)):
+        params = desk.checked(Txt2ImgParams(**{**SMALL, "vae": name}))
+        events = list(desk.draw(params, desk.outputs()))
+        (done,) = [event for event in events if isinstance(event, ImageDone)]
+        assert parse_infotext(done.infotext)["VAE"] == "prescribed.pt"
+        notices = [event.text for event in events if isinstance(event, Noticed) and "--vae-path" in event.text]
+        assert len(notices) == told, name
 
 
 def test_without_a_model_nothing_is_drawn(tmp_path):
