@@ -248,6 +248,12 @@ class Txt2ImgParams:
     comments: bool = parameter(
         True, "Comments in prompts", info="What stands behind a # is left out, to the end of its line."
     )
+    breaks: bool = parameter(True, "BREAK in prompts", info="BREAK begins a new chunk of 75 tokens; else it is a word.")
+    old_emphasis: bool = parameter(
+        False,
+        "Old emphasis implementation",
+        info="As before September 2022: brackets weigh, numbers are text, and only 75 tokens are read.",
+    )
     old_timelines: bool = parameter(False, "Old prompt editing timelines")
     old_edit_steps: bool = parameter(
         False,

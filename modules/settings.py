@@ -52,6 +52,8 @@ class Settings:
     clip_skip: int = _form_default("CLIP_stop_at_last_layers", "clip_skip", "Prompts")
     comma_backtrack: int = _form_default("comma_padding_backtrack", "comma_backtrack", "Prompts")
     pad_conds: bool = _form_default("pad_cond_uncond", "pad_conds", "Prompts")
+    breaks: bool = _form_default("prompt_breaks", "breaks", "Prompts")
+    old_emphasis: bool = _form_default("use_old_emphasis_implementation", "old_emphasis", "Prompts")
     old_timelines: bool = _form_default("use_old_scheduling", "old_timelines", "Prompts")
     old_edit_steps: bool = _form_default("use_old_edit_steps", "old_edit_steps", "Prompts")
     a1111_exact: bool = _form_default("prompt_rules_a1111_exact", "a1111_exact", "Prompts")

@@ -88,6 +88,8 @@ def describe(
         "Old prompt editing steps": (params.old_edit_steps and second_order) or None,
         "Comma backtrack": params.comma_backtrack if params.comma_backtrack != 20 else None,
         "Prompt rules": "A1111" if params.a1111_exact else None,
+        "Prompt breaks": False if not params.breaks and any("BREAK" in text for text in texts) else None,
+        "Old emphasis": params.old_emphasis or None,
         "Prompt comments": False if not params.comments and any("#" in text for text in texts) else None,
         "Interrupted": incomplete or None,
         "Version": VERSION_VALUE,

@@ -132,6 +132,8 @@ class _Run:
             comma_backtrack=params.comma_backtrack,
             pad_conds=params.pad_conds,
             old_timelines=params.old_timelines,
+            breaks=params.breaks,
+            old_emphasis=params.old_emphasis,
             a1111_exact=params.a1111_exact,
         )
         self.teller = Teller(self.prompts, self.first, self.hires, self.rules)

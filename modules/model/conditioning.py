@@ -41,6 +41,7 @@ class PromptRules:
         pad_conds: lay the encoded empty prompt behind the shorter of prompt and negative prompt.
         pad_conds_v0: as DDIM and PLMS did up to version 1.5: repeat or cut the negative prompt.
         old_timelines: prompt editing as it was before version 1.6.
+        breaks, old_emphasis: as for `pack`.
         a1111_exact: A1111's answer wherever ours differs.
     """
 
@@ -50,6 +51,8 @@ class PromptRules:
     pad_conds: bool = False
     pad_conds_v0: bool = False
     old_timelines: bool = False
+    breaks: bool = True
+    old_emphasis: bool = False
     a1111_exact: bool = False
 
 
@@ -186,6 +189,8 @@ class Conditioner:
             comma_backtrack=rules.comma_backtrack,
             padding_token=self._padding_token,
             a1111_exact=rules.a1111_exact,
+            breaks=rules.breaks,
+            old_emphasis=rules.old_emphasis,
         ).chunks
 
     def _layers(self, rules: PromptRules) -> int:

@@ -4,7 +4,7 @@ attention     (word:1.3), [word], BREAK       tags       comments and <lora:…>
 schedule      [from:to:when], [a|b]           tokenizer  CLIP token ids
   brackets    its lexer                       matching   embedding names among them
 composition   a AND b:0.5                     chunks     75 tokens at a time
-                                              reading    all of it explained to the user
+old_emphasis  brackets as of early 2022       reading    all of it explained to the user
 """
 
 from modules.prompts.attention import parse_attention

@@ -64,7 +64,7 @@ class _Run:
     is_break: bool = False
 
 
-def parse_attention(text: str, a1111_exact: bool = False) -> list[tuple[str, float]]:
+def parse_attention(text: str, a1111_exact: bool = False, breaks: bool = True) -> list[tuple[str, float]]:
     r"""Split a prompt into fragments of equal weight.
 
     `(word)` multiplies by 1.1, `[word]` divides by it, `(word:1.3)` multiplies by 1.3; brackets nest and may overlap;
@@ -74,18 +74,19 @@ def parse_attention(text: str, a1111_exact: bool = False) -> list[tuple[str, flo
         text: any string.
         a1111_exact: join neighbours of equal weight even across a bracket, and let brackets multiply BREAK, which
             turns it into an ordinary word of negative weight.
+        breaks: BREAK is read; else it is a word like any other.
 
     Returns:
         (text, weight) in order, at least one; weights are finite.
 
     Source: behaviour of A1111 v1.10.
     """
-    return read_attention(text, a1111_exact).fragments
+    return read_attention(text, a1111_exact, breaks).fragments
 
 
-def read_attention(text: str, a1111_exact: bool = False) -> AttentionReading:
+def read_attention(text: str, a1111_exact: bool = False, breaks: bool = True) -> AttentionReading:
     """Like `parse_attention`, and tells what could not be taken as it was typed."""
-    scan = _Scan(text)
+    scan = _Scan(text, breaks)
     return AttentionReading(
         fragments=_joined(scan.runs, a1111_exact) or [("", 1.0)],
         unclosed=sorted(bracket.start for bracket in scan.unclosed),
@@ -97,7 +98,8 @@ def read_attention(text: str, a1111_exact: bool = False) -> AttentionReading:
 class _Scan:
     """One walk over the text. Round and square brackets do not see each other: each kind has its own chain."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, breaks: bool):
+        self._breaks = breaks
         self.runs: list[_Run] = []
         self.unclosed: list[_Bracket] = []
         self.unopened: list[int] = []
@@ -149,7 +151,7 @@ class _Scan:
     def _text(self, text: str) -> None:
         """Text as typed: BREAK parts it and swallows the white space around itself."""
         start = 0
-        for found in _BREAK_WORD.finditer(text):
+        for found in _BREAK_WORD.finditer(text) if self._breaks else ():
             part = text[start : found.start()].rstrip()
             self._literal(part.lstrip() if start else part)
             self.runs.append(_Run(["BREAK"], self._open["("], self._open["["], is_break=True))

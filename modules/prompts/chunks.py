@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from modules.prompts.attention import BREAK, parse_attention
 from modules.prompts.matching import EmbeddingIndex, Match
+from modules.prompts.old_emphasis import runs_of_equal_weight
 from modules.prompts.tokenizer import BEGIN, COMMA, END, ClipTokenizer, TokenizedText
 
 CHUNK = 75  # tokens of the prompt in one chunk; begin and end make 77
@@ -47,12 +48,14 @@ class PackedPrompt:
         token_count: tokens that the counter shows; each chunk but the last counts 75.
         words: for each chunk, what it was filled with.
         fragments: (text, weight) that the words refer to.
+        cut: tokens that were left out at the end; only the old emphasis does so.
     """
 
     chunks: list[Chunk]
     token_count: int
     words: list[list[Word]]
     fragments: Sequence[tuple[str, float]]
+    cut: int = 0
 
     @property
     def target(self) -> int:
@@ -69,6 +72,8 @@ def pack(
     comma_backtrack: int = 20,
     padding_token: int = END,
     a1111_exact: bool = False,
+    breaks: bool = True,
+    old_emphasis: bool = False,
 ) -> PackedPrompt:
     """Fill chunks with the tokens of a text.
 
@@ -84,24 +89,39 @@ def pack(
         padding_token: what follows the first end token: 49407 for SD 1, 0 for SD 2.
         a1111_exact: let embeddings stay behind when the tokens around them move, and the rules of `parse_attention`,
             `EmbeddingIndex.find` and `ClipTokenizer.encode`.
+        breaks: BREAK closes a chunk; else it is a word, as in 2022. Of fragments given, only “None” takes it so.
+        old_emphasis: read a text by the rules of `old_emphasis`: one chunk, and what goes beyond is cut.
 
     Source: behaviour of A1111 v1.10.
     """
+    if old_emphasis and isinstance(prompt, str):
+        return _packed_as_of_old(prompt, tokenizer, index, padding_token, a1111_exact)
     if not isinstance(prompt, str):
         fragments = prompt
     elif emphasis == "None":
         fragments = [(prompt, 1.0)]
     else:
-        fragments = parse_attention(prompt, a1111_exact)
+        fragments = parse_attention(prompt, a1111_exact, breaks)
     packer = _Packer(comma_backtrack, padding_token, a1111_exact)
     for number, (text, weight) in enumerate(fragments):
         if (text, weight) == BREAK and emphasis != "None":
             packer.close()
         else:
-            weight = max(-_LARGEST_MULTIPLIER, min(weight, _LARGEST_MULTIPLIER))
             packer.fill(tokenizer.encode_with_offsets(text, a1111_exact), weight, number, index)
     packer.finish()
     return PackedPrompt(packer.chunks, packer.token_count, packer.words, fragments)
+
+
+def _packed_as_of_old(
+    text: str, tokenizer: ClipTokenizer, index: EmbeddingIndex, padding_token: int, a1111_exact: bool
+) -> PackedPrompt:
+    runs = [*runs_of_equal_weight(tokenizer.encode_with_offsets(text, a1111_exact), tokenizer)]
+    packer = _Packer(0, padding_token, a1111_exact, one_chunk=True)
+    for number, (tokens, weight) in enumerate(runs):
+        packer.fill(tokens, weight, number, index)
+    packer.finish()
+    fragments = [(tokens.text, weight) for tokens, weight in runs] or [("", 1.0)]
+    return PackedPrompt(packer.chunks, packer.token_count, packer.words, fragments, packer.cut)
 
 
 def empty_chunk(padding_token: int = END) -> Chunk:
@@ -110,12 +130,14 @@ def empty_chunk(padding_token: int = END) -> Chunk:
 
 
 class _Packer:
-    """The chunk being filled, and those that are full."""
+    """The chunk being filled, and those that are full; with `one_chunk`, what has no room in the first is cut."""
 
-    def __init__(self, comma_backtrack: int, padding_token: int, a1111_exact: bool):
+    def __init__(self, comma_backtrack: int, padding_token: int, a1111_exact: bool, one_chunk: bool = False):
         self.chunks: list[Chunk] = []
         self.words: list[list[Word]] = []
         self.token_count = 0
+        self.cut = 0
+        self._one_chunk = one_chunk
         self._comma_backtrack = comma_backtrack
         self._padding_token = padding_token
         self._a1111_exact = a1111_exact
@@ -131,6 +153,7 @@ class _Packer:
 
     def fill(self, tokens: TokenizedText, weight: float, fragment: int, index: EmbeddingIndex) -> None:
         """Add the tokens of one fragment, embeddings in place of their names."""
+        weight = max(-_LARGEST_MULTIPLIER, min(weight, _LARGEST_MULTIPLIER))
         position = 0
         while position < len(tokens.ids):
             id = tokens.ids[position]
@@ -140,11 +163,18 @@ class _Packer:
                 len(self._tokens) == CHUNK and self._comma is not None and CHUNK - self._comma <= self._comma_backtrack
             ):
                 self._close_behind_comma(self._comma + 1)
-            if len(self._tokens) == CHUNK:
+            if len(self._tokens) == CHUNK and not self._one_chunk:
                 self.close()
             match = index.find(tokens, position, self._a1111_exact)
             length, slots = (match.length, min(match.vectors, CHUNK)) if match else (1, 1)
-            if len(self._tokens) + slots > CHUNK:
+            if self._one_chunk:
+                room = CHUNK - len(self._tokens)
+                self.cut += max(slots - room, 0)
+                if not room:
+                    position += length
+                    continue
+                slots = min(slots, room)
+            elif len(self._tokens) + slots > CHUNK:
                 self.close()
             if match:
                 self._fixes.append((len(self._tokens), match.name))

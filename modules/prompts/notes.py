@@ -93,6 +93,11 @@ def overflow_note(chunks: int) -> str:
     return f"The prompt fills {chunks} chunks of 75 tokens: words of one chunk do not know those of another."
 
 
+def cut_note(tokens: int) -> str:
+    """The old emphasis reads one chunk."""
+    return f"The old emphasis reads 75 tokens: the last {tokens} are left out."
+
+
 def shortened(notes: list[str]) -> tuple[str, ...]:
     """Each note once, and not too many of them."""
     notes = list(dict.fromkeys(notes))

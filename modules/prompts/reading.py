@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from modules.prompts import notes
 from modules.prompts.attention import BREAK, read_attention
@@ -16,6 +17,16 @@ from modules.prompts.tags import Tag, cut_comments, cut_tags
 from modules.prompts.tokenizer import ClipTokenizer, replace_surrogates
 
 _MARK = "\ud800"  # stands for a scheduled piece while its weight is looked up; no cleaned text holds it
+
+
+class _Packing(TypedDict):
+    """Keywords of `pack`."""
+
+    emphasis: str
+    comma_backtrack: int
+    a1111_exact: bool
+    breaks: bool
+    old_emphasis: bool
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,8 @@ def read_prompt(
     comma_backtrack: int = 20,
     a1111_exact: bool = False,
     comments: bool = True,
+    breaks: bool = True,
+    old_emphasis: bool = False,
 ) -> PromptReading:
     """Read a prompt the way generation will, and tell how.
 
@@ -112,13 +125,18 @@ def read_prompt(
         second_pass_steps: of a second pass that will draw the same prompt again; an edit may come there alone.
         tokenizer, index: of the model in use.
         negative: a negative prompt knows neither AND nor tags.
-        emphasis, comma_backtrack, a1111_exact: as for `pack`.
+        emphasis, comma_backtrack, a1111_exact, breaks, old_emphasis: as for `pack`.
         comments: what stands behind a “#” is left out.
     """
     second = Timeline(steps, second_pass_steps, old_timelines) if second_pass_steps else None
-    reader = _Reader(
-        tokenizer, index, Timeline(steps, hires_steps, old_timelines), second, emphasis, comma_backtrack, a1111_exact
-    )
+    packing: _Packing = {
+        "emphasis": emphasis,
+        "comma_backtrack": comma_backtrack,
+        "a1111_exact": a1111_exact,
+        "breaks": breaks,
+        "old_emphasis": old_emphasis,
+    }
+    reader = _Reader(tokenizer, index, Timeline(steps, hires_steps, old_timelines), second, packing)
     text, tags = replace_surrogates(text), []
     if comments:
         text = cut_comments(text)
@@ -133,6 +151,8 @@ def read_prompt(
     reader.notes += [notes.embedding_note(name, vectors) for name, vectors in reader.embeddings.items()]
     if len(largest.chunks) > 1:
         reader.notes.append(notes.overflow_note(len(largest.chunks)))
+    if largest.cut:
+        reader.notes.append(notes.cut_note(largest.cut))
     return PromptReading(
         readings, largest.token_count, largest.target, reader.embeddings, tuple(tags), notes.shortened(reader.notes)
     )
@@ -147,9 +167,7 @@ class _Reader:
         index: EmbeddingIndex,
         timeline: Timeline,
         second: Timeline | None,
-        emphasis: str,
-        comma_backtrack: int,
-        a1111_exact: bool,
+        packing: _Packing,
     ):
         self.packed: dict[str, PackedPrompt] = {}
         self.embeddings: dict[str, int] = {}
@@ -158,9 +176,7 @@ class _Reader:
         self._index = index
         self._timeline = timeline
         self._second = second
-        self._emphasis = emphasis
-        self._comma_backtrack = comma_backtrack
-        self._a1111_exact = a1111_exact
+        self._packing = packing
 
     def part(self, text: str, weight: float) -> PartReading:
         """Read what stands between two ANDs."""
@@ -179,7 +195,8 @@ class _Reader:
             first = steps[-1].last + 1 if steps else 1
             pieces = tuple(_pieces(packed))
             steps.append(StepReading(first, last, step_text, pieces, packed.token_count, len(packed.chunks)))
-        return PartReading(text, weight, self._outline(prompt) if scheduled else steps[0].pieces, tuple(steps))
+        outlined = scheduled and not self._packing["old_emphasis"]  # whose words follow from the tokens of a step
+        return PartReading(text, weight, self._outline(prompt) if outlined else steps[0].pieces, tuple(steps))
 
     def _take(self, found: Iterator[str]) -> None:
         """Keep as many notes as can be shown: a hostile prompt has thousands."""
@@ -187,28 +204,26 @@ class _Reader:
 
     def _pack(self, text: str) -> PackedPrompt:
         if text not in self.packed:
-            packed = self.packed[text] = self._pack_fragments(self._fragments(text, take_notes=True))
+            packed = self.packed[text] = self._packed_anew(text)
             for words in packed.words:
                 self.embeddings |= {word.embedding.name: word.embedding.vectors for word in words if word.embedding}
         return self.packed[text]
 
+    def _packed_anew(self, text: str) -> PackedPrompt:
+        if self._packing["old_emphasis"]:
+            return self._pack_fragments(text)
+        return self._pack_fragments(self._fragments(text, take_notes=True))
+
     def _fragments(self, text: str, take_notes: bool = False) -> list[tuple[str, float]]:
-        if self._emphasis == "None":
+        if self._packing["emphasis"] == "None":
             return [(text, 1.0)]
-        reading = read_attention(text, self._a1111_exact)
+        reading = read_attention(text, self._packing["a1111_exact"], self._packing["breaks"])
         if take_notes:
             self._take(notes.attention_notes(text, reading))
         return reading.fragments
 
-    def _pack_fragments(self, fragments: list[tuple[str, float]]) -> PackedPrompt:
-        return pack(
-            fragments,
-            self._tokenizer,
-            self._index,
-            emphasis=self._emphasis,
-            comma_backtrack=self._comma_backtrack,
-            a1111_exact=self._a1111_exact,
-        )
+    def _pack_fragments(self, prompt: str | list[tuple[str, float]]) -> PackedPrompt:
+        return pack(prompt, self._tokenizer, self._index, **self._packing)
 
     def _outline(self, prompt: Prompt) -> tuple[Piece, ...]:
         """The pieces of a scheduled prompt, each edit and alternation as one."""

@@ -202,6 +202,7 @@ def _release(case: _Case) -> Iterator[Difference]:
         "sigma_max": "the Karras schedule of 2022",
         "keep_penultimate": "last steps spaced as in 2022",
         "comments": "a # read as text, as in 2022",
+        "breaks": "BREAK read as a word, as in 2022",
         "refiner_by_steps": "the refiner’s place counted in steps, as before 1.9",
     }
     maker = case.maker

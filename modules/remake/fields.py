@@ -72,6 +72,8 @@ KEYS = {
     "Old prompt editing timelines": "old_timelines",
     "Old prompt editing steps": "old_edit_steps",
     "Prompt comments": "comments",
+    "Prompt breaks": "breaks",
+    "Old emphasis": "old_emphasis",
 }
 """Keys whose value is the field's. `read_fields` knows those that need a thought."""
 

@@ -11,6 +11,7 @@ from modules.samplers.names import Sampler
 _OURS = "-studio-"
 _PROMPTS = ("Prompt", "Negative prompt", "Hires prompt", "Hires negative prompt")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_BREAK_WORD = re.compile(r"\bBREAK\b")
 _OLD_HASH = re.compile(r"[0-9a-f]{8}")
 NEWEST = (1, 10, 1)  # the release whose rules are ours
 
@@ -87,6 +88,8 @@ def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
     if maker.of_2022:
         if any("#" in str(said.get(key, "")) for key in _PROMPTS):
             rules["comments"] = False  # a # was text
+        if any(_BREAK_WORD.search(str(said.get(key, ""))) for key in _PROMPTS):
+            rules["breaks"] = False  # and BREAK a word
         samplers = _samplers(said)
         if is_edited and any(sampler.second_order for sampler in samplers):
             rules["old_edit_steps"] = True

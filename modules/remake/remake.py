@@ -81,8 +81,8 @@ def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     prompts = (values["prompt"], values["negative_prompt"])
     old_edits, old_timelines = bool(values.get("old_edit_steps")), bool(values.get("old_timelines"))
     steps = find_sampler(values["sampler"]).prompt_steps(values["steps"], old_edits)
-    comments = values.get("comments", True)
-    if reads_differently(*prompts, steps, here.tokenizer, here.index, None, old_timelines, comments):
+    rules = (old_timelines, values.get("comments", True), values.get("breaks", True))
+    if reads_differently(*prompts, steps, here.tokenizer, here.index, None, *rules):
         return True
     if not values.get("enable_hr"):
         return False
@@ -90,7 +90,7 @@ def _reads_differently(values: Mapping[str, Any], here: Here) -> bool:
     sampler = values.get("hr_sampler", SAME_SAMPLER)
     sampler = values["sampler"] if sampler == SAME_SAMPLER else sampler
     hires_steps = find_sampler(sampler).prompt_steps(values.get("hr_second_pass_steps") or values["steps"], old_edits)
-    return reads_differently(*second, steps, here.tokenizer, here.index, hires_steps, old_timelines, comments)
+    return reads_differently(*second, steps, here.tokenizer, here.index, hires_steps, *rules)
 
 
 def _take_styles(values: Mapping[str, Any], styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

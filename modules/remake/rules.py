@@ -3,8 +3,7 @@
 Both readings are made and compared, so that this never disagrees with what generation does.
 """
 
-from modules.prompts.attention import parse_attention
-from modules.prompts.chunks import Chunk, pack
+from modules.prompts.chunks import pack
 from modules.prompts.composition import parse_composition
 from modules.prompts.matching import EmbeddingIndex
 from modules.prompts.schedule import parse_schedule
@@ -21,6 +20,7 @@ def reads_differently(
     hires_steps: int | None = None,
     old_timelines: bool = False,
     comments: bool = True,
+    breaks: bool = True,
 ) -> bool:
     """Whether one of the prompts holds a construct that A1111 takes otherwise.
 
@@ -28,6 +28,7 @@ def reads_differently(
         steps, hires_steps, old_timelines: as for `parse_schedule`: texts are read as they are at each step.
         index: the embeddings that can act.
         comments: what stands behind a “#” is left out.
+        breaks: BREAK is read; else it is a word.
     """
     cut = cut_comments if comments else str
     text, negative = cut_tags(cut(replace_surrogates(prompt)))[0], cut(replace_surrogates(negative_prompt))
@@ -39,9 +40,8 @@ def reads_differently(
         for part in (*(part for part, _ in ours), negative)
         for _, step_text in parse_schedule(part, steps, hires_steps, old_timelines)
     )
-    return any(_chunks(text, tokenizer, index, False) != _chunks(text, tokenizer, index, True) for text in texts)
-
-
-def _chunks(text: str, tokenizer: ClipTokenizer, index: EmbeddingIndex, a1111_exact: bool) -> list[Chunk]:
-    fragments = parse_attention(text, a1111_exact)
-    return pack(fragments, tokenizer, index, a1111_exact=a1111_exact).chunks
+    ours, theirs = (
+        [pack(text, tokenizer, index, a1111_exact=exact, breaks=breaks).chunks for text in texts]
+        for exact in (False, True)
+    )
+    return ours != theirs

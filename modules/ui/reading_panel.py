@@ -20,7 +20,10 @@ FIELDS = (  # of the form, by which prompts are read
     "hr_prompt",
 )  # fmt: skip
 
-_RULES = ("emphasis", "comma_backtrack", "a1111_exact", "old_timelines", "old_edit_steps", "comments")
+_RULES = (
+    "emphasis", "comma_backtrack", "a1111_exact", "old_timelines", "old_edit_steps", "comments", "breaks",
+    "old_emphasis",
+)  # fmt: skip
 _BORDER = Markup('<span class="border" role="separator" title="a new chunk of 75 tokens"></span>')
 _CALLS = "This sampler asks the model twice per step: the numbers count its calls."
 
@@ -64,6 +67,8 @@ def read(app: App, params: Txt2ImgParams, negative: bool = False) -> PromptReadi
         comma_backtrack=params.comma_backtrack,
         a1111_exact=params.a1111_exact,
         comments=params.comments,
+        breaks=params.breaks,
+        old_emphasis=params.old_emphasis,
     )
 
 

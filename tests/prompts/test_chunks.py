@@ -131,3 +131,49 @@ def test_words_tell_what_a_chunk_holds():
 def test_multipliers_leave_room_in_float32():
     (chunk,) = packed("(" * 10_000 + "cat").chunks
     assert chunk.multipliers[1] == 1e30
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("cat", {CAT: 1}),
+        ("((cat)) dog", {CAT: 1.1 * 1.1, DOG: 1}),
+        ("[cat] dog", {CAT: 1 / 1.1, DOG: 1}),
+        ("(cat), dog", {CAT: 1.1, DOG: 1}),  # the sign “),” goes, its comma too
+        ("cat) dog", {CAT: 1, DOG: 1 / 1.1}),  # nobody looks for the bracket that it closes
+        ("() cat", {TOKENIZER.encode("()")[0]: 1, CAT: 1}),  # one sign that cancels itself out is a word
+        ("cat BREAK dog", {CAT: 1, TOKENIZER.encode("BREAK")[0]: 1, DOG: 1}),
+    ],
+)
+def test_the_old_emphasis_weighs_what_the_tokenizer_sees(text, weights):
+    [chunk] = packed(text, old_emphasis=True).chunks
+    assert chunk.tokens[1 : len(weights) + 2] == [*weights, END]
+    assert chunk.multipliers[1 : len(weights) + 1] == pytest.approx(list(weights.values()), rel=1e-12)
+
+
+def test_the_old_emphasis_takes_no_numbers():
+    [chunk] = packed("(cat:1.3)", old_emphasis=True).chunks
+    assert chunk.tokens[1:7] == [*TOKENIZER.encode("cat:1.3"), END]
+    assert chunk.multipliers[1:7] == [1.1] * 5 + [1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "fixes", "cut"),
+    [
+        (cats(80), [], 5),
+        (cats(70) + "vec10 cat", [(70, "vec10")], 6),
+        (cats(75) + "vec10", [], 10),
+        ("vec80 cat", [(0, "vec80")], 1),
+    ],
+)
+def test_the_old_emphasis_has_one_chunk(text, fixes, cut):
+    prompt = packed(text, old_emphasis=True)
+    assert (filled(prompt), prompt.token_count, prompt.cut) == ([75], 75, cut)
+    assert prompt.chunks[0].fixes == fixes
+
+
+@pytest.mark.parametrize("text", ["a BREAK b", "(a BREAK b)", "BREAK"])
+def test_break_can_be_a_word(text):
+    [chunk] = packed(text, breaks=False).chunks
+    assert TOKENIZER.encode("BREAK")[0] in chunk.tokens
+    assert min(chunk.multipliers) == 1

@@ -118,3 +118,20 @@ def test_notes_are_few_and_short():
 def test_a_comment_can_be_text():
     assert read("a cat # b").token_count == 2
     assert read("a cat # b", comments=False).token_count == 4
+
+
+def test_break_can_be_a_word():
+    assert [piece.text for piece in read("a BREAK cat", breaks=False).parts[0].pieces] == ["a BREAK cat"]
+    assert read("a BREAK cat", breaks=False).target == 75
+
+
+def test_the_old_emphasis_is_told_as_it_weighs():
+    reading = read("a ((cat)), [b]", old_emphasis=True)
+    told = [(piece.text, round(piece.weight, 4)) for piece in reading.parts[0].pieces]
+    assert told == [("a", 1.0), ("cat", 1.21), ("b", 0.9091)]
+
+
+def test_what_the_old_emphasis_cuts_is_told():
+    reading = read("cat " * 80, old_emphasis=True)
+    assert (reading.token_count, reading.target) == (75, 75)
+    assert "The old emphasis reads 75 tokens: the last 5 are left out." in reading.notes

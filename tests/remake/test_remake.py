@@ -164,6 +164,8 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
         ("a\nSteps: 9, Sampler: DPM2, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas", "keep_penultimate"}),
         ("a #1 cat\nSteps: 9, Sampler: LMS, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas", "comments"}),
         ("a #1 cat\nSteps: 9, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas"}),
+        ("a BREAK b\nSteps: 9, Sampler: LMS, Seed: 1, Model hash: 7460a6fa", {"downcast_alphas", "breaks"}),
+        ("a BREAK b\nSteps: 9, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas"}),
         ("a\nSteps: 9, Sampler: DPM2, Seed: 1, Model hash: 1234567890", {"downcast_alphas"}),
         (f"a [b:c:5]\n{LINE}", set()),  # it names a schedule, as since 1.9: the version was switched off
         ("a [b:c:5]\nSteps: 1, Sampler: LMS, Seed: 1, Model hash: 1234567890", {"downcast_alphas", "old_timelines"}),
@@ -199,7 +201,7 @@ def test_a_picture_of_ours_that_names_no_vae_used_the_one_inside():
 def test_each_time_has_its_rules(text, rules):
     found = remake(text, here())
     switches = ("downcast_alphas", "old_timelines", "old_edit_steps", "pad_conds_v0", "all_timesteps")
-    switches += ("refiner_by_steps", "sigma_min", "sigma_max", "keep_penultimate", "comments")
+    switches += ("refiner_by_steps", "sigma_min", "sigma_max", "keep_penultimate", "comments", "breaks")
     assert {name for name in switches if found.values.get(name, default(name)) != default(name)} == rules
     back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
     assert [set(fields) for fields in back] == ([rules] if rules else [])

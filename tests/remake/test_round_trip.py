@@ -159,6 +159,8 @@ OFF_DEFAULT: dict[str, tuple[Any, dict[str, Any]]] = {
     "sgm_noise_multiplier": (True, {}),
     "zero_terminal_snr": (True, {}),
     "downcast_alphas": (True, {}),
+    "breaks": (False, {"prompt": "a BREAK cat"}),
+    "old_emphasis": (True, {}),
     "comments": (False, {"prompt": "a #1 cat"}),
     "keep_penultimate": (True, {"sampler": "DPM2"}),
     "all_timesteps": (True, {"sampler": "PLMS"}),

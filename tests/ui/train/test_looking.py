@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 PATIENT = 4 * GENEROUS  # a Train tab is built when it is opened: thousands of elements
 expect.set_options(timeout=PATIENT)
 STEPS = ("create", "photos", "train", "compare", "use")
-BEATS = 4  # looks of the open step, in which a hidden one would have looked as often
+BEATS = 2  # looks of the open step, in which a hidden one would have looked as often
 _ASKED_AT_ONCE = """action => {
     const asked = [];
     document.addEventListener("train-look", event => asked.push(event.detail));
