@@ -168,7 +168,7 @@ class App:
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
         cuts_in = not checkpoint and not partners.wanted(params)  # training needs its model
-        return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
+        return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
 
     def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "", place: Place = DAYS_FOLDERS) -> Job:
         """Queue the second pass of a hires fix over a picture that was made here.
@@ -225,7 +225,18 @@ class App:
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
         cuts_in = not checkpoint and not plan.needs_other_checkpoints
-        return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
+        return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
+
+    def _submit_drawing(self, title: str, work: Work, owner: str, cuts_in: bool, stays: str) -> Job:
+        """Queue pictures.
+
+        Args:
+            stays: the checkpoint that they leave in use; empty: the one before.
+        """
+        job = self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
+        if stays:
+            self.models.stays(stays, job)
+        return job
 
     def snapshot_steps(self, prompt: str) -> list[int]:
         """The steps of the snapshots of the newest training run whose embedding a prompt names."""

@@ -15,6 +15,25 @@ class ModelStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class Advice:
+    """What suits a checkpoint, where nobody says anything else.
+
+    Attributes:
+        native_size: (width, height) in pixels that it was trained for.
+        recommended: form values that its maker recommends, by field name of `Txt2ImgParams`; often none.
+    """
+
+    native_size: tuple[int, int] = (512, 512)
+    recommended: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All of it, by field name of `Txt2ImgParams`."""
+        width, height = self.native_size
+        return {"width": width, "height": height, **self.recommended}
+
+
+@dataclass(frozen=True)
 class ModelState:
     """The loaded model as a page shows it; a change makes a new one, so it is read without a lock.
 

@@ -1,12 +1,11 @@
 """What a txt2img request means, by our names.
 
-A value of the request wins over its `override_settings`, these over its `infotext`, that over what the model
-recommends, that over the settings, these over A1111's defaults. What it says nothing about stays within the server's
-limits.
+A value of the request wins over its `override_settings`, these over its `infotext`, that over what the file of the
+model that will draw recommends, that over the settings, these over A1111's defaults. What it says nothing about stays
+within the server's limits.
 """
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ from modules.api import always_on, errors, options, pictures, requests, scripts,
 from modules.api.requests import Txt2ImgRequest, ours
 from modules.app import App
 from modules.errors import ParameterError
-from modules.model_state import ModelStatus
 from modules.params import Txt2ImgParams, control
 from modules.samplers import names
 from modules.script_params import ScriptParams
@@ -83,14 +81,15 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     settings = options.changed(app.settings, overrides.settings)
     if asked.get("do_not_save_grid"):
         settings = settings.changed(save_grid=False)
-    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app)}
+    said = _said(asked)
+    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app), **_recommended(app, checkpoint, said)}
     infotext = asked.get("infotext") or ""
     values = {
-        **_within_limits({**defaults, **_recommended(app)}, settings),
+        **_within_limits(defaults, settings),
         **(app.library.remake(infotext).values if infotext.strip() else {}),
         **{name: getattr(settings, name) for name in settings.form_defaults() if name in overrides.settings},
         **overrides.form,
-        **_said(asked),
+        **said,
     }
     try:
         sampler, _ = names.find(values["sampler"], values.get("schedule", fields.default("schedule")))
@@ -155,14 +154,18 @@ def _first_pass(asked: Mapping[str, Any], script: ScriptParams | None) -> Image.
     return found if whole == found.size else found.resize(whole, Image.Resampling.LANCZOS)
 
 
-def _recommended(app: App) -> dict[str, Any]:
-    """What suits the model in use: nothing more than its size, for models that recommend nothing."""
-    state = app.model_state
-    if state.status is not ModelStatus.READY:
+def _recommended(app: App, checkpoint: str, said: Collection[str]) -> dict[str, Any]:
+    """What suits the model that will draw: nothing more than its size, for models that recommend nothing. A schedule is
+    recommended for its sampler; who asks for another sampler gets that one's own.
+
+    Args:
+        checkpoint: that the request names; empty: none.
+        said: names of our fields that it sets.
+    """
+    advice = app.models.advice(checkpoint)
+    if advice is None:
         return {}
-    width, height = state.native_size
-    known = {field.name for field in dataclasses.fields(Txt2ImgParams)}
-    return {"width": width, "height": height, **{k: v for k, v in state.recommended.items() if k in known}}
+    return {name: value for name, value in advice.values.items() if name != "schedule" or "sampler" not in said}
 
 
 def _within_limits(defaults: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

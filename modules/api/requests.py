@@ -6,7 +6,7 @@ saying nothing. Fields that nobody knows are passed over, as in A1111; the answe
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,7 @@ from modules.params import Control, Txt2ImgParams
 from modules.training_params import TrainParams
 
 LONGEST_TEXT = 1_000_000  # letters of one text
+_RECOMMENDED = "If it is not sent, what the file of the checkpoint that draws recommends goes before the default."
 
 
 def _switch(default: bool, words: str) -> Any:
@@ -37,19 +38,29 @@ def _schema(kind: Any, default: Any, control: Control, on_grid: bool) -> dict[st
     return found | (dict(zip(("minimum", "maximum"), control.taken, strict=True)) if control.taken else {})
 
 
-def _fields_of(kind: type, names: Mapping[str, str], on_grid: bool = False) -> dict[str, Any]:
+def _fields_of(
+    kind: type,
+    names: Mapping[str, str],
+    on_grid: bool = False,
+    defaults: Mapping[str, Any] | None = None,
+    recommended: Collection[str] = (),
+) -> dict[str, Any]:
     """pydantic's description of the fields of a dataclass made of `parameter`s, by A1111's names.
 
     Args:
         on_grid: whether whole numbers have to be multiples of their step.
+        defaults: that differ from the dataclass's, by our names.
+        recommended: fields that the file of a checkpoint may recommend.
     """
+    defaults = defaults or {}
     hints = typing.get_type_hints(kind)
     found: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         control: Control = field.metadata["control"]
         optional = hints[field.name] | None
-        extra = _schema(optional, field.default, control, on_grid)
-        described = Field(None, title=control.label, description=control.info or None, json_schema_extra=extra)
+        extra = _schema(optional, defaults.get(field.name, field.default), control, on_grid)
+        words = f"{control.info} {_RECOMMENDED}".strip() if field.name in recommended else control.info
+        described = Field(None, title=control.label, description=words or None, json_schema_extra=extra)
         found[table.theirs(names, field.name)] = (optional, described)
     return found
 
@@ -57,7 +68,7 @@ def _fields_of(kind: type, names: Mapping[str, str], on_grid: bool = False) -> d
 Txt2ImgRequest = create_model(
     "Txt2ImgRequest",
     __base__=_Lenient,
-    **_fields_of(Txt2ImgParams, table.TXT2IMG),
+    **_fields_of(Txt2ImgParams, table.TXT2IMG, defaults=table.TXT2IMG_DEFAULTS, recommended=table.RECOMMENDED),
     sampler_index=(str | None, Field(None, description="An older name of sampler_name, which wins over it.")),
     eta=(float | None, Field(None, description="Fresh noise per step, whichever sampler is used.")),
     override_settings=(

@@ -43,6 +43,9 @@ TXT2IMG_DEFAULTS: Mapping[str, Any] = {
     "refiner_switch_at": 0.0,  # a refiner without a place to begin draws everything
 }
 
+# Fields that the file of a checkpoint may recommend, by our names: before the defaults, if a request says nothing.
+RECOMMENDED = ("width", "height", "steps", "sampler", "schedule", "cfg_scale")
+
 # Fields of A1111's request whose work is not done here: with one of these values they ask for nothing.
 ABSENT: Mapping[str, tuple[Any, ...]] = {
     "restore_faces": (None, False),

@@ -1,12 +1,14 @@
 """Files that may be models: listed, chosen by title, hashed. Nothing here loads one; that is `modules.desks.models`."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from modules.errors import ModelMissing, ParameterError, WebuiError
 from modules.events import Noticed, Progressed, Request, Work
 from modules.flags import Flags
 from modules.model.checkpoint import Checkpoint, choose, ensure_hash, find_checkpoints
 from modules.model.hashes import HashCache
+from modules.model_state import Advice
 from modules.paths import Paths
 
 
@@ -22,6 +24,7 @@ class CheckpointShelf:
         self._paths = paths
         self._flags = flags
         self._hashes = hashes
+        self._advice: dict[Path, tuple[int, Advice]] = {}
 
     def all(self) -> list[Checkpoint]:
         """Those in the folders, looked up afresh; titles carry a hash as soon as it is known."""
@@ -71,6 +74,29 @@ class CheckpointShelf:
             faults.append(fault)
             notice(fault)
         raise ModelMissing("None of the checkpoints can be used: " + " ".join(faults))
+
+    def advice(self, checkpoint: Checkpoint) -> Advice:
+        """What suits a checkpoint, by its header: read once, as long as the file stays the same.
+
+        Raises:
+            FileFormatError: it cannot be loaded; the sentence says why.
+        """
+        from modules.model.loader import judge  # brings torch
+        from modules.model.prediction import side_file_prediction
+
+        path = checkpoint.path
+        stamp = path.stat().st_mtime_ns if path.exists() else 0
+        known = self._advice.get(path)
+        if known is None or known[0] != stamp:
+            architecture = judge(path)
+            told = architecture.prediction_type or side_file_prediction(path)
+            known = self._advice[path] = (stamp, Advice(architecture.size(told), dict(architecture.recommended)))
+        return known[1]
+
+    def learned(self, checkpoint: Checkpoint, advice: Advice) -> None:
+        """Remember what suits a checkpoint that was loaded: some say only then what they predict."""
+        if checkpoint.path.exists():
+            self._advice[checkpoint.path] = (checkpoint.path.stat().st_mtime_ns, advice)
 
     def hashed(self, checkpoint: Checkpoint) -> Checkpoint:
         """The checkpoint with its hash, which takes seconds for gigabytes if it is not known yet.

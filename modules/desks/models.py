@@ -20,7 +20,7 @@ from modules.events import Noticed, Request, Status, Work
 from modules.flags import Flags
 from modules.jobs import Job, JobQueue
 from modules.model.checkpoint import Checkpoint
-from modules.model_state import ModelState, ModelStatus
+from modules.model_state import Advice, ModelState, ModelStatus
 
 if TYPE_CHECKING:  # these bring torch
     from modules.embeddings.database import EmbeddingDatabase
@@ -74,6 +74,8 @@ class ModelDesk:
         self._lock = threading.Lock()  # between the worker and the thread that hashes
         self._asking = threading.Lock()  # two requests may ask for the same at once
         self._selected: tuple[Checkpoint, Job] | None = None
+        self._coming: tuple[Checkpoint, Job] | None = None  # the newest job that leaves another one in use
+        self._comes_back: Checkpoint | None = None  # after the job that runs
         self._put_away: Checkpoint | None = None  # the one to load again when it is needed
         self._hashing: threading.Thread | None = None
 
@@ -109,8 +111,37 @@ class ModelDesk:
             if last and not last.asked and self._selected == (checkpoint, last):  # an interrupted one may not load
                 return last
             job = self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
-            self._selected = (checkpoint, job)
+            self._selected = self._coming = (checkpoint, job)
             return job
+
+    def stays(self, title: str, job: Job) -> None:
+        """Note that a job, just queued, leaves this checkpoint in use."""
+        self._coming = (self._shelf.find(title), job)
+
+    def next_to_draw(self) -> Checkpoint | None:
+        """The checkpoint that will draw what is queued now and names none; None while there is no model."""
+        if self._coming and not self._coming[1].is_over:
+            return self._coming[0]
+        return self._comes_back or self._checkpoint() or self._put_away
+
+    def advice(self, title: str = "") -> Advice | None:
+        """What suits the checkpoint that will draw what is queued now. While torch is being loaded, this waits.
+
+        Args:
+            title: or file name, or hash, of the one that is asked for; empty: none is.
+
+        Returns:
+            None while there is no model.
+
+        Raises:
+            ParameterError: no checkpoint is called so.
+            FileFormatError: its file cannot be used.
+        """
+        for first in self._jobs.jobs()[:1]:  # it loads torch, and two threads must not do so at once
+            while self.conditioner is None and not first.is_over:
+                first.wait(first.events_since()[1])
+        checkpoint = self._shelf.find(title) if title else self.next_to_draw()
+        return self._shelf.advice(checkpoint) if checkpoint else None
 
     def hash_all(self, owner: str = "") -> Job:
         """Queue the reading of every checkpoint whose hash is not known yet: seconds for each.
@@ -202,17 +233,21 @@ class ModelDesk:
         Args:
             lent: the work changes it by `lend`.
         """
-        before = self._checkpoint()
+        before, outer = self._checkpoint(), self._comes_back
+        self._comes_back = outer or before
         failure = None
         try:
-            yield from work
-        except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # they hold what has to make room
-            failure = error
-        if before:
-            coming = self.lend(before) if lent else self.use(before)
-            while (event := next(coming, None)) is not None:  # without the answers: nothing can interrupt that
-                yield event
+            try:
+                yield from work
+            except Exception as error:
+                traceback.clear_frames(error.__traceback__)  # they hold what has to make room
+                failure = error
+            if before:
+                coming = self.lend(before) if lent else self.use(before)
+                while (event := next(coming, None)) is not None:  # without the answers: nothing can interrupt that
+                    yield event
+        finally:
+            self._comes_back = outer
         if failure:
             raise failure
 
@@ -285,12 +320,12 @@ class ModelDesk:
         conditioner = self.conditioner
         if conditioner is None:
             return
-        title = conditioner.model.checkpoint.title
         self._put_away = conditioner.model.checkpoint
+        sentence = "The model was put away to free memory: the next picture loads it again."
+        state = dataclasses.replace(_ready(conditioner.model), sentence=sentence, device="")
         del conditioner
         self._on_leave()
-        sentence = "The model was put away to free memory: the next picture loads it again."
-        self._put(None, ModelState(ModelStatus.READY, sentence, title))
+        self._put(None, state)
         free_memory()
 
     def _load(self, checkpoint: Checkpoint, keep_state: bool = False) -> None:
@@ -301,6 +336,7 @@ class ModelDesk:
         assert self.embeddings is not None, "made before the first model"
         model = load_model(checkpoint, DevicePolicy.chosen(self._flags))
         self._put(Conditioner(model, self.embeddings), None if keep_state else _ready(model))
+        self._shelf.learned(checkpoint, Advice(model.native_size, dict(model.recommended)))
         self._on_load()
         if not checkpoint.sha256:
             self._hashing = threading.Thread(target=self._hash, args=(checkpoint,), name="hashing", daemon=True)

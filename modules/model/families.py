@@ -82,6 +82,15 @@ class Architecture:
         """Length of one token's vector, in embeddings and in the UNet's context."""
         return self.text_encoder["hidden_size"]
 
+    def size(self, prediction_type: str | None) -> tuple[int, int]:
+        """(width, height) in pixels that the model was trained for.
+
+        Args:
+            prediction_type: what it was found to predict; None: nobody knows.
+        """
+        side = 768 if self.family is Family.SD2 and prediction_type == V_PREDICTION else 512
+        return self.native_size or (side, side)
+
     @property
     def scaling_factor(self) -> float:
         """What the autoencoder's latents are multiplied with for the UNet."""

@@ -58,8 +58,7 @@ class SDModel:
     @property
     def native_size(self) -> tuple[int, int]:
         """(width, height) in pixels that the model was trained for."""
-        side = 768 if self.family is Family.SD2 and self.prediction_type == V_PREDICTION else 512
-        return self.architecture.native_size or (side, side)
+        return self.architecture.size(self.prediction_type)
 
     @property
     def recommended(self) -> Mapping[str, Any]:

@@ -313,6 +313,8 @@ def test_defaults_are_a1111s(served: Served) -> None:
     assert (params.sampler, params.schedule, params.steps, params.cfg_scale) == ("Euler", "Automatic", 50, 7.0)
     assert (params.width, params.height) == served.app.model_state.native_size
     assert (params.denoising_strength, params.seed, params.batch_count) == (0.75, -1, 1)
+    described = served.get("/openapi.json").json()["components"]["schemas"]["Txt2ImgRequest"]["properties"]
+    assert [described[name]["default"] for name in ("sampler_name", "steps", "cfg_scale")] == ["Euler", 50, 7.0]
 
 
 def test_a_client_that_goes_does_not_lose_its_job(served: Served) -> None:

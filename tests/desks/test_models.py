@@ -20,7 +20,7 @@ from modules.model.hashes import HashCache
 from modules.model.model import SDModel
 from modules.model_state import ModelStatus
 from modules.paths import Paths
-from tests import foreign
+from tests import foreign, tiny
 from tests.hosted import ON_CPU, PATIENCE, Isolated, ended, installation, wait_for_hashes
 
 
@@ -207,6 +207,20 @@ def test_put_away_and_loaded_again_when_it_is_needed(lasting: Host) -> None:
     model = lasting.model
     assert ended(lasting.desk.reload()) == []
     assert lasting.model is model
+
+
+def test_what_suits_the_first_model_is_told_while_it_is_loaded(make: Callable[..., Host], tmp_path: Path) -> None:
+    host = make(Isolated(tmp_path))
+    advice = {"architecture.native_size": "128x64", "recommended.steps": "3"}
+    tiny.checkpoint(host.paths.checkpoint_folders[0] / "small.safetensors", metadata=advice)
+    job = host.run(host.desk.first_work())
+    found = host.desk.advice()
+    assert found
+    assert found.values == {"width": 128, "height": 64, "steps": 3}
+    ended(job)
+    wait_for_hashes()
+    with pytest.raises(ParameterError, match="no checkpoint"):
+        host.desk.advice("nowhere")
 
 
 # --- for one piece of work --------------------------------------------------------------------------------------------
