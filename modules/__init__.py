@@ -14,6 +14,7 @@
    tensorfile      .safetensors / .ckpt / .pt read safely
    infotext        parameters written into a picture; knows how prompts are read
    image_formats   a picture as the bytes of a file, its parameters inside
+   odd_pictures    kinds of pictures that Pillow reads wrong or not at all
 2  images          pictures opened, saved, gridded
    embeddings/     one file's format; a folder of them
    samplers/       denoise x at sigma; knows no Stable Diffusion

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from modules import odd_pictures
 from modules.errors import ImageError
 from modules.files import write_atomically
 from modules.image_formats import PNG, ImageFormat
@@ -44,12 +45,11 @@ def open_image(path: Path, background: tuple[int, int, int] = (255, 255, 255)) -
         RGB, turned as the camera was held, in sRGB colours.
 
     Raises:
-        ImageError: no picture, damaged, of floating-point numbers, or above 120 megapixels.
+        ImageError: no picture, damaged, of numbers without a known white, or above 120 megapixels.
     """
 
     def use(image: Image.Image) -> Image.Image:
-        if image.mode == "F":  # what counts as white is anybody's guess, and NaN would come out black
-            raise ImageError(f"“{path.name}” holds floating-point numbers: save it with 8 or 16 bits a channel.")
+        odd_pictures.prepare(image, path.name)
         return _to_rgb(image, background)
 
     return _read(path, use)
@@ -61,7 +61,12 @@ def open_alpha(path: Path) -> Image.Image | None:
     Raises:
         ImageError: no picture, damaged, or above 120 megapixels.
     """
-    return _read(path, lambda image: _alpha_of(ImageOps.exif_transpose(image)))
+
+    def use(image: Image.Image) -> Image.Image | None:
+        odd_pictures.prepare(image, path.name)
+        return _alpha_of(ImageOps.exif_transpose(image))
+
+    return _read(path, use)
 
 
 @dataclass(frozen=True)
@@ -266,9 +271,7 @@ def _read(path: Path, use: Callable[[Image.Image], T]) -> T:
     except Image.DecompressionBombError as error:
         raise ImageError(f"“{path.name}” is larger than {MAX_PIXELS // 10**6} megapixels.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"“{path.name}” is not a picture that can be read here: use PNG, JPEG, WebP or HEIC."
-        ) from error
+        raise ImageError(odd_pictures.no_picture(path.name, _start(path))) from error
     except Exception as error:  # readers of damaged files raise anything from SyntaxError to struct.error
         raise ImageError(f"“{path.name}” is damaged: it cannot be read to the end.") from error
 
@@ -291,8 +294,12 @@ def _open(path: Path) -> Image.Image:
 
 
 def _looks_like_heif(path: Path) -> bool:
+    return _start(path)[4:8] == b"ftyp"
+
+
+def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(12)[4:8] == b"ftyp"
+        return file.read(12)
 
 
 def _to_rgb(opened: Image.Image, background: tuple[int, int, int]) -> Image.Image:
@@ -301,8 +308,9 @@ def _to_rgb(opened: Image.Image, background: tuple[int, int, int]) -> Image.Imag
     image = opened
     profile = image.info.get("icc_profile")
     if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):  # 16 bits of grey; a plain conversion would cut them off
+        factor, more = odd_pictures.grey_levels(opened)
         image = image if image.mode in ("I", "I;16") else image.convert("I")  # `point` takes no other byte order
-        image = image.point(lambda level: level * (1 / 256)).convert("L")
+        image = image.point(lambda level: level * factor + more).convert("L")
     elif image.has_transparency_data:
         if image.mode != "RGBA":
             image = image.convert("RGBA")

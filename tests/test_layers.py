@@ -15,7 +15,7 @@ LAYERS = (
     | {"preprocess_params", "model_state", "logs", "styles", "script_params", "pickled_modules", "a1111_flags"},
     {"prompts", "tensorfile"},
     {"infotext"},
-    {"image_formats"},
+    {"image_formats", "odd_pictures"},
     {"images", "embeddings", "samplers"},
     {"model", "history"},
     {"generation", "remake"},

@@ -19,6 +19,7 @@ from modules.tensorfile import file_format
 
 SUFFIXES = (".safetensors", ".pt", ".bin", ".pth", ".ckpt", *PICTURES)
 _UNSAFE = re.compile(r"is unsafe|read safely")  # what `tensorfile` says of pickles that its unpickler refused
+_UNREADABLE = re.compile(r"cannot be read here")  # what `reading` says of pictures that nothing here can open
 
 
 class State(StrEnum):
@@ -29,6 +30,7 @@ class State(StrEnum):
     SHADOWED = "shadowed"  # another file answers to the same name
     DAMAGED = "damaged"
     UNSAFE = "unsafe"
+    UNREADABLE = "not readable here"  # though it may be whole
 
 
 @dataclass(frozen=True)
@@ -266,13 +268,19 @@ def _view(files: Iterable[_File], width: int, tokenizer: ClipTokenizer) -> _View
         elif file.embedding:
             state, reason = State.OTHER_FAMILY, _misfit(file.embedding, width)
         elif file.error:
-            state, reason = State.UNSAFE if _UNSAFE.search(file.error) else State.DAMAGED, file.error
+            state, reason = _state(file.error), file.error
         else:
             continue  # a picture that carries nothing
         entries.append(Entry(file.name, file.path, file.modified_ns / 1e9, state, reason, file.embedding))
     in_use = {entry.name: entry.embedding for entry in entries if entry.embedding and entry.state is State.IN_USE}
     all_names = EmbeddingIndex(names | {entry.name: 0 for entry in entries}, tokenizer)
     return _View(entries, Vocabulary(in_use, index), all_names)
+
+
+def _state(error: str) -> State:
+    if _UNREADABLE.search(error):
+        return State.UNREADABLE
+    return State.UNSAFE if _UNSAFE.search(error) else State.DAMAGED
 
 
 def _shadowed(path: Path, winner: Path) -> str:

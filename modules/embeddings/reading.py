@@ -15,11 +15,12 @@ from modules.embeddings.embedding import Embedding
 from modules.embeddings.layout import find_vectors
 from modules.errors import EmbeddingError, FileFormatError
 from modules.files import is_file_name
+from modules.odd_pictures import is_jpeg_xl
 from modules.tensorfile import SAFETENSORS, file_format, load_pickle, open_tensors
 
 LARGEST_FILE = 16 << 20  # bytes; 75 vectors of SDXL in float64 take 1.2 MB
 LARGEST_PICTURE = 96 << 20  # bytes; more than the pixels that `card` would decode
-PICTURES = (".png", ".webp", ".avif")  # suffixes of pictures that can carry an embedding
+PICTURES = (".png", ".webp", ".avif", ".jxl")  # suffixes of pictures that can carry an embedding
 _OTHER_PICTURES = re.compile(rb"\xff\xd8\xff|GIF8|BM.{4}\0{4}|II\*\0|MM\0\*|.{4}ftyp", re.DOTALL)  # JPEG … HEIC
 _LONGEST_TEXT = 200
 
@@ -40,6 +41,11 @@ def read_embedding(path: Path) -> Embedding | None:
         start = _start(path)
         if _is_picture(start):
             return _read_picture(path)
+        if is_jpeg_xl(start):
+            raise EmbeddingError(
+                f"“{path.name}” is a JPEG XL picture, which cannot be read here. If it carries an embedding, save it "
+                "as a .safetensors file, or the picture as PNG without loss, in a program that reads it."
+            )
         if path.suffix.lower() in PICTURES and _OTHER_PICTURES.match(start):
             return None
         read = _read_safetensors if file_format(path) == SAFETENSORS else _read_pickle

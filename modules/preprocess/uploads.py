@@ -10,6 +10,7 @@ from typing import IO
 
 from modules.errors import ImageError, ParameterError, StorageError
 from modules.files import inside, safe_name, storage_error, write_atomically
+from modules.odd_pictures import no_jpeg_xl
 
 MAX_BYTES = 200_000_000  # of one photo: the largest that phones and cameras make are below 150 MB
 MAX_FILES = 2_000  # of one folder
@@ -32,6 +33,8 @@ def landing_name(name: str) -> str:
     last = PurePosixPath(name.replace("\\", "/")).name
     stem, _, suffix = last.rpartition(".")
     suffix = f".{suffix.lower()}"
+    if suffix == ".jxl":
+        raise ParameterError("photos", no_jpeg_xl(last[:80]))
     if not stem or suffix not in SUFFIXES | {CAPTION_SUFFIX}:
         raise ParameterError(
             "photos", f"“{last[:80]}” is no photo: drop JPEG, PNG, WebP, AVIF or HEIC files, and .txt captions of them."

@@ -12,6 +12,7 @@ from modules.embeddings import database as database_module
 from modules.embeddings.card import save_card
 from modules.embeddings.database import EmbeddingDatabase, Entry, State
 from modules.embeddings.writing import save_pt, save_safetensors
+from modules.odd_pictures import JPEG_XL
 from modules.prompts.tokenizer import clip_tokenizer
 from tests import foreign
 from tests.embeddings.reference import FILES, FOLDER, random_embedding
@@ -71,6 +72,17 @@ class TestReferenceFolder:
         )
         assert len(hostile) == 4
         assert found == hostile | foreign_families | damaged  # pictures and notes are passed over
+
+    @pytest.mark.parametrize("start", JPEG_XL)
+    def test_a_card_in_jpeg_xl_is_named_with_a_way_out(self, tmp_path: Path, start: bytes):
+        for name in ("zwx.jxl", "other.JXL", "zwx.preview.jxl"):
+            (tmp_path / name).write_bytes(start + bytes(99))
+        database = opened(tmp_path)
+        assert states(database) == {"zwx.jxl": State.UNREADABLE, "other.JXL": State.UNREADABLE}
+        assert "Skipped (not readable here): “zwx.jxl” is a JPEG XL picture" in database.report(72, TOKENIZER)
+        assert "as a .safetensors file" in entry(database, "zwx.jxl").reason
+        [notice] = database.notices("a portrait of zwx", 72, TOKENIZER)
+        assert "JPEG XL" in notice
 
     def test_the_twin_is_shadowed(self, tmp_path: Path):
         (tmp_path / "other").mkdir()  # not every file system keeps both in one folder

@@ -49,6 +49,11 @@ def test_what_is_no_photo_is_refused(name):
         landing_name(name)
 
 
+def test_jpeg_xl_is_refused_by_its_name():
+    with pytest.raises(ParameterError, match=r"^“IMG_1\.JXL” is a JPEG XL picture, .* save it as PNG, JPEG or WebP"):
+        landing_name("IMG_1.JXL")
+
+
 def test_bytes_arrive_as_they_were_and_nothing_is_overwritten(tmp_path):
     folder = tmp_path / "set"
     assert sent(folder, "IMG_1.jpg", b"first") == "IMG_1.jpg"

@@ -1,0 +1,74 @@
+"""Kinds of pictures that Pillow reads wrong or not at all: read right, or refused by name. Knows no torch.
+
+TIFF is many formats in one. What Pillow 12 reads right through libtiff it may read wrong where a file is not compressed
+and it reads the bytes itself; and it takes numbers of any range for grey levels.
+"""
+
+from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from modules.errors import ImageError
+
+_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284  # tags
+_WHITE_IS_ZERO, _YCBCR = 0, 6
+JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")  # how its files start, bare and boxed
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MODES_OF_16_BITS = {"RGB": "RGB;16N", "RGBA": "RGBA;16N", "RGBX": "RGBX;16N", "CMYK": "CMYK;16N"}
+
+
+def is_jpeg_xl(start: bytes) -> bool:
+    """Whether a file that starts so is a JPEG XL picture."""
+    return start.startswith(JPEG_XL)
+
+
+def no_jpeg_xl(name: str) -> str:
+    """What to say of a JPEG XL picture."""
+    return f"“{name}” is a JPEG XL picture, which cannot be read here: save it as PNG, JPEG or WebP."
+
+
+def no_picture(name: str, start: bytes) -> str:
+    """What to say of a file that no reader knows.
+
+    Args:
+        start: its first twelve bytes.
+    """
+    if is_jpeg_xl(start):
+        return no_jpeg_xl(name)
+    if start.startswith(_TIFF):
+        return f"“{name}” is a kind of TIFF that cannot be read here: save it as PNG, or as TIFF in RGB, 8 bits."
+    return f"“{name}” is not a picture that can be read here: use PNG, JPEG, WebP or HEIC."
+
+
+def prepare(image: Image.Image, name: str) -> None:
+    """Look at what was opened and not read yet: have libtiff read what Pillow itself would read wrong.
+
+    Args:
+        image: of any format; others than TIFF are left alone.
+        name: of the file, for the sentence.
+
+    Raises:
+        ImageError: numbers of which nobody knows what counts as white.
+    """
+    if not isinstance(image, TiffImageFile):
+        return
+    if image.mode in ("F", "I"):  # and NaN would come out black
+        kind = "floating-point" if image.mode == "F" else "32-bit or signed"
+        raise ImageError(f"“{name}” holds {kind} numbers: save it with 8 or 16 bits a channel.")
+    if image.use_load_libtiff:
+        return
+    tags = image.tag_v2
+    reading = "RGBX" if tags.get(_PHOTOMETRIC) == _YCBCR else ""  # libtiff makes RGB of it, and a byte beside
+    if tags.get(_PLANES) == 2 and max(tags.get(_BITS, (1,))) == 16:
+        reading = reading or _MODES_OF_16_BITS.get(image.mode, "")
+    if reading:
+        box = (0, 0, tags[256], tags[257])
+        image.tile = [ImageFile._Tile("libtiff", box, 0, (reading, "raw", False, tags.offset))]
+        image.use_load_libtiff = True
+
+
+def grey_levels(image: Image.Image) -> tuple[float, float]:
+    """Factor and summand that make levels 0 … 255 of grey levels of up to 16 bits."""
+    if not isinstance(image, TiffImageFile):
+        return 1 / 256, 0.0
+    factor = 1 / (1 << max(image.tag_v2.get(_BITS, (16,))) - 8)
+    return (-factor, 256 - factor) if image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else (factor, 0.0)
