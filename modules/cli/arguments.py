@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +30,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         words = message.removeprefix("argument ")
+        name = words.split(":")[0].split("/")[-1]
+        if words.endswith("expected one argument"):
+            words += f" (one that begins with a minus sign is written {name}=-…)"
         raise ParameterError(words.split(":")[0], f"{words[:1].upper()}{words[1:]}.")
 
     def read(self, arguments: Sequence[str]) -> tuple[dict[str, Any], Flags]:
@@ -42,10 +46,23 @@ class Parser(argparse.ArgumentParser):
             if not rest or rest[0].startswith("-"):
                 break
             spelled += [f"--{word}={rest.pop(0)}"]
-        given, others = self.parse_known_args([*spelled, *rest])
+        given, others = self.parse_known_args([*spelled, *self._joined(rest)])
         flags = read_flags(others)
         values = {name: value for name, value in vars(given).items() if value is not None}
         return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, flags
+
+    def _joined(self, words: Sequence[str]) -> list[str]:
+        """`--prompt -red` as `--prompt=-red`: argparse takes “-red” for a flag, and nobody means one."""
+        flags = self._option_string_actions  # argparse tells what its flags take nowhere else
+        joined: list[str] = []
+        for word in words:
+            before = flags.get(joined[-1]) if joined else None
+            takes_text = before is not None and before.nargs is None and before.type in (None, str)
+            if takes_text and re.match(r"-[^-]", word) and word not in flags:
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
 
     def add_fields(self, kind: Any, leave_out: Collection[str] = ()) -> None:
         """A flag for each field of a dataclass made of `parameter`s. What is not given is absent, so that what the

@@ -83,6 +83,24 @@ def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(arguments, name
     assert named in printed.err
 
 
+@pytest.mark.parametrize("written", [["--prompt", "-red"], ["--prompt=-red"]], ids=" ".join)
+def test_a_text_may_begin_with_a_minus_sign(tmp_path, checkpoint, capsys, written):
+    server = ["--data-dir", str(tmp_path / "data"), "--ckpt", str(checkpoint), "--use-cpu", "all"]
+    wanted = [*written, "--negative-prompt", "-(blue:1.2), green", "--seed", "-1", "--steps", "1"]
+    assert cli.main(["txt2img", *wanted, "-o", str(tmp_path / "out"), *server]) == 0
+    (done,) = [line for line in lines(capsys) if line["event"] == "image_done"]
+    read = parse_infotext(done["infotext"])
+    assert (read["Prompt"], read["Negative prompt"]) == ("-red", "-(blue:1.2), green")
+    assert read["Seed"] != "-1"
+
+
+@pytest.mark.parametrize("behind", [[], ["--steps", "3"], ["-o", "out"], ["--stepps"]], ids=" ".join)
+def test_a_text_that_is_missing_is_told_and_no_flag_is_taken_for_it(behind, capsys):
+    assert cli.main(["txt2img", "--prompt", *behind]) == 2
+    told = capsys.readouterr().err
+    assert told == "--prompt: expected one argument (one that begins with a minus sign is written --prompt=-…).\n"
+
+
 def test_a_picture_is_drawn_like_another_and_what_differs_is_told(tmp_path, checkpoint, capsys):
     picture, output = tmp_path / "picture.png", tmp_path / "out"
     infotext = "a ((cat))\nSteps: 2, Sampler: Euler a, CFG scale: 5, Seed: 11, Size: 72x64, Model hash: 0123456789"
