@@ -6,7 +6,9 @@ from typing import IO
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from modules.infotext import storable
+from modules.infotext import Infotext, storable
+
+ASIDE = "studio prompts"  # the PNG text of `Infotext.aside`; elsewhere it is the EXIF maker note
 
 _NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "avif": "AVIF"}
 _LONGEST_SIDE = {"jpg": 65_500, "webp": 16_383, "avif": 16_384}  # pixels; AVIF could more, which not every reader takes
@@ -34,7 +36,8 @@ class ImageFormat:
         return PNG if too_large or too_long else self
 
     def write(self, image: Image.Image, file: IO[bytes], infotext: str) -> None:
-        """Write the picture: parameters as PNG text `parameters`, else as an EXIF user comment, as A1111 does.
+        """Write the picture: parameters as PNG text `parameters`, else as an EXIF user comment, as A1111 does. Prompts
+        that these would not give back stand beside them, where nobody else looks.
 
         Args:
             infotext: any text; what a file cannot hold is replaced. Empty: none.
@@ -53,6 +56,8 @@ def _chunks(infotext: str) -> PngInfo:
     info = PngInfo()
     if infotext:
         info.add_text("parameters", storable(infotext))
+    if aside := _aside(infotext):
+        info.add_text(ASIDE, aside)
     return info
 
 
@@ -61,5 +66,12 @@ def _exif(infotext: str) -> bytes:
         return b""
     exif = Image.Exif()
     comment = b"UNICODE\0" + storable(infotext).encode("utf-16-be")
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    fields = exif.get_ifd(ExifTags.IFD.Exif)
+    fields[ExifTags.Base.UserComment] = comment
+    if aside := _aside(infotext):
+        fields[ExifTags.Base.MakerNote] = aside.encode()
     return exif.tobytes()
+
+
+def _aside(infotext: str) -> str:
+    return storable(infotext.aside) if isinstance(infotext, Infotext) else ""

@@ -19,8 +19,8 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from modules import odd_pictures
 from modules.errors import ImageError
 from modules.files import write_atomically
-from modules.image_formats import PNG, ImageFormat
-from modules.infotext import from_novelai
+from modules.image_formats import ASIDE, PNG, ImageFormat
+from modules.infotext import Infotext, from_novelai
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ MAX_PIXELS = 120_000_000  # read from the header, before anything is decoded
 GRID_PIXELS = 60_000_000  # larger overviews are made of smaller pictures
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # no reader that starts other programs
 
-_SHOWN_ELSEWHERE = {"parameters", "comment", "icc_profile", "exif", "xmp"}
+_SHOWN_ELSEWHERE = {"parameters", ASIDE, "comment", "icc_profile", "exif", "xmp"}
 
 T = TypeVar("T")
 
@@ -83,11 +83,11 @@ class Metadata:
     kind: str
     width: int
     height: int
-    infotext: str
+    infotext: Infotext
     other: dict[str, str]
 
 
-def read_infotext(path: Path) -> str:
+def read_infotext(path: Path) -> Infotext:
     """The parameters stored in a picture: PNG text `parameters`, EXIF user comment, or GIF comment; else empty.
 
     What NovelAI stores is put into the same words.
@@ -356,17 +356,19 @@ def _metadata_of(image: Image.Image) -> Metadata:
     return Metadata(image.format or "", image.width, image.height, _infotext_of(image), other)
 
 
-def _infotext_of(image: Image.Image) -> str:
+def _infotext_of(image: Image.Image) -> Infotext:
     text = image.info.get("parameters")
-    comment = image.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    fields = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    comment, aside = fields.get(ExifTags.Base.UserComment), fields.get(ExifTags.Base.MakerNote)
     if comment:
         text = _user_comment(comment) or text
-    if text is None and image.format == "PNG":
-        texts = _texts(image)
-        text = texts.get("parameters")
+    if image.format == "PNG":
+        texts = _texts(image) if text is None else image.info  # what stands behind the pixels takes decoding them
+        text = text or texts.get("parameters")
+        aside = texts.get(ASIDE)
         if text is None and texts.get("Software") == "NovelAI":
             return from_novelai(texts.get("Description", ""), texts.get("Comment", ""), image.size)
-    return _as_text(text or image.info.get("comment") or "")
+    return Infotext.with_aside(_as_text(text or image.info.get("comment") or ""), _as_text(aside or ""))
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
@@ -382,8 +384,9 @@ def _as_text(value: object) -> str:
 
 
 def _items_of(image: Image.Image) -> dict[str, str]:
-    known = {"parameters", "comment", "exif", "icc_profile", "xmp"}
-    return {str(key): value for key, value in image.info.items() if isinstance(value, str) and key not in known}
+    return {
+        str(key): value for key, value in image.info.items() if isinstance(value, str) and key not in _SHOWN_ELSEWHERE
+    }
 
 
 def _user_comment(comment: bytes | str) -> str:

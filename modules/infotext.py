@@ -5,14 +5,16 @@
     Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7, Seed: 1, Size: 512x512, …
 
 This is text work only: names and numbers are turned into fields, and fields into pictures, elsewhere. The form cannot
-hold every prompt: a line of the prompt that begins with “Negative prompt:”, or a last line that looks like
-parameters, is read back as what it looks like.
+hold every prompt: a line of the prompt that begins with “Negative prompt:” is read as what it looks like, and blanks
+at the ends of lines are lost. Our own pictures say such prompts once more, see `Infotext`.
 """
 
+import hashlib
 import json
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from modules.prompts.attention import BREAK, parse_attention
@@ -33,6 +35,8 @@ _FIRST_KEYS = (
     "Token merging ratio", "Token merging ratio hr", "Init image hash", "RNG", "Tiling",
 )  # fmt: skip
 _LAST_KEYS = ("Version", "User")
+
+_PROMPTS = ("Prompt", "Negative prompt", "Hires prompt", "Hires negative prompt")
 
 # Lengths are bounded so that a hostile line costs linear time; the longest key of A1111 has 34 letters.
 _PAIR = re.compile(r'(?P<key>\w[\w /-]{1,80}):\s*(?P<value>"(?:[^"\\]|\\.)+"|[^,]*)(?:,|$)')
@@ -85,7 +89,43 @@ _DEFAULTS: dict[str, str | int | bool] = {
 }
 
 
-def build_infotext(prompt: str, negative_prompt: str, values: Mapping[str, object]) -> str:
+class Infotext(str):
+    """The text, and those of its values that the text alone does not give back.
+
+    Attributes:
+        exact: prompts as they were, by infotext key; as a rule none.
+    """
+
+    exact: Mapping[str, str]
+
+    def __new__(cls, text: str, exact: Mapping[str, str] = MappingProxyType({})) -> "Infotext":
+        made = super().__new__(cls, text)
+        made.exact = dict(exact)
+        return made
+
+    @property
+    def aside(self) -> str:
+        """What a file says besides the text: JSON of these values, with a digest of the text that they belong to;
+        empty if the text says it all."""
+        if not self.exact:
+            return ""
+        return json.dumps({"infotext": _digest(self), "exact": self.exact}, ensure_ascii=False)
+
+    @classmethod
+    def with_aside(cls, text: str, aside: str) -> "Infotext":
+        """The text that a file holds. `aside` counts only if it was written for just this text."""
+        try:
+            said = json.loads(aside) if aside else None
+        except (ValueError, RecursionError):
+            said = None
+        if not isinstance(said, dict) or said.get("infotext") != _digest(text):
+            return cls(text)
+        exact = said.get("exact")
+        items = exact.items() if isinstance(exact, dict) else ()
+        return cls(text, {key: storable(value) for key, value in items if key in _PROMPTS and isinstance(value, str)})
+
+
+def build_infotext(prompt: str, negative_prompt: str, values: Mapping[str, object]) -> Infotext:
     """Write prompt, negative prompt and parameters as one text.
 
     Args:
@@ -99,7 +139,11 @@ def build_infotext(prompt: str, negative_prompt: str, values: Mapping[str, objec
     keys = sorted((key for key in values if values[key] is not None), key=lambda key: places.get(key, len(_FIRST_KEYS)))
     pairs = [key if str(values[key]) == key else f"{key}: {quote(values[key])}" for key in keys]
     negative_line = f"\n{_NEGATIVE} {negative_prompt}" if negative_prompt else ""
-    return storable(f"{prompt}{negative_line}\n{', '.join(pairs)}".strip())
+    text = storable(f"{prompt}{negative_line}\n{', '.join(pairs)}".strip())
+    wanted = {"Prompt": prompt, "Negative prompt": negative_prompt, **{key: values.get(key) for key in _PROMPTS[2:]}}
+    exact = {key: storable(str(value)) for key, value in wanted.items() if value is not None}
+    read = _take_apart(text)
+    return Infotext(text, {key: value for key, value in exact.items() if read.get(key) != value})
 
 
 def parse_infotext(text: str) -> dict[str, Any]:
@@ -109,25 +153,13 @@ def parse_infotext(text: str) -> dict[str, Any]:
         values by key as text, a size `Size: 512x768` as `Size-1` and `Size-2`; the texts under `Prompt` and
         `Negative prompt`. Missing keys are filled with what A1111 takes for granted, old versions bring the keys that
         switch on their behaviour, an old hypernetwork becomes a tag of the prompt. Never raises: a text without
-        parameters is a prompt.
+        parameters is a prompt. What an `Infotext` knows better is taken from there.
     """
-    lines = text.strip().split("\n")
-    pairs = list(_PAIR.finditer(lines[-1]))
-    if len(pairs) < 3:
-        pairs = []
-    else:
-        lines.pop()
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, value = pair["key"], unquote(pair["value"])
-        if not pair["value"]:
-            continue  # “VAE: , Seed: 1” says nothing of a VAE
-        size = _SIZE.fullmatch(value)
-        if size:
-            values[f"{key}-1"], values[f"{key}-2"] = size.groups()
-        else:
-            values[key] = value
-    values["Prompt"], values["Negative prompt"] = prompts = _split_prompts(lines)
+    values = _take_apart(text)
+    if isinstance(text, Infotext):
+        misread = {f"{key}-{side}" for key in text.exact for side in (1, 2)}  # a prompt of “8x8”
+        values = {key: value for key, value in values.items() if key not in misread} | dict(text.exact)
+    prompts = values["Prompt"], values["Negative prompt"]
     _modernise(values)
     _fill_defaults(values)
     if any(map(_is_emphasised, prompts)):
@@ -135,7 +167,7 @@ def parse_infotext(text: str) -> dict[str, Any]:
     return values
 
 
-def from_novelai(prompt: str, comment: str, size: tuple[int, int]) -> str:
+def from_novelai(prompt: str, comment: str, size: tuple[int, int]) -> Infotext:
     """What NovelAI stores in its pictures, in the words of A1111; without its JSON the prompt alone.
 
     Args:
@@ -145,9 +177,9 @@ def from_novelai(prompt: str, comment: str, size: tuple[int, int]) -> str:
     try:
         said = json.loads(comment)
     except (ValueError, RecursionError):
-        return prompt
+        return Infotext(prompt)
     if not isinstance(said, dict):
-        return prompt
+        return Infotext(prompt)
     sampler = str(said.get("sampler", ""))
     values = {
         "Steps": said.get("steps"),
@@ -195,6 +227,32 @@ def _is_emphasised(prompt: str) -> bool:
 def storable(text: str) -> str:
     """The text without what no file format takes: NUL and lone surrogates become U+FFFD."""
     return _SURROGATE_OR_NUL.sub("\ufffd", text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(storable(text).encode()).hexdigest()
+
+
+def _take_apart(text: str) -> dict[str, Any]:
+    """The prompts, and the pairs of the parameter line, as they stand there."""
+    lines = text.strip().split("\n")
+    pairs = list(_PAIR.finditer(lines[-1]))
+    if len(pairs) < 3:
+        pairs = []
+    else:
+        lines.pop()
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, value = pair["key"], unquote(pair["value"])
+        if not pair["value"]:
+            continue  # “VAE: , Seed: 1” says nothing of a VAE
+        size = _SIZE.fullmatch(value)
+        if size:
+            values[f"{key}-1"], values[f"{key}-2"] = size.groups()
+        else:
+            values[key] = value
+    values["Prompt"], values["Negative prompt"] = _split_prompts(lines)
+    return values
 
 
 def _split_prompts(lines: list[str]) -> tuple[str, str]:

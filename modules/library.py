@@ -29,6 +29,7 @@ class Library:
     def __init__(self, paths: Paths, here: Callable[[], Here], keeps_last: bool = True):
         self.history = History(paths.outputs, paths.cache, paths.stars)
         self._here = here
+        self._last_infotext = ""
         self._last: Path | None = paths.last_parameters if keeps_last else None
 
     def note(self, event: Event) -> None:
@@ -36,6 +37,7 @@ class Library:
         if isinstance(event, (ImageDone, GridDone)):
             self.history.add(event.path)
         if self._last and isinstance(event, ImageDone) and event.index == 0:
+            self._last_infotext = event.infotext
             try:
                 write_atomically(self._last, event.infotext)
             except StorageError as error:  # the picture itself is safe, and says the same
@@ -47,9 +49,10 @@ class Library:
         if self._last is None:
             return ""
         try:
-            return self._last.read_text("utf-8", errors="replace")
+            text = self._last.read_text("utf-8", errors="replace")
         except OSError:
             return ""
+        return self._last_infotext if text == self._last_infotext else text  # which knows its prompts as well
 
     def remake(self, infotext: str) -> Remake:
         """How a picture is drawn again here, and what differs."""

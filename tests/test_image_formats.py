@@ -8,6 +8,7 @@ from PIL import Image
 
 from modules import images
 from modules.image_formats import PNG, ImageFormat
+from modules.infotext import build_infotext, parse_infotext
 from modules.settings import PICTURE_FORMATS
 
 INFOTEXT = "a cat, “grüße” 猫\nNegative prompt: dog\nSteps: 20, Sampler: Euler a, CFG scale: 7.0, Seed: 42, Size: 64x48"
@@ -29,6 +30,21 @@ def test_the_parameters_come_back(tmp_path, suffix, infotext):
     off = np.asarray(images.open_image(path)).astype(int) - np.asarray(picture())
     assert np.abs(off).mean() < 4  # of 255, at quality 80 on a smooth picture; a PNG is exact
     assert path.suffix != ".png" or not off.any()
+
+
+@pytest.mark.parametrize("suffix", PICTURE_FORMATS)
+def test_a_prompt_that_the_text_cannot_hold_comes_back_and_the_text_is_the_usual_one(tmp_path, suffix):
+    prompts = "a cat\nNegative prompt: 猫 of a photo", "Negative prompt: dog"
+    infotext = build_infotext(*prompts, {"Steps": 2, "Sampler": "Euler", "Seed": 1})
+    path = images.save_numbered(picture(), tmp_path, "", "-42", infotext, form=ImageFormat(suffix))
+    plain = images.save_numbered(picture(), tmp_path, "", "-43", str(infotext), form=ImageFormat(suffix))
+    assert images.read_infotext(path) == images.read_infotext(plain) == infotext
+    for read in (images.read_infotext(path), images.read_metadata(path).infotext):
+        said = parse_infotext(read)
+        assert (said["Prompt"], said["Negative prompt"]) == prompts
+    assert parse_infotext(images.read_infotext(plain))["Prompt"] == "a cat"
+    assert images.read_items(path) == images.read_items(plain), "it is nobody else's business"
+    assert images.read_metadata(path).other == images.read_metadata(plain).other
 
 
 def test_quality_is_heeded_and_webp_may_lose_nothing():

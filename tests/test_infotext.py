@@ -1,3 +1,4 @@
+import copy
 import json
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from modules.infotext import (
     VERSION,
     VERSION_VALUE,
+    Infotext,
     build_infotext,
     parse_infotext,
     quote,
@@ -72,6 +74,48 @@ def test_values_are_quoted_as_recorded(record):
 def test_values_go_to_their_place_and_the_others_keep_their_order():
     text = build_infotext("a", "", {"Version": "v1", "Zeta": 1, "Alpha": 2, "RNG": "CPU", "Steps": 3, "Sampler": None})
     assert text == "a\nSteps: 3, RNG: CPU, Zeta: 1, Alpha: 2, Version: v1"
+
+
+MISREAD = [
+    ("a cat\nNegative prompt: of the photo", ""),
+    ("a\nNegative prompt: b", "c\nNegative prompt: d"),
+    ("", "x\nNegative prompt: y"),
+    ("  a cat \n\n in the sun\t", " dog "),
+    ("a: b, cc: dd, ee: ff", "Steps: 1, Sampler: x, Seed: 2"),
+    ("a\nSteps: 1, Sampler: x, Seed: 2\nNegative prompt: z", "\n\nq"),
+]
+SOME = {"Steps": 3, "Sampler": "Euler", "Seed": 1, "Hires prompt": None}
+
+
+@pytest.mark.parametrize("prompts", [*MISREAD, ("a cat", ""), ("a\nb", "c\n\nd")], ids=str)
+def test_prompts_that_look_like_parts_of_the_form_come_back(prompts):
+    text = build_infotext(prompts[0], prompts[1], SOME)
+    again = Infotext.with_aside(str(text), text.aside)
+    for read in (text, again, copy.deepcopy(again)):
+        said = parse_infotext(read)
+        assert (said["Prompt"], said["Negative prompt"]) == prompts
+        assert build_infotext(said["Prompt"], said["Negative prompt"], SOME) == text
+    plain = parse_infotext(str(text))
+    assert bool(text.aside) == ((plain["Prompt"], plain["Negative prompt"]) != prompts), "nothing is said twice"
+
+
+@pytest.mark.parametrize("prompt", ['"quoted"', " a ", "512x512", "Hires prompt", "a, b: c", "two\nlines"])
+def test_prompts_of_the_second_pass_come_back(prompt):
+    text = build_infotext("a", "", {**SOME, "Hires prompt": prompt, "Hires negative prompt": "b"})
+    read = parse_infotext(Infotext.with_aside(str(text), text.aside))
+    assert (read["Hires prompt"], read["Hires negative prompt"]) == (prompt, "b")
+
+
+def test_what_stands_beside_another_text_or_is_damaged_does_not_count():
+    text = build_infotext("a\nNegative prompt: b", "", SOME)
+    edited = str(text).replace("a\n", "c\n")
+    read = parse_infotext(Infotext.with_aside(edited, text.aside))
+    assert (read["Prompt"], read["Negative prompt"]) == ("c", "b")
+    said = json.loads(text.aside)
+    broken = ["{", "[" * 100_000, "[1]", "null", '{"infotext": 1}', json.dumps({**said, "exact": [1]})]
+    broken += [json.dumps({**said, "exact": {"Prompt": 1, "Seed": "7"}})]
+    for aside in broken:
+        assert parse_infotext(Infotext.with_aside(str(text), aside)) == parse_infotext(str(text))
 
 
 def test_a_value_equal_to_its_key_is_written_once():

@@ -4,8 +4,10 @@ import pytest
 
 from modules.app import ModelStatus
 from modules.errors import SettingsError, StorageError
+from modules.events import ImageDone
 from modules.flags import Flags
 from modules.history.index import Query
+from modules.infotext import build_infotext
 from modules.jobs import JobQueue, JobState
 from modules.library import Library
 from modules.params import Txt2ImgParams
@@ -44,6 +46,14 @@ def test_the_last_parameters_are_those_of_the_first_picture(app):
     assert app.library.last_infotext().startswith("a cat\nin the sun\nSteps: 1")
     assert "Seed: 7" in app.library.last_infotext()
     assert (app.paths.data / "params.txt").read_text("utf-8") == app.library.last_infotext()
+
+
+def test_the_last_parameters_know_a_prompt_that_their_text_cannot_hold(app):
+    text = build_infotext("a\nNegative prompt: b", "", {"Steps": 1, "Sampler": "Euler", "Seed": 1})
+    app.library.note(ImageDone(app.paths.outputs / "a.png", text, 0, 1, False, 1))
+    assert app.library.remake(app.library.last_infotext()).values["prompt"] == "a\nNegative prompt: b"
+    app.paths.last_parameters.write_text("another\nSteps: 1, Sampler: Euler, Seed: 1")
+    assert app.library.remake(app.library.last_infotext()).values["prompt"] == "another"
 
 
 def test_the_last_parameters_are_not_kept_if_nobody_wants_them(tmp_path):

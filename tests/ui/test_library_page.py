@@ -9,6 +9,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from playwright.sync_api import Page, expect
 
+from modules import images
+from modules.infotext import build_infotext
 from modules.params import Txt2ImgParams
 from tests.conftest import GENEROUS
 from tests.ui.conftest import Live
@@ -67,6 +69,28 @@ def test_a_picture_of_another_program_fills_the_form_and_says_what_differs(
     page.reload()
     expect(page.locator("#txt2img_prompt textarea")).to_have_value("a red fox")
     assert number(page, "steps") == "31"
+
+
+def test_our_own_pictures_give_back_prompts_that_look_like_parameters(page: Page, serve: Serve, tmp_path: Path) -> None:
+    live = serve()
+    prompts = "a sign that says\nNegative prompt: no", "dog\nNegative prompt: cat"
+    infotext = build_infotext(*prompts, {"Steps": 2, "Sampler": "Euler", "Seed": 1, "Size": "64x64"})
+    saved = tmp_path / "mine.png"
+    for path in (saved, live.app.paths.txt2img_images / "00000-1.png"):
+        images.save_png(Image.new("RGB", (64, 64)), path, infotext)
+    boxes = [page.locator("#txt2img_prompt textarea"), page.locator("#txt2img_neg_prompt textarea")]
+    open_page(page, live)
+    open_tab(page, "PNG Info")
+    page.locator("#png_info_file input[type=file]").set_input_files(saved)
+    page.click("#png_info_send")
+    for box, prompt in zip(boxes, prompts, strict=True):
+        expect(box).to_have_value(prompt)
+        box.fill("")
+    open_tab(page, "History")
+    page.locator("#history_grid .tile").first.click()
+    page.click("#history_send")
+    for box, prompt in zip(boxes, prompts, strict=True):
+        expect(box).to_have_value(prompt)
 
 
 def test_pictures_without_parameters_and_no_pictures_at_all_are_told(page: Page, live: Live, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from modules import images
 from modules.app import App
-from modules.errors import ParameterError, WebuiError
+from modules.errors import ImageError, ParameterError, WebuiError
 from modules.history import dates
 from modules.history.history import Scan
 from modules.history.index import Query
@@ -277,7 +278,10 @@ class View:
         record = self.history.find(seen.picked)
         if not record.infotext:
             raise ParameterError("picture", "This picture does not say how it was made.")
-        return record.infotext
+        try:
+            return images.read_infotext(self.history.path(record))  # the file says its prompts more exactly
+        except ImageError:  # changed since it was listed
+            return record.infotext
 
     def _page(self, seen: Seen) -> dict[Any, Any]:
         """The pictures of one page, and what stands around them."""
