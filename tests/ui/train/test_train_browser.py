@@ -48,6 +48,9 @@ def open_step(page: Page, live: Live, step: str = "train") -> None:
 
 def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_run(page: Page, live: Live) -> None:
     open_step(page, live)
+    labels = page.locator("#train_second_row [data-testid=block-info]")
+    tops = labels.evaluate_all("labels => labels.map(label => label.getBoundingClientRect().top)")
+    assert max(tops) - min(tops) < 1, "labels of one row stand in one line, whatever help follows"
     page.locator("#train_train_embedding").click()
     expect(page.locator("#ti_error")).to_have_text("Embedding needs another value: see there.")
     expect(page.locator("#train_embedding")).to_contain_text("No embedding is chosen")
