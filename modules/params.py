@@ -312,7 +312,15 @@ def check(name: str, value: Any, kind: type, control: Control) -> None:
         choices = ", ".join(control.choices)
         raise ParameterError(name, f"{control.label} {value!r:.60} is unknown: choose one of {choices}.")
     if control.taken and not control.taken[0] <= value <= control.taken[1]:
-        raise ParameterError(name, f"{control.label} {value} lies outside {control.taken[0]:g} … {control.taken[1]:g}.")
+        raise ParameterError(name, f"{control.label} {_outside(value, *control.taken)}")
+
+
+def _outside(value: float, lowest: float, highest: float) -> str:
+    if highest < _LARGEST_SEED:
+        return f"{value} lies outside {lowest:g} … {highest:g}."
+    digits = str(value)
+    shown = digits if len(digits) <= 24 else f"{digits[:20]}…"
+    return f"{shown} is too {'large' if value > highest else 'small'}: use at most 18 digits, or -1 for any."
 
 
 def _are_texts(values: Any) -> bool:

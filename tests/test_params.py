@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_ends_of_the_range_are_inside(name):
 def test_values_beyond_the_range_are_refused(name):
     low, high = bounds(name)
     for value in (low - 1, high + 1):
-        assert "outside" in refused(name, value)
+        assert re.search("outside|too (large|small)", refused(name, value))
 
 
 @pytest.mark.parametrize("value", [None, "20", "", [20], {"value": 20}, True, 2 + 0j])
@@ -156,3 +157,16 @@ def test_a_long_value_is_cut_in_the_sentence():
 def test_nothing_changes_once_it_is_made():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Txt2ImgParams().steps = 3  # pyright: ignore[reportAttributeAccessIssue] (that is what is tested)
+
+
+@pytest.mark.parametrize(
+    ("seed", "sentence"),
+    [
+        (10**20, "Seed 100000000000000000000 is too large: use at most 18 digits, or -1 for any."),
+        (-(10**40), "Seed -1000000000000000000… is too small: use at most 18 digits, or -1 for any."),
+    ],
+)
+def test_a_seed_without_room_is_told_in_digits(seed, sentence):
+    with pytest.raises(ParameterError) as caught:
+        Txt2ImgParams("a cat", seed=seed)
+    assert str(caught.value) == sentence
