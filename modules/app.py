@@ -25,7 +25,7 @@ from modules.files import sweep_older, sweep_temporaries
 from modules.flags import Flags
 from modules.generation import partners
 from modules.generation.scripts.script import Plan, make_plan
-from modules.jobs import Job, JobQueue
+from modules.jobs import Job, JobQueue, JobState
 from modules.library import Library
 from modules.logs import close_log, open_log
 from modules.model.hashes import HashCache
@@ -167,7 +167,7 @@ class App:
         work = self._txt2img(params, place, settings, picture)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        cuts_in = not checkpoint and not partners.wanted(params)  # training needs its model
+        cuts_in = not self._needs_another(checkpoint) and not partners.wanted(params)  # training needs its model
         return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
 
     def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "", place: Place = DAYS_FOLDERS) -> Job:
@@ -224,8 +224,15 @@ class App:
         work = self._script(plan, bench)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        cuts_in = not checkpoint and not plan.needs_other_checkpoints
+        cuts_in = not self._needs_another(checkpoint) and not plan.needs_other_checkpoints
         return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
+
+    def _needs_another(self, checkpoint: str) -> bool:
+        """Whether a run that asks for this checkpoint (empty: for none) has to wait until training is over. A program
+        that names the one in use with every request need not."""
+        run = self.training.under_way()
+        trained_with = run and run.state is JobState.RUNNING and checkpoint and self.models.is_in_use(checkpoint)
+        return bool(checkpoint) and not trained_with
 
     def _submit_drawing(self, title: str, work: Work, owner: str, cuts_in: bool, stays: str) -> Job:
         """Queue pictures.

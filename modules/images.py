@@ -132,8 +132,13 @@ def read_items(path: Path) -> dict[str, str]:
 
 def to_png(image: Image.Image, infotext: str = "") -> bytes:
     """The picture as the bytes of a PNG file, with its parameters."""
+    return to_bytes(image, infotext, PNG)
+
+
+def to_bytes(image: Image.Image, infotext: str, form: ImageFormat) -> bytes:
+    """The picture as the bytes of a file, with its parameters; see `ImageFormat.fitting`."""
     file = io.BytesIO()
-    PNG.write(image, file, infotext)
+    form.fitting(image, infotext).write(image, file, infotext)
     return file.getvalue()
 
 

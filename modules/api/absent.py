@@ -30,13 +30,14 @@ def add_routes(router: APIRouter) -> None:
 
     @router.api_route("/sdapi/{rest:path}", methods=METHODS, include_in_schema=False)
     def unknown(rest: str, request: Request) -> None:
-        for route in known:
-            match, _ = route.matches(request.scope)
-            if match is Match.PARTIAL:
-                allowed = ", ".join(sorted(getattr(route, "methods", None) or ()))
-                raise errors.refuse(
-                    405, f"{request.method} is not for this address: use {allowed}.", {"allow": allowed}
-                )
+        here = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
+        if here:
+            methods = sorted({method for route in here for method in getattr(route, "methods", None) or ()})
+            raise errors.refuse(
+                405,
+                f"{request.method} is not for this address: use {' or '.join(methods)}.",
+                {"allow": ", ".join(methods)},
+            )
         raise errors.refuse(404, "There is nothing at this address: /docs lists what there is.")
 
 

@@ -19,7 +19,8 @@ class ErrorAnswer(_Answer):
 
 
 class Txt2ImgAnswer(_Answer):
-    """Pictures as base64 of PNG files with their parameters inside, the overview first if there is one."""
+    """Pictures as base64, in the format that `samples_format` says, with their parameters inside; the overview first if
+    there is one, in that format too."""
 
     images: list[str]
     parameters: dict[str, Any]

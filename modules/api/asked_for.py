@@ -105,7 +105,7 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
 def unused(asked: Mapping[str, Any], now: Settings) -> list[str]:
     """The fields and settings of a request that mean nothing here: A1111's for other work, those of nobody, and
     limits of this server that differ from those of `now`."""
-    fields = [name for name in asked if name not in Txt2ImgRequest.model_fields]
+    fields = requests.unknown(Txt2ImgRequest, asked)
     if asked.get(FIRST_PASS) and not (asked.get("enable_hr") or asked.get("infotext")):
         fields.append(FIRST_PASS)
     overrides = options.sort_out(asked.get("override_settings") or {}, now)
@@ -162,7 +162,10 @@ def _recommended(app: App, checkpoint: str, said: Collection[str]) -> dict[str, 
         checkpoint: that the request names; empty: none.
         said: names of our fields that it sets.
     """
-    advice = app.models.advice(checkpoint)
+    try:
+        advice = app.models.advice(checkpoint)
+    except ParameterError as error:
+        raise table.in_their_words(table.TXT2IMG, error) from error
     if advice is None:
         return {}
     return {name: value for name, value in advice.values.items() if name != "schedule" or "sampler" not in said}

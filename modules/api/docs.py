@@ -64,11 +64,13 @@ def add_routes(router: APIRouter, server: FastAPI) -> None:
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorAnswer, "description": words}
     for status, words in {
-        400: "No such sampler or schedule, or a body that is no JSON.",
+        400: "No such sampler or schedule.",
         401: "A login is needed (HTTP Basic).",
+        404: "There is no such job, or it has no pictures any more.",
         409: "Something else has to end first, or there is no model.",
         413: "The body is too large.",
-        422: "A value that cannot be used.",
+        422: "A value that cannot be used, or a body that is no JSON.",
         503: "The queue is full: try again when a job has ended.",
+        507: "A file could not be written: the disk is full, or may not be written to.",
     }.items()
 }

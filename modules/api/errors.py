@@ -30,7 +30,7 @@ _STATUS: Mapping[str, int] = {
     "StorageError": 507,
     "Error": 500,  # a mistake of ours, see `jobs`
 }
-_STATUS_OF_FIELD: Mapping[str, int] = {"sampler": 400, "schedule": 400}
+_STATUS_OF_FIELD: Mapping[str, int] = {"sampler": 400, "schedule": 400, "preview_sampler": 400}
 
 
 class Json(JSONResponse):
@@ -93,6 +93,6 @@ def _sentence(found: Sequence[Mapping[str, Any]]) -> str:
         if one["type"] == "json_invalid":
             return f"The body is no JSON: {one['ctx']['error']}, at letter {one['loc'][-1]}."
         where = ".".join(str(part) for part in one["loc"] if part != "body") or "The body"
-        parts.append(f"{where}: {str(one['msg'])[:200]}.")
+        parts.append(f"{where}: {str(one['msg'])[:200]}.".replace("a valid tuple", "a valid list"))
     more = f" And {len(found) - 3} more." if len(found) > 3 else ""
     return " ".join(parts) + more

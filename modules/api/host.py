@@ -14,6 +14,7 @@ from typing import TypeVar
 from modules.api import errors
 from modules.api.errors import JobFailed
 from modules.app import App
+from modules.errors import JobBusy
 from modules.events import Event, Failed
 from modules.jobs import Job, JobState
 
@@ -77,6 +78,18 @@ class Host:
         if job is None:
             raise errors.refuse(404, "There is no such job: it may have ended long ago.")
         return job
+
+    def require_no_training(self, what: str) -> None:
+        """Refuse what would wait until a training run is over: hours, without a word.
+
+        Args:
+            what: is asked for, as “to do something”.
+
+        Raises:
+            JobBusy: one is under way, or waits.
+        """
+        if run := self.app.training.under_way():
+            raise JobBusy(f"“{run.title}” needs the model that is in use: stop that run {what}, or wait for its end.")
 
     def place(self, path: Path) -> str:
         """A file as clients are told of it: by its place in the data folder."""

@@ -52,7 +52,8 @@ def add_routes(router: APIRouter, host: Host) -> None:
 
     @router.post("/sdapi/v1/unload-checkpoint")
     async def unload_checkpoint() -> dict[str, Any]:
-        """Free the memory that the model takes; the next picture loads it again."""
+        """Free the memory that the model takes; the next picture loads it again. While a training run needs it: 409."""
+        host.require_no_training("to put it away")
         await host.end_of(await host.in_thread(lambda: app.models.unload(host.owner)))
         return {}
 

@@ -145,8 +145,10 @@ def add_routes(router: APIRouter, host: Host) -> None:
 
     @router.post("/sdapi/v1/options", response_model=None)
     async def set_options(values: dict[str, Any]) -> Response:
-        """Change some settings. What is sent as it was read changes nothing. Keys that mean nothing here are kept, and
-        named in the header X-Without-Effect; so are limits of this server that differ, which stay as they are."""
+        """Change some settings. What is sent as it was read changes nothing. Another checkpoint is in use when the
+        answer comes; while a training run needs its model, 409 says so at once, and nothing is changed. Keys that mean
+        nothing here are kept, and named in the header X-Without-Effect; so are limits of this server and patterns of
+        file names that differ, which stay as they are."""
         new = _changes(app, values)
         sent = sort_out(new, app.settings)
         title = sent.settings.pop("checkpoint", None)
@@ -217,12 +219,21 @@ def _fields() -> list[dataclasses.Field[Any]]:
 
 
 async def _select(host: Host, title: Any) -> None:
-    """Load another checkpoint and wait for it; the one in use is left as it is."""
+    """Load another checkpoint and wait for it; the one in use is left as it is.
+
+    Raises:
+        JobBusy: training needs its model, for hours perhaps.
+    """
+    app = host.app
     if not isinstance(title, str):
         raise ParameterError(CHECKPOINT, f"{CHECKPOINT} must be the title of a checkpoint, see sd-models.")
-    if title in ("", host.app.model_state.checkpoint):
+    if title in ("", app.model_state.checkpoint):
         return
-    job = await host.in_thread(lambda: host.app.models.select(title, host.owner))
+    if app.models.is_in_use(title):
+        await host.in_thread(lambda: app.change_settings(checkpoint=app.model_state.checkpoint))
+        return
+    host.require_no_training("to choose another checkpoint")
+    job = await host.in_thread(lambda: app.models.select(title, host.owner))
     await host.end_of(job)
 
 

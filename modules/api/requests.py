@@ -6,7 +6,7 @@ saying nothing. Fields that nobody knows are passed over, as in A1111; the answe
 
 import dataclasses
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
@@ -26,7 +26,12 @@ def _switch(default: bool, words: str) -> Any:
 
 
 class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="allow", protected_namespaces=(), str_max_length=LONGEST_TEXT)
+    model_config = ConfigDict(
+        extra="allow",
+        protected_namespaces=(),
+        str_max_length=LONGEST_TEXT,
+        coerce_numbers_to_str=True,  # programs send a learn_rate of 0.005; A1111 takes it
+    )
 
 
 def _schema(kind: Any, default: Any, control: Control, on_grid: bool) -> dict[str, Any]:
@@ -131,6 +136,11 @@ class ProgressRequest(_Lenient):
 def given(body: BaseModel) -> dict[str, Any]:
     """What a request says, by A1111's names; `null` says nothing."""
     return {name: value for name, value in body.model_dump(exclude_unset=True).items() if value is not None}
+
+
+def unknown(kind: type[BaseModel], asked: Iterable[str]) -> list[str]:
+    """The fields of a request that nobody knows here: they have no effect."""
+    return [name for name in asked if name not in kind.model_fields]
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,9 +39,9 @@ class StrictRequest(Request):
         except json.JSONDecodeError:
             raise
         except (ValueError, RecursionError) as error:
-            raise errors.refuse(400, f"The body is no JSON that can be used: {_why(error)}.") from error
+            raise errors.refuse(422, f"The body is no JSON that can be used: {_why(error)}.") from error
         if _depth(value) > DEEPEST:
-            raise errors.refuse(400, f"The body is nested deeper than {DEEPEST} levels.")
+            raise errors.refuse(422, f"The body is nested deeper than {DEEPEST} levels.")
         return value
 
 

@@ -19,7 +19,7 @@ def add_api(server: FastAPI, app: App, end_server: Callable[[str], object]) -> N
     Args:
         end_server: called with "stop" or "restart" when a program asks for it and may.
     """
-    router = APIRouter(route_class=Route, default_response_class=Json, strict_content_type=False)
+    router = APIRouter(route_class=Route, default_response_class=Json, strict_content_type=False, responses=docs.ERRORS)
     if not app.flags.api:
         absent.add_hint(router)
         server.include_router(router)
@@ -37,7 +37,7 @@ def add_api(server: FastAPI, app: App, end_server: Callable[[str], object]) -> N
     machine.add_routes(router, host)
     docs.add_routes(router, server)
     absent.add_routes(router)
-    server.include_router(router, responses=docs.ERRORS)
+    server.include_router(router)
 
 
 def add_edge(server: FastAPI, app: App) -> None:

@@ -1,9 +1,11 @@
 """A1111's names and ours: the one place where they meet. What is not listed has the same name on both sides."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from modules.errors import ParameterError
+from modules.script_params import ScriptParams
 
 TXT2IMG: Mapping[str, str] = {
     # ours: A1111's
@@ -13,6 +15,7 @@ TXT2IMG: Mapping[str, str] = {
     "hr_checkpoint": "hr_checkpoint_name",
     "hr_sampler": "hr_sampler_name",
     "hr_schedule": "hr_scheduler",
+    "checkpoint": "sd_model_checkpoint",  # of override_settings
 }
 
 TRAIN: Mapping[str, str] = {
@@ -23,6 +26,8 @@ TRAIN: Mapping[str, str] = {
     "height": "training_height",
     "preview_sampler": "preview_sampler_name",
 }
+
+CREATE: Mapping[str, str] = {"vectors_per_token": "num_vectors_per_token"}
 
 # A1111's settings that are fields of the form here and no settings: for one request in override_settings, or kept.
 FORM_SETTINGS: Mapping[str, str] = {
@@ -63,13 +68,22 @@ NAMES = frozenset(
     ("sampler", "schedule", "hr_checkpoint", "hr_sampler", "hr_schedule", "hr_upscaler", "refiner_checkpoint", "vae")
 )
 
-# Settings that only somebody at the machine may change: a request could lift the limits that were set for it.
-RESTRICTED = ("studio_most_steps", "studio_longest_side", "studio_most_pictures")
-
+# Settings that only somebody at the machine may change: a request could lift the limits that were set for it, or say
+# where files go, which A1111 keeps from requests too. Its own folders (outdir_…) mean nothing here.
+RESTRICTED = (
+    "studio_most_steps",
+    "studio_longest_side",
+    "studio_most_pictures",
+    "samples_filename_pattern",
+    "directories_filename_pattern",
+)
 
 # Fields with which nobody can draw here what A1111 draws: one value of the request means several of ours.
 ETA = "eta"  # of whichever kind of sampler is used
 ETAS = ("eta_ancestral", "eta_ddim")
+
+
+_SCRIPT = frozenset(field.name for field in dataclasses.fields(ScriptParams))  # sent by their place
 
 
 def theirs(names: Mapping[str, str], ours: str) -> str:
@@ -79,5 +93,11 @@ def theirs(names: Mapping[str, str], ours: str) -> str:
 
 def in_their_words(names: Mapping[str, str], error: ParameterError, asked: Collection[str] = ()) -> ParameterError:
     """The error with A1111's name of the field, as the request has it, before its sentence."""
-    name = ETA if ETA in asked and error.field in ETAS else theirs(names, error.field)
+    name = theirs(names, error.field)
+    if ETA in asked and error.field in ETAS:
+        name = ETA
+    elif error.field == "sampler" and name not in asked and "sampler_index" in asked:
+        name = "sampler_index"
+    elif error.field in _SCRIPT:
+        name = "script_args"
     return ParameterError(error.field, f"{name}: {error}")

@@ -10,9 +10,11 @@ from modules import images
 from modules.api import pictures
 from modules.api.asked_for import Wish
 from modules.events import Event, GridDone, ImageDone
+from modules.image_formats import ImageFormat
 from modules.infotext import VERSION_VALUE, parse_infotext
 from modules.jobs import Job
 from modules.params import RANDOM, Txt2ImgParams
+from modules.settings import Settings
 
 # Keys of the infotext that `info` tells in other words, or that say nothing.
 _TOLD_ELSEWHERE = frozenset(
@@ -54,7 +56,7 @@ def _place(event: ImageDone) -> int:
 
 
 def _sheets(wish: Wish, done: Sequence[ImageDone], events: Sequence[Event]) -> list[_Sheet]:
-    saved = [_Sheet(pictures.encode(one.path), one.infotext) for one in events if isinstance(one, GridDone)]
+    saved = [_saved(wish, one) for one in events if isinstance(one, GridDone)]
     if wish.script:
         return saved[::-1][:1] + saved[:-1]  # the whole is drawn last
     if not wish.settings.show_grid or wish.asked.get("do_not_save_grid") or len(done) < 2:
@@ -67,7 +69,21 @@ def _overview(wish: Wish, done: Sequence[ImageDone]) -> _Sheet:
     settings = wish.settings
     rows = images.grid_rows(len(done), settings.grid_rows, wish.params.batch_size, settings.grid_without_gaps)
     sheet = images.grid((images.open_image(event.path) for event in done), len(done), rows)
-    return _Sheet(pictures.encode_bytes(images.to_png(sheet, done[0].infotext)), done[0].infotext)
+    content = images.to_bytes(sheet, done[0].infotext, _form(settings))
+    return _Sheet(pictures.encode_bytes(content), done[0].infotext)
+
+
+def _saved(wish: Wish, sheet: GridDone) -> _Sheet:
+    """One that has a file, in the format of pictures: A1111 sends all that it sends in that one."""
+    form = _form(wish.settings)
+    if sheet.path.suffix == f".{form.suffix}":
+        return _Sheet(pictures.encode(sheet.path), sheet.infotext)
+    content = images.to_bytes(images.open_image(sheet.path), sheet.infotext, form)
+    return _Sheet(pictures.encode_bytes(content), sheet.infotext)
+
+
+def _form(settings: Settings) -> ImageFormat:
+    return ImageFormat(settings.picture_format, settings.quality, settings.webp_lossless)
 
 
 def _info(wish: Wish, job: Job, done: Sequence[ImageDone]) -> dict[str, Any]:

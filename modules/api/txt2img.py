@@ -16,13 +16,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from modules.api import asked_for, errors, options, told
+from modules.api import asked_for, errors, options, table, told
 from modules.api.answers import Accepted, Txt2ImgAnswer
 from modules.api.asked_for import Wish
 from modules.api.errors import Json
 from modules.api.host import Host, result_of
 from modules.api.requests import Txt2ImgRequest, given
 from modules.desks.drawing import Place
+from modules.errors import ParameterError
 from modules.guard import asking_user
 from modules.jobs import Job
 
@@ -66,6 +67,9 @@ class Runs:
         folder = None if wish.save_pictures and wish.save_grids else self._new_folder()
         try:
             job = self._queue(wish, folder)
+        except ParameterError as error:
+            _remove(folder)
+            raise table.in_their_words(table.TXT2IMG, error, asked) from error
         except Exception:
             _remove(folder)
             raise
@@ -76,7 +80,9 @@ class Runs:
         return job
 
     def _queue(self, wish: Wish, folder: Path | None) -> Job:
-        app, owner = self.host.app, self.host.owner
+        app, owner, settings = self.host.app, self.host.owner, wish.settings
+        if not wish.save_grids:  # sent, and not kept: as pictures are
+            settings = settings.changed(grid_format=settings.picture_format)
         more: dict[str, Any] = {
             "place": Place(
                 None if wish.save_pictures else folder,
@@ -84,7 +90,7 @@ class Runs:
                 passing=folder is not None,
                 user=asking_user(),
             ),
-            "settings": wish.settings,
+            "settings": settings,
             "checkpoint": wish.checkpoint,
             "checkpoint_stays": wish.checkpoint_stays,
         }

@@ -114,6 +114,17 @@ class ModelDesk:
             self._selected = self._coming = (checkpoint, job)
             return job
 
+    def is_in_use(self, title: str) -> bool:
+        """Whether a title, file name or hash means the checkpoint that will draw what is queued now, and that one is
+        loaded already.
+
+        Raises:
+            ParameterError: no checkpoint is called so.
+        """
+        checkpoint = self._shelf.find(title)
+        after = self.next_to_draw()
+        return after is not None and after.path == checkpoint.path and self._is_in_use(checkpoint)
+
     def stays(self, title: str, job: Job) -> None:
         """Note that a job, just queued, leaves this checkpoint in use."""
         self._coming = (self._shelf.find(title), job)
@@ -165,7 +176,7 @@ class ModelDesk:
         Raises:
             QueueFull: too many jobs wait.
         """
-        return self._jobs.submit("Loading the model again", self.ready(), owner)
+        return self._jobs.submit("Loading the model again", self.ready(), owner, cuts_in=True)
 
     # --- what other work builds on ----------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class TrainingDesk:
         self._roots = roots
         self._file_format = file_format
         self._lock = threading.Lock()  # against two clicks at the same moment
+        self._trained = ""  # name of the embedding of the run begun last
         self._last_jobs: dict[tuple[str, Path], Job] = {}
 
     # --- a run ------------------------------------------------------------------------------------------------------
@@ -59,9 +60,11 @@ class TrainingDesk:
 
         Raises:
             ParameterError: the name cannot be a file's.
-            QueueFull: too many jobs wait.
+            JobBusy: it would overwrite what is being trained, or the queue is full.
         """
         safe_name(name)
+        if overwrite:
+            self._require_untrained(name)
         work = self._create(name, init_text, vectors_per_token, overwrite)
         return self._jobs.submit(f"Creating {name}", work, owner, cuts_in=True, kind="create")
 
@@ -74,7 +77,7 @@ class TrainingDesk:
         """
         self._check(params)
         require_free(plan.log_root(params, self._paths), params.embedding)
-        return self._submit_run(f"Training {params.embedding}", self._train(params), owner)
+        return self._submit_run(params.embedding, self._train(params), owner)
 
     def estimate(self, params: TrainParams, owner: str = "") -> Job:
         """Queue two trial steps, which tell what a run would cost; see `training.train.estimate`.
@@ -97,7 +100,7 @@ class TrainingDesk:
             JobBusy: as for `begin`.
         """
         name = open_run(folder).folder.name
-        return self._submit_run(f"Training {name}", self._resume(folder, data_root), owner)
+        return self._submit_run(name, self._resume(folder, data_root), owner)
 
     def under_way(self) -> Job | None:
         """The run that is at work or waits, whoever started it."""
@@ -237,11 +240,19 @@ class TrainingDesk:
 
             ready(*self._models.loaded(), params, self._paths)
 
-    def _submit_run(self, title: str, work: Work, owner: str) -> Job:
+    def _submit_run(self, name: str, work: Work, owner: str) -> Job:
         with self._lock:
             if self.under_way():
                 raise JobBusy("A training run is under way: stop it first, or wait until it has ended.")
-            return self._jobs.submit(title, work, owner, gives_way=True, kind="train")
+            self._trained = name
+            return self._jobs.submit(f"Training {name}", work, owner, gives_way=True, kind="train")
+
+    def _require_untrained(self, name: str) -> None:
+        """Refuse to overwrite an embedding that a run, here or in another process, will write again: what was made
+        would be lost."""
+        if self.under_way() and name.casefold() == self._trained.casefold():
+            raise JobBusy(f"“{name}” is being trained: stop that run first, or choose another name.")
+        require_free(self._paths.textual_inversion, name)
 
     def _submit_between(self, kind: str, folder: Path, work: Work, owner: str) -> Job:
         """Work of minutes: it need not wait for training, and pictures need not wait for it."""

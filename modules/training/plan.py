@@ -31,7 +31,10 @@ def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None
         raise ParameterError("data_root", f"There are no pictures in “{params.data_root}”: put some there.")
     read_template(params.template, own_templates(paths))
     log_root(params, paths)
-    names.find(params.preview_sampler, "Automatic")
+    try:
+        names.find(params.preview_sampler, "Automatic")
+    except ParameterError as error:
+        raise ParameterError("preview_sampler", str(error)) from error
     try:
         re.compile(params.filename_word_regex)
     except (re.error, OverflowError, RecursionError) as error:  # the last two: numbers and brackets beyond measure

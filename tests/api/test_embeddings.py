@@ -1,5 +1,6 @@
 """Embeddings created and trained by a program, on the tiny model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_embedding
+from modules.errors import ParameterError
+from modules.events import Event, Status
 from modules.jobs import JobState
 from tests.api.serving import Served, over, sentence
 from tests.training.tiny_run import make_photos
@@ -44,13 +47,13 @@ def test_embeddings_of_other_models_are_skipped(served: Served) -> None:
     [
         ({}, "name: Field required"),
         ({"name": ""}, "empty"),
-        ({"name": "../out"}, "'/'"),
+        ({"name": "../out"}, "name: The name holds '/'"),
         ({"name": "a\x00b"}, "The name holds"),
         ({"name": "CON"}, "device name"),
         ({"name": "x" * 101}, "longer than"),
         ({"name": ".hidden"}, "begin with a dot"),
-        ({"name": "many-t1", "num_vectors_per_token": 76}, "75"),
-        ({"name": "none-tx", "num_vectors_per_token": 0}, "1"),
+        ({"name": "many-t1", "num_vectors_per_token": 76}, "num_vectors_per_token: An embedding has 1 to 75 vectors"),
+        ({"name": "none-tx", "num_vectors_per_token": 0}, "num_vectors_per_token: An embedding has 1 to 75 vectors"),
         ({"name": ["a"]}, "name"),
     ],
     ids=str,
@@ -128,15 +131,17 @@ def test_training_can_answer_at_once_and_be_cancelled(served: Served, photos: Pa
     ("values", "words"),
     [
         ({"embedding_name": ""}, "embedding_name: No embedding"),
-        ({"embedding_name": "no such"}, "no such"),
+        ({"embedding_name": "no such"}, "embedding_name: “no such” cannot be trained"),
         ({"learn_rate": "fast"}, "learn_rate: “fast” is no schedule"),
-        ({"steps": 0}, "steps"),
+        ({"steps": 0}, "steps: "),
+        ({"learn_rate": -1}, "learn_rate: Every rate must be a number above zero"),
         ({"training_width": 65}, "training_width"),
         ({"data_root": "/no/such/folder"}, "cannot be opened"),
         ({"log_directory": "../out"}, "out of"),
-        ({"template_filename": "../../etc/passwd"}, "template"),
+        ({"template_filename": "../../etc/passwd"}, "template_filename: "),
+        ({"data_root": ""}, "data_root: "),
         ({"clip_grad_mode": "yes"}, "clip_grad_mode"),
-        ({"preview_sampler_name": "Foo"}, "Foo"),
+        ({"preview_sampler_name": "Foo"}, "preview_sampler_name: There is no sampler 'Foo'"),
     ],
     ids=str,
 )
@@ -150,3 +155,32 @@ def test_every_field_of_training_has_a_default(served: Served) -> None:
     answer = served.post("train/embedding", {})
     assert answer.status_code == 422
     assert "No embedding is chosen" in sentence(answer), "and nothing else is missing"
+
+
+def test_a_failure_of_the_run_names_the_field_as_the_request_has_it(
+    served: Served, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Iterator[Event]:
+        yield Status("at work")
+        raise ParameterError("embedding", "It has gone meanwhile.")
+
+    monkeypatch.setattr(served.app.training, "_train", fail)
+    answer = served.post("train/embedding", wish(photos))
+    assert answer.status_code == 422
+    assert sentence(answer) == "embedding_name: It has gone meanwhile."
+
+
+def test_fields_that_mean_nothing_are_named(served: Served, photos: Path) -> None:
+    answer = served.post(
+        "create/embedding", {"name": "plain-t1", "overwrite_old": True, "initial_text": "face", "é": 1}
+    )
+    assert answer.headers["x-without-effect"] == "initial_text, %C3%A9"
+    assert (
+        "x-without-effect" not in served.post("create/embedding", {"name": "plain-t1", "overwrite_old": True}).headers
+    )
+    for steps, wait in ((2, True), (4, False)):
+        body = wish(photos, steps=steps, learning_rate=1, preview_sampler_index=None)
+        answer = served.post("train/embedding", body, wait=wait)
+        assert answer.status_code in (200, 202), answer.text
+        assert answer.headers["x-without-effect"] == "learning_rate"
+    over(served.app.jobs.jobs()[-1])

@@ -140,7 +140,8 @@ def test_what_is_no_picture_is_a_sentence(served: Served, image: str, words: str
         ("POST", "preprocess", 501, "not there yet"),
         ("GET", "no-such-thing", 404, "/docs"),
         ("GET", "txt2img", 405, "use POST"),
-        ("DELETE", "options", 405, "use GET"),
+        ("DELETE", "options", 405, "use GET or POST."),
+        ("PUT", "options", 405, "use GET or POST."),
         ("POST", "server-kill", 403, "--api-server-stop"),
         ("POST", "server-restart", 403, "--api-server-stop"),
         ("POST", "server-stop", 403, "--api-server-stop"),
@@ -155,6 +156,28 @@ def test_what_is_not_here_says_so_and_is_not_described(
     described = served.get("/openapi.json").json()["paths"].get(f"/sdapi/v1/{path}", {})
     assert method.lower() not in described
     assert not served.wishes
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "The body is no JSON: "),
+        (b"", "The body: Field required"),
+        (b'{"steps": NaN}', "NaN is no number of JSON"),
+        (b"[" * 100_000, "nested"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, "nested deeper than 64 levels"),
+        (b"\xff", "UTF-8"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_body_that_is_no_json_is_told_as_it_is_described(served: Served, body: bytes, words: str) -> None:
+    """422, as programs know it from A1111."""
+    answer = served.client.post("/sdapi/v1/txt2img", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert words in sentence(answer)
+    told = served.get("/openapi.json").json()["paths"]["/sdapi/v1/txt2img"]["post"]["responses"]
+    assert "no JSON" in told["422"]["description"]
+    assert "JSON" not in told["400"]["description"]
 
 
 def test_the_documentation_fetches_nothing_from_elsewhere(served: Served) -> None:

@@ -28,6 +28,13 @@ INFO_KEYS = """prompt all_prompts negative_prompt all_negative_prompts seed all_
     is_using_inpainting_conditioning version""".split()
 
 
+OF_NAMES = ("picture_names", "folder_names", "number_pictures")
+OUTDIRS = (
+    "outdir_samples outdir_txt2img_samples outdir_img2img_samples outdir_extras_samples outdir_grids "
+    "outdir_txt2img_grids outdir_img2img_grids outdir_save outdir_init_images"
+).split()
+
+
 def files(served: Served) -> set[Path]:
     return {path for path in served.app.paths.outputs.rglob("*") if path.is_file()}
 
@@ -88,6 +95,22 @@ def test_pictures_come_in_the_format_of_the_settings(served: Served) -> None:
     assert told["info"] == info(answer)["infotexts"][0]
 
 
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("script", ["", "prompt matrix"])
+def test_overviews_are_sent_in_the_format_of_pictures(served: Served, saved: bool, script: str) -> None:
+    """As in A1111, whatever the file of the overview is."""
+    formats = {"samples_format": "webp", "grid_format": "jpg"}
+    body = {**SMALL, "prompt": "a|b", "n_iter": 1 if script else 2, "script_name": script or None}
+    before = files(served)
+    answer = served.post("txt2img", {**body, "save_images": saved, "override_settings": formats})
+    first, *_ = answer.json()["images"]
+    assert image(first).format == "WEBP"
+    assert image(first).size == (128, 64) if not script else image(first).width > 64
+    told = served.post("png-info", {"image": first}).json()["info"]
+    assert told == info(answer)["infotexts"][0]
+    assert {path.suffix for path in files(served) - before} == ({".webp", ".jpg"} if saved else set())
+
+
 def test_saving_is_asked_for(served: Served) -> None:
     before = files(served)
     answer = served.post("txt2img", {**SMALL, "n_iter": 2, "save_images": True, "send_images": False})
@@ -107,12 +130,36 @@ def test_saved_pictures_are_called_as_the_settings_say(served: Served) -> None:
         "directories_filename_pattern": "../[model_name]/[steps] steps",
         "save_images_add_number": False,
     }
-    before = files(served)
+    before, settings = files(served), served.app.settings
+    served.app.change_settings(picture_names=names["samples_filename_pattern"], number_pictures=False)
+    served.app.change_settings(folder_names=names["directories_filename_pattern"])
     for _ in range(2):
-        served.post("txt2img", {**SMALL, "save_images": True, "override_settings": names})
+        served.post("txt2img", {**SMALL, "save_images": True})
+    served.app.change_settings(**{name: getattr(settings, name) for name in OF_NAMES})
     folder = served.app.paths.txt2img_images / "one" / "2 steps"
     assert files(served) - before == {folder / "1 CAT.png", folder / "1 CAT-1.png"}
     assert served.app.library.history.find("txt2img-images/one/2 steps/1 CAT-1.png").seed == "1"
+
+
+def test_no_request_says_where_files_go(served: Served, tmp_path: Path) -> None:
+    """As in A1111, where such settings cannot be overridden."""
+    patterns = {"samples_filename_pattern": "/tmp/[seed]", "directories_filename_pattern": f"{tmp_path}/../elsewhere"}
+    overrides = {**dict.fromkeys(OUTDIRS, str(tmp_path)), **patterns}
+    settings = served.app.settings
+    before = files(served)
+    body = {**SMALL, "n_iter": 2, "save_images": True}
+    answer = served.post("txt2img", {**body, "override_settings": overrides})
+    assert answer.headers["x-without-effect"].split(", ") == [*patterns, *OUTDIRS]
+    answer = served.post("options", overrides)
+    assert set(answer.headers["x-without-effect"].split(", ")) == {*patterns, *OUTDIRS}
+    assert (served.app.settings.picture_names, served.app.settings.folder_names) == ("", "[date]")
+    served.post("txt2img", body)
+    assert len(new := files(served) - before) == 6
+    assert {path.parent.parent.name for path in new} == {"txt2img-images", "txt2img-grids"}
+    assert [*tmp_path.iterdir()] == []
+    same = {"samples_filename_pattern": settings.picture_names, "directories_filename_pattern": settings.folder_names}
+    assert "x-without-effect" not in served.post("txt2img", {**SMALL, "override_settings": same}).headers
+    served.app._settings.now = settings
 
 
 @pytest.mark.parametrize(
@@ -194,11 +241,16 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
         ({"alwayson_scripts": {"Refiner": {"args": [True, "one", 0.5, 1]}}}, 422, "up to 3"),
         ({"alwayson_scripts": {"Refiner": 5}}, 422, "list"),
         ({"override_settings": {"use_old_karras_scheduler_sigmas": 3}}, 422, "true or false"),
-        ({"refiner_checkpoint": "none of these"}, 422, "none of these"),
-        ({"enable_hr": True, "hr_checkpoint_name": "none of these"}, 422, "none of these"),
+        ({"refiner_checkpoint": "none of these"}, 422, "refiner_checkpoint: There is no checkpoint “none of these”"),
+        ({"enable_hr": True, "hr_checkpoint_name": "none of these"}, 422, "hr_checkpoint_name: There is no checkpoint"),
+        ({"enable_hr": True, "hr_upscaler": "none of these"}, 422, "hr_upscaler: There is no upscaler"),
+        ({"sampler_name": None, "sampler_index": "Foo"}, 400, "sampler_index: There is no sampler 'Foo'"),
+        ({"styles": "oil"}, 422, "styles: Input should be a valid list"),
+        ({"styles": ["no such"]}, 422, "styles: There is no style “no such”"),
+        ({"script_name": "x/y/z plot", "script_args": ["Steps", "x"]}, 422, "script_args: "),
         ({"override_settings": {"sd_noise_schedule": "Loud"}}, 422, "sd_noise_schedule"),
         ({"restore_faces": True}, 422, "restore_faces"),
-        ({"override_settings": {"sd_model_checkpoint": "none of these"}}, 422, "none of these"),
+        ({"override_settings": {"sd_model_checkpoint": "none of these"}}, 422, "sd_model_checkpoint: There is no"),
         ({"override_settings": {"CLIP_stop_at_last_layers": "x"}}, 422, "CLIP_stop_at_last_layers"),
         ({"prompt": ["a", "b"]}, 422, "prompt"),
         ({"cfg_scale": None, "steps": -1}, 422, "steps"),
@@ -377,8 +429,9 @@ def test_styles_are_written_into_the_prompts(served: Served) -> None:
     assert told["prompt"] == "a cat, oil painting, sharp"
     assert (told["negative_prompt"], told["styles"]) == ("blurry, photo", ["oil", "sharp"])
     names = {"samples_filename_pattern": "[styles] of [prompt_no_styles]"}
-    saved = {**SMALL, "styles": ["oil", "sharp"], "override_settings": names, "save_images": True}
-    served.post("txt2img", saved)
+    served.app.change_settings(picture_names=names["samples_filename_pattern"])
+    served.post("txt2img", {**SMALL, "styles": ["oil", "sharp"], "save_images": True})
+    served.app.change_settings(picture_names="")
     assert len([*served.app.paths.outputs.rglob("*-oil, sharp of a cat.png")]) == 1
     answer = served.post("txt2img", {**SMALL, "styles": ["no such"]})
     assert answer.status_code == 422
