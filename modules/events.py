@@ -131,6 +131,8 @@ class TrainingStarted(Event):
         first_step, steps: optimiser steps that the embedding has behind it, and where the run will end.
         photos: how many are learned from.
         held_out: how many are set aside for the held-out loss; 0: it is measured on the training photos.
+        aside_gone: how many more were set aside, and are not there any more.
+        loss_note: since when it is measured on other photos than at the start, and on which; empty: it is not.
     """
 
     folder: Path
@@ -138,6 +140,8 @@ class TrainingStarted(Event):
     steps: int
     photos: int
     held_out: int
+    aside_gone: int = 0
+    loss_note: str = ""
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,11 @@ class Paths:
         return self.data / "textual_inversion"
 
     @property
-    def templates(self) -> Path:
-        """The user's own templates for training."""
-        return self.templates_override or self.textual_inversion / "templates"
+    def template_folders(self) -> tuple[Path, ...]:
+        """Folders of the user's own templates for training; the second is where A1111 keeps them."""
+        if self.templates_override:
+            return (self.templates_override,)
+        return self.textual_inversion / "templates", self.data / "textual_inversion_templates"
 
     @property
     def photos(self) -> Path:

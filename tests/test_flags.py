@@ -77,7 +77,7 @@ def test_everything_given(tmp_path):
     assert paths.outputs == tmp_path / "data" / "outputs"
     assert paths.vae_folders[-1] == tmp_path / "vaes"
     assert paths.only_vae == tmp_path / "my model.safetensors"
-    assert paths.templates == tmp_path / "lines"
+    assert paths.template_folders == (tmp_path / "lines",)
     assert (paths.styles_files, paths.settings_file) == (read.styles_files, tmp_path / "my.json")
     assert paths.checkpoint_folders == (
         tmp_path / "data" / "models" / "Stable-diffusion",

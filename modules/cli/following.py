@@ -70,6 +70,7 @@ def _sentence(event: Event) -> str:
         return event.text
     if isinstance(event, TrainingStarted):
         aside = f", {event.held_out} more are set aside" if event.held_out else ""
+        aside += f" (held-out loss {event.loss_note})" if event.loss_note else ""
         return f"Training to step {event.steps} on {event.photos} photos{aside}, in {event.folder}."
     if isinstance(event, Estimated):
         minutes = max(1, round(event.seconds / 60))

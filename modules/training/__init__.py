@@ -15,5 +15,5 @@ measurements   kept in the run's folder                      recommend      whic
 compare        sheets of pictures to choose by               comparison     what such a sheet is, and where it lies
 use            the chosen snapshot put into use, and back    uses           what was put into use
 estimate       time and memory, measured by trial steps      plan           what can be refused before the start
-portraits      the picture that shows an embedding
+portraits      the picture that shows an embedding           whereabouts    of photos, and what the loss is on
 """

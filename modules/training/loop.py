@@ -123,8 +123,7 @@ class TrainingLoop:
         if self.params.gradient_checkpointing:
             self.model.unet.enable_gradient_checkpointing()
         try:
-            started = TrainingStarted(self.folder.path, self.step, self.last_step, len(self.examples), len(self.aside))
-            yield from self._tell(started)
+            yield from self._tell(self._started())
             yield from self.estimate()
             yield from self._look_around()
             while self.step < self.last_step and not self.stopping:
@@ -143,6 +142,12 @@ class TrainingLoop:
             yield from self._end(Ending.FINISHED if self.step >= self.last_step else Ending.STOPPED)
         finally:
             self.model.unet.disable_gradient_checkpointing()
+
+    def _started(self) -> TrainingStarted:
+        gone = len(self.good.held_out) - len(self.aside)
+        note = str(self.folder.about().get("loss_note", ""))
+        learned, aside = len(self.examples), len(self.aside)
+        return TrainingStarted(self.folder.path, self.step, self.last_step, learned, aside, gone, note)
 
     def state(self) -> TrainingState:
         """A copy of everything that the following steps depend on."""

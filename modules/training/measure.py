@@ -16,7 +16,6 @@ from modules.model.checkpoint import Checkpoint
 from modules.model.conditioning import Conditioner, PromptRules
 from modules.model.model import SDModel
 from modules.paths import Paths
-from modules.training import plan
 from modules.training.dataset import Example, encode
 from modules.training.held_out import FixedLoss, choose
 from modules.training.likeness import Liked, Likeness
@@ -27,7 +26,7 @@ from modules.training.prompts import PromptMaker, read_template
 from modules.training.run_folder import RunFolder, open_run
 from modules.training.state import Origin
 from modules.training.textual_inversion import TextualInversion, fresh_state
-from modules.training.train import photos_now
+from modules.training.whereabouts import loss_changes, photos_now, stretches
 from modules.training_params import from_mapping
 
 MOST_SEEN = 24  # photos that drawings are laid beside
@@ -133,12 +132,13 @@ class _Bench:
         table = cast(Tensor, model.text_encoder.get_input_embeddings().weight)
         ids = model.tokenizer.encode(word) or [0]
         self.usual_norm = float(table[ids].detach().float().norm(dim=1).mean().clamp(min=1e-12))
-        self.logged = {int(row[0]): row[1] for row in folder.held_out_log.rows()}
+        begun = stretches(folder.held_out_log.rows(), loss_changes(folder))[0]  # later ones are of other photos
+        self.logged = {int(row[0]): row[1] for row in begun}
         self.fixed_loss: FixedLoss | None = None
         self.likeness: Likeness | None = None
         self.problem = ""  # why there are no photos
         try:
-            self.root = folder_of(photos_now(folder, params, paths), "data_root")
+            self.root = folder_of(photos_now(folder, params.data_root, paths.data), "data_root")
         except ParameterError as error:
             self.problem = str(error)
             self.seen = []
@@ -149,7 +149,7 @@ class _Bench:
     def set_up(self) -> Generator[Event, Request | None, bool]:
         """Encode the pictures; if they have gone, the log of the run has to do. False: interrupted."""
         try:
-            lines = read_template(self.params.template, plan.own_templates(self.paths))
+            lines = read_template(self.params.template, self.paths.template_folders)
         except ParameterError as error:
             self.problem = self.problem or str(error)
             lines = []

@@ -93,13 +93,17 @@ class PhotoWatch:
 
 
 def replaced(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """A sentence about photos that are others than when a run stopped; empty if there are none.
+    """A sentence about photos that are others than when a run stopped; empty if there are none. See `others`."""
+    return _told(others(before, now), "since the run stopped", "The run goes on with what is there now.")
+
+
+def others(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names that stand for other photos than before.
 
     Args:
         before, now: digests of their files, by file name. Those that have none on one side are passed over.
     """
-    others = [name for name, digest in now.items() if digest and before.get(name, digest) not in ("", digest)]
-    return _told(sorted(others), "since the run stopped", "The run goes on with what is there now.")
+    return sorted(name for name, digest in now.items() if digest and before.get(name, digest) not in ("", digest))
 
 
 def _told(changed: Sequence[str], since: str, then: str) -> str:

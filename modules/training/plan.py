@@ -29,7 +29,7 @@ def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None
     clipping(params, 0)
     if not photo_files(folder_of(params.data_root, "data_root", roots)):
         raise ParameterError("data_root", f"There are no pictures in “{params.data_root}”: put some there.")
-    read_template(params.template, own_templates(paths))
+    read_template(params.template, paths.template_folders)
     log_root(params, paths)
     try:
         names.find(params.preview_sampler, "Automatic")
@@ -78,11 +78,6 @@ def clipping(params: TrainParams, first_step: int) -> RateSchedule | None:
         return None
     schedule = parse_rates(params.clip_grad_value, params.steps, first_step, "clip_grad_value")
     return _positive(schedule, "clip_grad_value")
-
-
-def own_templates(paths: Paths) -> Path:
-    """The folder of the user's own templates."""
-    return paths.templates
 
 
 def log_root(params: TrainParams, paths: Paths) -> Path:

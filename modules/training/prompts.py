@@ -16,27 +16,36 @@ FILEWORDS, NAME = "[filewords]", "[name]"
 LARGEST_TEMPLATE = 1 << 20  # bytes
 
 
-def find_templates(own: Path) -> dict[str, Path]:
-    """All templates by file name, in order; the user's own win over shipped ones of the same name.
+def find_templates(own: Sequence[Path]) -> dict[str, Path]:
+    """All templates by name, in order; those in folders below are named with their folders, “people/face.txt”.
 
     Args:
-        own: the user's folder, which may be missing.
+        own: the user's folders, which may be missing; earlier ones win, and all of them over the shipped ones.
     """
-    found = {path.name: path for folder in (SHIPPED, own) for path in folder.glob("*.txt") if path.is_file()}
-    return dict(sorted(found.items()))
+    found = {}
+    for folder in (SHIPPED, *reversed(own)):
+        for path in folder.rglob("*.txt"):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and not any(part.startswith(".") for part in name.split("/")) and _below(folder, name):
+                found[name] = path
+    return dict(sorted(found.items(), key=lambda entry: (entry[0].count("/"), entry[0])))
 
 
-def read_template(name: str, own: Path) -> tuple[str, ...]:
+def read_template(name: str, own: Sequence[Path]) -> tuple[str, ...]:
     """The lines of a template, blank ones left out: they would train an empty prompt.
+
+    Args:
+        name: as `find_templates` has it.
+        own: as there.
 
     Raises:
         ParameterError: not there, no text, no lines, or lines without `[name]`, from which nothing can be learned.
     """
     try:
-        path = inside(own, name)
-        path = path if path.is_file() else inside(SHIPPED, name)
+        places = [inside(folder, name) for folder in (*own, SHIPPED)]
     except ParameterError as error:
         raise ParameterError("template", f"The template “{name:.60}” cannot be read: {error}") from error
+    path = next((place for place in places if place.is_file()), places[-1])
     try:
         if path.stat().st_size > LARGEST_TEMPLATE:
             raise ParameterError("template", f"The template “{name}” is larger than 1 MB: is it another kind of file?")
@@ -55,6 +64,14 @@ def read_template(name: str, own: Path) -> tuple[str, ...]:
             "template", f"The template “{name}” has a line without [name]: “{without[0]:.60}” would teach nothing."
         )
     return tuple(lines)
+
+
+def _below(folder: Path, name: str) -> bool:
+    """Whether the file lies in the folder, and no link leads elsewhere."""
+    try:
+        return bool(inside(folder, name))
+    except ParameterError:
+        return False
 
 
 def require_name(lines: Sequence[str], name: str, tokenizer: ClipTokenizer) -> None:

@@ -28,7 +28,7 @@ A1111_KEYS = {
     "template": "template_file",
     "preview_sampler": "preview_sampler_name",
 }
-_PATHS = ("template",)  # of which the last part counts
+_TEMPLATES = re.compile(r".*(?:^|/)(?:textual_inversion_)?templates/")  # the folder that templates' names begin in
 _RUN_OF_A_DAY = re.compile(r"[/\\]\d{4}-\d\d-\d\d[/\\][^/\\]+[/\\]?$")  # A1111 stores the folder of the run itself
 
 
@@ -76,9 +76,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         for key in (name, A1111_KEYS.get(name, name)):
             if stored.get(key) is not None:
                 values[name] = _as(type(field.default), stored[key])
-    for name in _PATHS:
-        if isinstance(values.get(name), str):  # what is no text is refused by the field itself
-            values[name] = _last_part(values[name])
+    if isinstance(values.get("template"), str):  # what is no text is refused by the field itself
+        values["template"] = _template_name(values["template"])
     if isinstance(values.setdefault("log_directory", ""), str):
         values["log_directory"] = _log_directory(values["log_directory"])
     return values
@@ -96,8 +95,12 @@ def _as(kind: type, value: Any) -> Any:
     return value
 
 
-def _last_part(text: str) -> str:
-    return PureWindowsPath(PurePosixPath(text).name).name
+def _template_name(stored: str) -> str:
+    """A name below the folder of templates: A1111 stores the whole path, of a machine that may be another."""
+    text = stored.replace("\\", "/")
+    below = _TEMPLATES.sub("", text)
+    is_elsewhere = PurePosixPath(below).is_absolute() or PureWindowsPath(below).drive or ".." in below.split("/")
+    return PurePosixPath(below).name if is_elsewhere else below
 
 
 def _log_directory(stored: str) -> str:

@@ -20,12 +20,13 @@ from modules.training import plan
 from modules.training.dataset import Example, encode, refusals, set_aside
 from modules.training.lock import held, starting
 from modules.training.loop import TrainingLoop
-from modules.training.photos import Photo, describe_photo, photo_files, replaced
+from modules.training.photos import Photo, describe_photo, others, photo_files, replaced
 from modules.training.prompts import read_template, require_name
 from modules.training.run_folder import RunFolder, new_run_folder, open_run, require_free
 from modules.training.settings_file import write_settings
 from modules.training.state import Origin, TrainingState, fresh_generators, load_state
 from modules.training.textual_inversion import fresh_state
+from modules.training.whereabouts import go_on, photos_now
 from modules.training_params import TrainParams
 
 _log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def ready(
     plan.check(params, paths)
     embedding = _find(embeddings, model, params)
     plan.check_start(params, embedding.step or 0)
-    lines = read_template(params.template, plan.own_templates(paths))
+    lines = read_template(params.template, paths.template_folders)
     require_name(lines, params.embedding, model.tokenizer)
     return embedding, lines
 
@@ -172,9 +173,11 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
             f"“{path.name}” cannot be resumed: its run.json says “{folder.name}”, and its state “{name}”."
         )
     state.origin.check(model.checkpoint)
-    params = dataclasses.replace(state.params, data_root=photos_now(folder, state.params, paths, data_root))
+    params = dataclasses.replace(
+        state.params, data_root=photos_now(folder, state.params.data_root, paths.data, data_root)
+    )
     state = dataclasses.replace(state, params=params)
-    lines = read_template(params.template, plan.own_templates(paths))
+    lines = read_template(params.template, paths.template_folders)
     for notice in notices:
         yield Noticed(notice)
     names = [*state.photos, *state.held_out]
@@ -193,10 +196,14 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
     if news := replaced(state.digests, digests):
         _log.warning("%s: %s", path.name, news)
         yield Noticed(news)
-    state = dataclasses.replace(state, digests=digests)
     for log in folder.logs:
         log.keep_until(state.step)
     folder.end("", state.step)
+    here, aside = ([example.photo.name for example in some] for some in (learned, held_out))
+    if params.held_out_every and (news := go_on(folder, state.step, here, aside, others(state.digests, digests))):
+        _log.warning("%s: %s", path.name, news)
+        yield Noticed(news)
+    state = dataclasses.replace(state, digests=digests)
     embeddings.refresh()
     now = embeddings.for_width(model.width).get(params.embedding)
     target = _target(now, paths, params)
@@ -286,25 +293,3 @@ def _target(embedding: Embedding | None, paths: Paths, params: TrainParams) -> P
     if embedding and embedding.path and embedding.path.suffix in (".safetensors", ".pt"):
         return embedding.path
     return paths.embeddings / f"{params.embedding}.{params.file_format}"
-
-
-def photos_now(folder: RunFolder, params: TrainParams, paths: Paths, data_root: str = "") -> str:
-    """Where the photos of a run lie: it may have been carried to another machine.
-
-    Args:
-        data_root: where somebody says that they are; empty: where they were, or there below this data folder.
-
-    Raises:
-        ParameterError: they are not there.
-    """
-    was = folder_of(params.data_root, "data_root")
-    if data_root or was.is_dir():
-        return data_root or params.data_root
-    try:
-        below = was.relative_to(str(folder.about().get("data_folder", "")))
-    except ValueError:
-        below = Path(was.name)
-    moved = paths.data / below
-    if not moved.is_dir():
-        raise ParameterError("data_root", f"The photos are not in “{was}” any more: name their folder with the run.")
-    return str(moved)

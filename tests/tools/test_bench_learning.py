@@ -57,7 +57,7 @@ def test_no_judged_prompt_asks_for_what_the_photos_of_one_afternoon_show():
 
 def test_no_judged_prompt_is_one_of_training(tmp_path):
     names = {str(advise(20, preset).values["template"]) for preset in PRESETS}
-    lines = [line for name in names for line in read_template(name, tmp_path)]
+    lines = [line for name in names for line in read_template(name, [tmp_path])]
     captions = [caption(portrait) for person in chosen(5, tuning=False) for portrait in person.portraits()]
     source = random.Random(0)
     trained = {PromptMaker([line], "{}").draw(text, source) for line in lines for text in captions}

@@ -27,7 +27,6 @@ from modules.events import (
     TrainingStarted,
 )
 from modules.files import write_atomically
-from modules.training import plan
 from modules.training.run_folder import RunFolder, find_runs
 from modules.training.textual_inversion import Outcome, TextualInversion
 from tests.forbidden_ops import forbidden_ops
@@ -309,11 +308,11 @@ def test_a_full_disk_at_the_end_of_a_failure(model, paths, photos, monkeypatch):
     ],
 )
 def test_refused_before_anything_is_done(model, paths, photos, values, field):
-    write_atomically(plan.own_templates(paths) / "inside_words.txt", "pre[name]fix")
+    write_atomically(paths.template_folders[0] / "inside_words.txt", "pre[name]fix")
     run = pull(model, paths, small(photos, **values), error=ParameterError)
     assert run.refused == field
     assert not run.events
-    assert list(paths.textual_inversion.iterdir()) == [plan.own_templates(paths)]
+    assert list(paths.textual_inversion.iterdir()) == [paths.template_folders[0]]
 
 
 def test_trained_beyond_max_steps(model, paths, photos):

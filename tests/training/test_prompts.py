@@ -5,8 +5,9 @@ import random
 import pytest
 
 from modules.errors import ParameterError
+from modules.paths import Paths
 from modules.prompts.tokenizer import clip_tokenizer
-from modules.training.prompts import PromptMaker, fill, find_templates, read_template, require_name
+from modules.training.prompts import SHIPPED, PromptMaker, fill, find_templates, read_template, require_name
 from tests.prompts.prompt_vectors import records
 
 
@@ -17,17 +18,37 @@ def test_filled_as_recorded(record):
 
 
 def test_the_shipped_templates(tmp_path):
-    assert {"style.txt", "style_filewords.txt", "subject.txt", "subject_filewords.txt"} <= set(find_templates(tmp_path))
+    assert {"style.txt", "style_filewords.txt", "subject.txt", "subject_filewords.txt"} <= set(
+        find_templates([tmp_path])
+    )
     for name in ("style.txt", "style_filewords.txt", "subject.txt", "subject_filewords.txt"):
-        lines = read_template(name, tmp_path)
+        lines = read_template(name, [tmp_path])
         assert len(set(lines)) >= 8
         assert all(("[filewords]" in line) == ("filewords" in name) for line in lines)
 
 
 def test_own_templates_come_first(tmp_path):
     (tmp_path / "subject.txt").write_text("mine: [name]\n\n  \n[name] again \n", "utf-8")
-    assert read_template("subject.txt", tmp_path) == ("mine: [name]", "[name] again")
-    assert find_templates(tmp_path)["subject.txt"] == tmp_path / "subject.txt"
+    assert read_template("subject.txt", [tmp_path]) == ("mine: [name]", "[name] again")
+    assert find_templates([tmp_path])["subject.txt"] == tmp_path / "subject.txt"
+
+
+def test_templates_in_folders_below_and_in_a1111s_folder(tmp_path):
+    ours, theirs = Paths(tmp_path).template_folders
+    lines = {ours / "people" / "face.txt": "a [name]", theirs / "people" / "face.txt": "b [name]"}
+    lines |= {theirs / "people" / "old" / "x.txt": "c [name]", theirs / "mine.txt": "d [name]"}
+    for path, line in {**lines, ours / ".git" / "y.txt": "e", tmp_path / "outside" / "z.txt": "f [name]"}.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(line)
+    (ours / "link").symlink_to(tmp_path / "outside")
+    (ours / "link.txt").symlink_to(tmp_path / "outside" / "z.txt")
+    assert theirs == tmp_path / "textual_inversion_templates"
+    own = {name: path for name, path in find_templates([ours, theirs]).items() if not path.is_relative_to(SHIPPED)}
+    assert list(own) == ["mine.txt", "people/face.txt", "people/old/x.txt"]
+    assert [read_template(name, [ours, theirs]) for name in own] == [("d [name]",), ("a [name]",), ("c [name]",)]
+    for name in ("link/z.txt", "link.txt", "people/../../../outside/z.txt", str(tmp_path / "outside" / "z.txt")):
+        with pytest.raises(ParameterError, match="leads out of"):
+            read_template(name, [ours, theirs])
 
 
 @pytest.mark.parametrize(
@@ -48,7 +69,7 @@ def test_templates_that_teach_nothing_are_refused(name, content, tmp_path):
         (own / name).write_bytes(content)
     (tmp_path / "outside.txt").write_text("[name]")
     with pytest.raises(ParameterError):
-        read_template(name, own)
+        read_template(name, [own])
 
 
 @pytest.mark.parametrize("line", ["[name]", "a ([name]:1.2), [filewords]", "[[name]]'s face", "[photo:[name]:0.5]"])

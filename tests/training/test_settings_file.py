@@ -66,6 +66,22 @@ def test_a1111s_is_understood(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("stored", "name"),
+    [
+        ("people/face.txt", "people/face.txt"),
+        ("C:\\webui\\textual_inversion_templates\\people\\face.txt", "people/face.txt"),
+        ("/home/me/webui/textual_inversion_templates/face.txt", "face.txt"),
+        ("D:\\lines\\face.txt", "face.txt"),
+        ("../lines/face.txt", "face.txt"),
+    ],
+)
+def test_templates_are_named_as_they_are_here(tmp_path, stored, name):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({**FROM_A1111, "template_file": stored}))
+    assert read_settings(path)["template"] == name
+
+
+@pytest.mark.parametrize(
     "log", ["/workspace/webui/textual_inversion/2023-01-15/ben", "D:\\ti\\2023-01-15\\ben", "../x"]
 )
 def test_folders_of_another_machine_are_left_there(tmp_path, log):

@@ -3,12 +3,14 @@
 A run belongs to the server. Whoever looks, from a reloaded page, a second tab or a phone, sees the same.
 """
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from modules.app import App
+from modules.errors import FileFormatError
 from modules.events import (
     Ending,
     Estimated,
@@ -28,6 +30,7 @@ from modules.events import (
 from modules.jobs import Job, JobState
 from modules.training.recommend import StopAdvice, advise_stop
 from modules.training.run_folder import Run, RunFolder
+from modules.training.whereabouts import longest, loss_changes, stretches
 
 MOST_POINTS = 500  # of a curve: as many as a chart can show
 MOST_SAMPLES = 60  # of a strip
@@ -47,6 +50,7 @@ class TrainingScreen:
         name: of the embedding.
         status: what is done between two steps, in words.
         held_out, curve: rows of the run's logs, see `RunFolder`.
+        loss_changes: steps after which the held-out loss was measured on other photos.
         samples: (step, file), in order.
         log: sentences, oldest first.
         advice: that the run may be ended.
@@ -71,6 +75,7 @@ class TrainingScreen:
     last_sample: Previewed | None = None
     held_out: tuple[tuple[float, ...], ...] = ()
     curve: tuple[tuple[float, ...], ...] = ()
+    loss_changes: tuple[int, ...] = ()
     samples: tuple[tuple[int, Path], ...] = ()
     log: tuple[str, ...] = ()
     advice: StopAdvice | None = None
@@ -91,7 +96,7 @@ class TrainingScreen:
     @property
     def best(self) -> tuple[int, float] | None:
         """The step with the lowest held-out loss so far, and that loss."""
-        trained = [(int(row[0]), row[1]) for row in self.held_out]
+        trained = [(int(row[0]), row[1]) for row in longest(self.held_out, self.loss_changes)]
         return min(trained, key=lambda row: row[1]) if trained else None
 
 
@@ -116,13 +121,16 @@ def look(job: Job) -> TrainingScreen:
     trained, status = newest.get(Trained), newest.get(Status)
     held_out: list[tuple[float, ...]] = []
     curve: list[tuple[float, ...]] = []
+    changes: list[int] = []
     samples: list[tuple[int, Path]] = []
     if isinstance(started, TrainingStarted):
         folder = RunFolder(started.folder, trained_name(job))
         held_out, curve = folder.held_out_log.rows(), folder.curve_log.rows()
         samples = list(folder.samples().items())
+        with contextlib.suppress(FileFormatError):  # somebody has deleted the folder
+            changes = loss_changes(folder)
     snapshot = newest.get(SnapshotSaved)
-    advice = None if job.is_over else advise_stop(held_out)
+    advice = None if job.is_over else advise_stop(stretches(held_out, changes)[-1])
     return TrainingScreen(
         id=job.id,
         title=job.title,
@@ -144,9 +152,16 @@ def look(job: Job) -> TrainingScreen:
         held_out=tuple(thinned(held_out, MOST_POINTS)),
         curve=tuple(thinned(curve, MOST_POINTS)),
         samples=tuple(thinned(samples, MOST_SAMPLES)),
-        log=tuple(_log(events)),
+        log=tuple(log_lines(events)),
         advice=advice,
+        loss_changes=tuple(changes),
     )
+
+
+def loss_name(started: TrainingStarted | None) -> str:
+    """What the loss on fixed noises is called: held out, if photos were set aside for it."""
+    is_held_out = started is None or started.held_out or started.aside_gone
+    return "held-out loss" if is_held_out else "loss on fixed noises"
 
 
 def how_it_ended(screen: TrainingScreen) -> str:
@@ -185,7 +200,8 @@ def _is_later(events: list[Event], first: Event, second: Event | None) -> bool:
     return second is None or events.index(first) > events.index(second)
 
 
-def _log(events: Iterable[Event]) -> Iterable[str]:
+def log_lines(events: Iterable[Event]) -> Iterable[str]:
+    """The events that somebody may want to read about, as sentences."""
     for event in events:
         match event:
             case TrainingStarted():
@@ -194,6 +210,8 @@ def _log(events: Iterable[Event]) -> Iterable[str]:
                     if event.held_out
                     else "with so few photos none is set aside: the held-out loss is measured on the training photos"
                 )
+                if event.loss_note:
+                    aside = f"the {loss_name(event)} is measured {event.loss_note}"
                 yield f"Learning from {event.photos} photos, steps {event.first_step} to {event.steps}; {aside}."
             case Estimated():
                 yield f"Two trial steps: {event.seconds_per_step:.2f} s for a step."

@@ -13,8 +13,9 @@ from modules.events import Ending, Estimated, Failed
 from modules.jobs import Job
 from modules.model_state import ModelState
 from modules.training.run_folder import Run
+from modules.training.whereabouts import before_resuming
 from modules.ui.train.chart import Curve, axis, chart
-from modules.ui.train.run_screen import TrainingScreen, how_it_ended
+from modules.ui.train.run_screen import TrainingScreen, how_it_ended, loss_name
 
 NOTHING = Markup("")
 OPENS_TRAIN = Markup(' data-open-step="train"')
@@ -44,6 +45,8 @@ _CUT = {
 
 def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
     day = time.strftime("%d %B, %H:%M", time.localtime(run.started))
+    gone = before_resuming(run.folder, data) if run.may_go_on else ""
+    gone = f" {gone}" if gone else ""
     needs = "" if checkpoint.startswith(run.checkpoint) else f" It belongs to the checkpoint {run.checkpoint}."
     action = Markup('<button type="button" data-run-action="{}" data-run="{}"{}>{}</button>')
     where = shown_path(run.folder.path, data)
@@ -54,7 +57,7 @@ def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
         del words["keep"]
     return Markup('<div class="unfinished"><p><b>{}</b> {}</p><p class="doors">{}</p></div>').format(
         run.folder.name,
-        f"{_CUT.get(run.ending, _CUT[''])} at step {run.step} of {run.steps}, begun {day}. That is saved.{needs}",
+        f"{_CUT.get(run.ending, _CUT[''])} at step {run.step} of {run.steps}, begun {day}. That is saved.{needs}{gone}",
         Markup("").join(
             [action.format(name, where, OPENS_TRAIN if name == "resume" else "", words[name]) for name in words]
         ),
@@ -118,7 +121,7 @@ def curves(screen: TrainingScreen) -> Markup:
     last = started.steps if started else 1
     if screen.held_out or screen.curve:
         first = min([first, *(int(rows[0][0]) for rows in (screen.held_out, screen.curve) if rows)])
-    name = "held-out loss" if started is None or started.held_out else "loss on fixed noises"
+    name = loss_name(started) + (f", {started.loss_note}" if started and started.loss_note else "")
     losses = [
         Curve(name, "held", [(row[0], row[1]) for row in screen.held_out]),
         Curve("smoothed loss", "smooth", [(row[0], row[1]) for row in screen.curve]),

@@ -14,7 +14,6 @@ import gradio as gr
 from modules.app import App
 from modules.errors import ParameterError
 from modules.jobs import Job
-from modules.training.plan import own_templates
 from modules.training.prompts import find_templates
 from modules.ui import fragments, wiring
 from modules.ui.train import run_view, train_form
@@ -240,7 +239,7 @@ class _Wiring:
         names = self.app.embeddings.names()
         likely = [chosen.embedding] if chosen.embedding else [named(self.app, chosen), _untrained(self.app)]
         now = next((name for name in likely if name in names), None)
-        templates = list(find_templates(own_templates(self.app.paths)))
+        templates = list(find_templates(self.app.paths.template_folders))
         updates: dict[Any, Any] = {
             form["embedding"]: gr.update(choices=names, value=now),
             form["template"]: gr.update(choices=templates),

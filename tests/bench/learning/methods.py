@@ -127,7 +127,7 @@ def _at(budget: Budget) -> dict[str, Any]:
 def _plain(model: SDModel, person: Person, seed: int, budget: Budget, rate: float, work: Path) -> Trained:
     width, height = model.native_size
     examples = _examples(model, photos(person, work), TrainParams(width=width, height=height))
-    prompts = PromptMaker(read_template(str(_advised("template")), work), NAME)
+    prompts = PromptMaker(read_template(str(_advised("template")), [work]), NAME)
     steps = budget.steps
     kept = {steps // 2, steps}
     started = time.process_time()

@@ -14,7 +14,15 @@ from modules.training.run_folder import RunFolder
 from modules.training_params import PRESETS, TrainParams, advise, default
 from modules.ui.train import run_view, train_form, unfinished
 from modules.ui.train.chart import HEIGHT, WIDTH, Curve, axis, chart
-from modules.ui.train.run_screen import TrainingScreen, how_it_ended, look, newest_training, resumable, thinned
+from modules.ui.train.run_screen import (
+    TrainingScreen,
+    how_it_ended,
+    log_lines,
+    look,
+    newest_training,
+    resumable,
+    thinned,
+)
 from modules.ui.train.unfinished import Acted
 from tests.ui.corpus import HOSTILE
 from tests.ui.train.runs import wait_until
@@ -281,6 +289,41 @@ def test_only_the_newest_takes_room(app: WithTraining, count: int, line: str) ->
     assert f"<b>run-{count - 1}</b>" in in_sight
     assert line in folded
     assert folded.count("data-run-action") == 3 * (count - 1), "each of the others can be ended too"
+
+
+def test_the_banner_says_that_photos_set_aside_are_gone(app: WithTraining, tmp_path: Path) -> None:
+    folder = cut_off(app)
+    params = {"data_root": str(tmp_path), "held_out_every": 10}
+    folder.describe({**folder.about(), "held_out": ["a.png", "b.png"], "params": params})
+    (tmp_path / "b.png").touch()
+    assert "1 of the 2 photos that were set aside is gone: resumed, the held-out loss" in unfinished.content(
+        app, Acted()
+    )
+    (tmp_path / "a.png").touch()
+    assert "gone" not in unfinished.content(app, Acted())
+
+
+def test_the_legend_and_the_log_say_what_the_loss_is_measured_on(app: WithTraining) -> None:
+    job = gated(app)
+    app.steps.release(10)
+    settle(job, 10)
+    wait_until(lambda: len(shown(app).held_out) == 1)
+    screen = shown(app)
+    assert "held-out loss <b>" in run_view.curves(screen)
+    note = "since step 8 on training photos"
+    assert screen.started
+    started = dataclasses.replace(screen.started, held_out=0, aside_gone=2, loss_note=note)
+    assert f"held-out loss, {note} <b>" in run_view.curves(dataclasses.replace(screen, started=started))
+    assert any(f"the held-out loss is measured {note}" in line for line in log_lines([started]))
+
+
+def test_the_best_step_is_sought_among_losses_on_the_same_photos(app: WithTraining) -> None:
+    gated(app)
+    app.steps.release(1)
+    wait_until(lambda: shown(app).has_begun)
+    rows = ((0, 0.5), (10, 0.3), (20, 0.4), (30, 0.1))
+    screen = dataclasses.replace(shown(app), held_out=rows, loss_changes=(20,))
+    assert screen.best == (10, 0.3)
 
 
 def test_one_run_needs_no_fold(app: WithTraining) -> None:
