@@ -16,6 +16,8 @@ ABSENT = {
     "POST create/hypernetwork": "Hypernetworks are not there yet: embeddings are.",
     "POST train/hypernetwork": "Hypernetworks are not there yet: train an embedding.",
     "POST preprocess": "Preparing photos through this interface is not there yet: the Train tab does it.",
+    "GET artists": "There is no list of artists: A1111 had one in 2022.",
+    "GET artist-categories": "There is no list of artists: A1111 had one in 2022.",
     "POST realesrgan-models": "There are no models of that kind to add.",
 }
 

@@ -17,7 +17,7 @@ from modules.api import always_on, errors, options, pictures, requests, scripts,
 from modules.api.requests import Txt2ImgRequest, ours
 from modules.app import App
 from modules.errors import ParameterError
-from modules.params import Txt2ImgParams, control
+from modules.params import RANDOM, Txt2ImgParams, control
 from modules.samplers import names
 from modules.script_params import ScriptParams
 from modules.settings import Settings
@@ -74,7 +74,7 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     """
     _refuse_absent(asked)
     asked = {**asked, **requests.checked(always_on.said(asked.get("alwayson_scripts") or {}))}
-    overrides = options.sort_out(asked.get("override_settings") or {}, app.settings)
+    overrides = options.sort_out(_overrides(asked), app.settings)
     checkpoint = overrides.settings.pop("checkpoint", "")
     if not isinstance(checkpoint, str):
         raise ParameterError(options.CHECKPOINT, f"{options.CHECKPOINT} must be the title of a checkpoint.")
@@ -105,11 +105,18 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
 def unused(asked: Mapping[str, Any], now: Settings) -> list[str]:
     """The fields and settings of a request that mean nothing here: A1111's for other work, those of nobody, and
     limits of this server that differ from those of `now`."""
-    fields = requests.unknown(Txt2ImgRequest, asked)
+    said = [name for name, value in asked.items() if value not in table.ABSENT.get(name, ())]  # these ask for nothing
+    fields = requests.unknown(Txt2ImgRequest, said)
     if asked.get(FIRST_PASS) and not (asked.get("enable_hr") or asked.get("infotext")):
         fields.append(FIRST_PASS)
-    overrides = options.sort_out(asked.get("override_settings") or {}, now)
+    overrides = options.sort_out(_overrides(asked), now)
     return [*fields, *overrides.withheld, *overrides.others]
+
+
+def _overrides(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Its settings; `null` says nothing, as everywhere in a request."""
+    overrides: Mapping[str, Any] = asked.get("override_settings") or {}
+    return {key: value for key, value in overrides.items() if value is not None}
 
 
 def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +128,10 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("seed_resize_from_w", "seed_resize_from_h"):
         if name in said:
             said[name] = max(0, said[name])  # A1111's -1 is our 0
+    if not isinstance(said.get("comments", False), bool):
+        del said["comments"]  # A1111's own notes on a run, which its description shows as a field to send
+    if asked.get("seed_enable_extras") is False:
+        said |= {"subseed": RANDOM, "subseed_strength": 0.0, "seed_resize_from_w": 0, "seed_resize_from_h": 0}
     if said.get("firstphase_width") or said.get("firstphase_height"):
         said["old_hires_size"] = True
     return said

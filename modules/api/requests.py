@@ -70,10 +70,14 @@ def _fields_of(
     return found
 
 
+_FORM = _fields_of(Txt2ImgParams, table.TXT2IMG, defaults=table.TXT2IMG_DEFAULTS, recommended=table.RECOMMENDED)
+_FORM["comments"] = (bool | dict[str, Any] | None, _FORM["comments"][1])  # A1111 has an object of that name
+
 Txt2ImgRequest = create_model(
     "Txt2ImgRequest",
     __base__=_Lenient,
-    **_fields_of(Txt2ImgParams, table.TXT2IMG, defaults=table.TXT2IMG_DEFAULTS, recommended=table.RECOMMENDED),
+    **_FORM,
+    seed_enable_extras=_switch(True, "false: no variation, and no seed of another size, whatever is said of them."),
     sampler_index=(str | None, Field(None, description="An older name of sampler_name, which wins over it.")),
     eta=(float | None, Field(None, description="Fresh noise per step, whichever sampler is used.")),
     override_settings=(

@@ -138,6 +138,8 @@ def test_what_is_no_picture_is_a_sentence(served: Served, image: str, words: str
         ("POST", "create/hypernetwork", 501, "not there yet"),
         ("POST", "train/hypernetwork", 501, "not there yet"),
         ("POST", "preprocess", 501, "not there yet"),
+        ("GET", "artists", 501, "no list of artists"),
+        ("GET", "artist-categories", 501, "no list of artists"),
         ("GET", "no-such-thing", 404, "/docs"),
         ("GET", "txt2img", 405, "use POST"),
         ("DELETE", "options", 405, "use GET or POST."),

@@ -306,10 +306,11 @@ def test_a_batch_larger_than_the_page_offers(served: Served) -> None:
 
 
 def test_what_means_nothing_here_is_named(served: Served) -> None:
-    body = {**SMALL, "seed_enable_extras": True, "x é": 1, "y" * 99: None, "send_images": False}
+    body = {**SMALL, "disable_extra_networks": True, "x é": 1, "y" * 99: None, "send_images": False}
+    body |= {"restore_faces": False, "token_merging_ratio": 0}  # these ask for nothing
     overrides = {"face_restoration_unload": True, "randn_source": "NV", "studio_most_steps": 9}
     content = json.dumps({**body, "override_settings": overrides})
-    named = "seed_enable_extras, x%20%C3%A9, studio_most_steps, face_restoration_unload"
+    named = "disable_extra_networks, x%20%C3%A9, studio_most_steps, face_restoration_unload"
     for query in ("", "?wait=false"):
         answer = served.client.post(f"/sdapi/v1/txt2img{query}", content=content, headers=JSON)
         assert answer.headers["x-without-effect"] == named
@@ -358,6 +359,31 @@ def test_null_says_nothing(served: Served) -> None:
     nothing = dict.fromkeys(served.get("/openapi.json").json()["components"]["schemas"]["Txt2ImgRequest"]["properties"])
     answer = served.post("txt2img", {**nothing, **SMALL})
     assert answer.status_code == 200, answer.text
+
+
+def test_null_among_the_settings_of_a_request_says_nothing(served: Served) -> None:
+    nothing = {"sd_model_checkpoint": None, "sd_vae": None, "CLIP_stop_at_last_layers": None, "foo": None}
+    answer = served.post("txt2img", {**SMALL, "override_settings": nothing})
+    assert answer.status_code == 200, answer.text
+    assert "x-without-effect" not in answer.headers
+    assert info(answer)["infotexts"] == info(served.post("txt2img", SMALL))["infotexts"]
+
+
+def test_what_the_description_of_a1111_shows_can_be_sent(served: Served) -> None:
+    """Programs are made from it; `comments` is an object there, and a switch of the form here."""
+    answer = served.post("txt2img", {**SMALL, "prompt": "a cat # b", "comments": {}, "seed_enable_extras": True})
+    assert answer.status_code == 200, answer.text
+    assert "x-without-effect" not in answer.headers
+    assert asked_for.read(served.app, {"comments": {"a": "b"}}).params.comments
+    assert not asked_for.read(served.app, {"comments": False}).params.comments
+
+
+def test_extras_of_a_seed_can_be_switched_off(served: Served) -> None:
+    extras = {"subseed": 5, "subseed_strength": 0.5, "seed_resize_from_w": 128, "seed_resize_from_h": 128}
+    off = served.post("txt2img", {**SMALL, **extras, "seed_enable_extras": False})
+    assert off.json()["images"] == served.post("txt2img", SMALL).json()["images"]
+    on = served.post("txt2img", {**SMALL, **extras, "seed_enable_extras": True})
+    assert parse_infotext(info(on)["infotexts"][0])["Variation seed"] == "5"
 
 
 def test_defaults_are_a1111s(served: Served) -> None:
