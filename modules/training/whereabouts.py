@@ -52,7 +52,7 @@ def before_resuming(folder: RunFolder, data: Path) -> str:
     left = [name for name in aside if (root / name).is_file()]
     if len(left) == len(aside):
         return ""
-    on = "the others" if left else "training photos, where it is lower by itself"
+    on = "the others" if left else "training photos, which tells less"
     return f"{_gone(len(aside) - len(left), len(aside))}: resumed, the held-out loss is measured on {on}."
 
 
@@ -79,7 +79,7 @@ def go_on(folder: RunFolder, step: int, learned: Sequence[str], aside: Sequence[
     if same and changes == loss_changes(folder):
         return ""
     if set_aside and not aside:
-        note, on = "on training photos", "training photos, where it is lower by itself"
+        note, on = "on training photos", "training photos, which tells less"
     elif len(aside) < len(set_aside):
         note, on = f"on {len(aside)} of {len(set_aside)} photos", "the others"
     elif set_aside:

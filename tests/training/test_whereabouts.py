@@ -34,7 +34,7 @@ def test_what_the_loss_is_measured_on_is_told_when_photos_set_aside_are_gone(mod
     assert (started.held_out, started.aside_gone, started.loss_note) == (1, 1, "since step 2 on 1 of 2 photos")
 
     (photos / aside[1]).unlink()
-    assert "measured on training photos" in before_resuming(part.folder, paths.data)
+    assert "measured on training photos, which tells less" in before_resuming(part.folder, paths.data)
     gone = pull_resumed(model, paths, part.folder.path, close_after=4)
     [*_, told] = [event.text for event in gone.of(Noticed)]
     assert told.startswith(
