@@ -4,6 +4,7 @@
      errors        every error a user may meet        files      durable writes, safe names
      paths         where things lie                   flags      command line of the server
      settings      what the user chose once           params     what one picture is made from
+     settings_file  config.json
      events        what long work reports             training_params  what one training run is made from
      model_state   what is told of the model in use   logs       the log file
      filewords     the words of a picture             preprocess_params   how photos are prepared
@@ -15,7 +16,7 @@
    infotext        parameters written into a picture; knows how prompts are read
    image_formats   a picture as the bytes of a file, its parameters inside
    odd_pictures    kinds of pictures that Pillow reads wrong or not at all
-2  images          pictures opened, saved, gridded
+2  images          pictures opened, gridded          image_saving   under names that nobody has taken
    embeddings/     one file's format; a folder of them
    samplers/       denoise x at sigma; knows no Stable Diffusion
 3  model/          checkpoints found, judged and loaded; text encoded

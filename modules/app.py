@@ -35,7 +35,8 @@ from modules.paths import Paths
 from modules.prompts.tokenizer import ClipTokenizer, clip_tokenizer
 from modules.remake.here import Here
 from modules.script_params import ScriptParams
-from modules.settings import Imported, Settings
+from modules.settings import Settings
+from modules.settings_file import Imported
 
 if TYPE_CHECKING:  # these bring torch
     from PIL import Image

@@ -8,6 +8,7 @@ from modules.errors import StorageError
 from modules.events import Event, GridDone, ImageDone
 from modules.files import write_atomically
 from modules.history.history import History
+from modules.history.saved_copies import SavedCopies
 from modules.paths import Paths
 from modules.remake.here import Here
 from modules.remake.remake import Remake, remake
@@ -24,10 +25,12 @@ class Library:
 
     Attributes:
         history: every picture below `outputs/`.
+        saved_copies: those that somebody chose to keep.
     """
 
     def __init__(self, paths: Paths, here: Callable[[], Here], keeps_last: bool = True):
         self.history = History(paths.outputs, paths.cache, paths.stars)
+        self.saved_copies = SavedCopies(paths.saved_copies)
         self._here = here
         self._last_infotext = ""
         self._last: Path | None = paths.last_parameters if keeps_last else None

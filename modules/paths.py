@@ -86,6 +86,11 @@ class Paths:
         return self.outputs / "txt2img-grids"
 
     @property
+    def saved_copies(self) -> Path:
+        """Copies of pictures that somebody chose to keep, as A1111 calls it."""
+        return self.data / "log" / "images"
+
+    @property
     def styles_files(self) -> tuple[Path, ...]:
         """Files of styles; a name with wildcards stands for all that fit."""
         return self.styles_overrides or (self.data / "styles.csv",)

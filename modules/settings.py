@@ -1,20 +1,16 @@
 """What the user chose once: defaults of the form and how files are written.
 
-`config.json` uses A1111's keys, so that its file can be brought along; keys that mean nothing here are kept as they
-are. A `Settings` never changes: a change makes a new one. What belongs to one run only is in `params`.
+Each has the key that A1111 calls it by; `settings_file` reads and writes them. A `Settings` never changes: a change
+makes a new one. What belongs to one run only is in `params`.
 """
 
 import dataclasses
-import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from modules import params
-from modules.errors import ParameterError, SettingsError
-from modules.files import storage_error, write_atomically
+from modules.errors import ParameterError
 from modules.params import Control, Txt2ImgParams
 from modules.training_params import FORMATS
 
@@ -158,6 +154,48 @@ class Settings:
         Control("Begin answers to programs with the overview", info="Of runs with several pictures, at /sdapi/v1."),
         "Saving pictures",
     )
+    save_text: bool = _setting(
+        "save_txt",
+        False,
+        Control("Write a text file beside every picture", info="With its parameters, which are in the picture too."),
+        "Saving pictures",
+    )
+    jpg_copies: bool = _setting(
+        "export_for_4chan",
+        True,
+        Control(
+            "Save a JPG copy beside large pictures",
+            info="Small enough to be sent and posted, with the same parameters. The next two say what is large.",
+        ),
+        "Saving pictures",
+    )
+    jpg_copy_above: float = _setting(
+        "img_downscale_threshold",
+        4.0,
+        Control("JPG copy of files larger than (MB)", 0.0, 1000.0, 0.1),
+        "Saving pictures",
+    )
+    jpg_copy_side: int = _setting(
+        "target_side_length",
+        4000,
+        Control(
+            "JPG copy of pictures wider or higher than (pixels)",
+            64,
+            65_500,
+            1,
+            info="The copy is made smaller, so that its longer side has this length.",
+        ),
+        "Saving pictures",
+    )
+    log_copies: bool = _setting(
+        "save_write_log_csv",
+        True,
+        Control(
+            "Note saved copies in log.csv",
+            info="Of “Save a copy” below the picture: a table in log/images, one row for each, with prompt and seed.",
+        ),
+        "Saving pictures",
+    )
     embedding_format: str = _setting(
         "studio_embedding_format",
         "safetensors",
@@ -181,7 +219,7 @@ class Settings:
     other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for field in _fields():
+        for field in fields():
             params.check(field.name, getattr(self, field.name), type(field.default), field.metadata["control"])
 
     def changed(self, **values: Any) -> "Settings":
@@ -191,7 +229,7 @@ class Settings:
             ParameterError: no such setting, or a value outside its range.
         """
         for name in values:
-            if name not in {field.name for field in _fields()}:
+            if name not in {field.name for field in fields()}:
                 raise ParameterError(name, f"There is no setting “{name}”.")
         return dataclasses.replace(self, **values)
 
@@ -220,7 +258,7 @@ class Settings:
     def form_defaults(self) -> dict[str, Any]:
         """The defaults for `Txt2ImgParams` that are settings, by field name."""
         shared = {field.name for field in dataclasses.fields(Txt2ImgParams)}
-        return {field.name: getattr(self, field.name) for field in _fields() if field.name in shared}
+        return {field.name: getattr(self, field.name) for field in fields() if field.name in shared}
 
 
 def control(name: str) -> Control:
@@ -247,134 +285,12 @@ def as_ours(name: str, value: Any) -> Any:
 def sections() -> dict[str, list[str]]:
     """The names of all settings by section, both in the order of the class; what has no section comes last."""
     found: dict[str, list[str]] = {}
-    for field in _fields():
+    for field in fields():
         found.setdefault(field.metadata["section"], []).append(field.name)
     rest = found.pop(OTHER, [])
     return {**found, OTHER: rest} if rest else found
 
 
-def load_settings(path: Path) -> tuple[Settings, list[str]]:
-    """Read the settings file.
-
-    Returns:
-        the settings, and sentences for the user: about a damaged file, which is set aside under another name, and
-        about single values that have no meaning here, which fall back to the default. No file: all defaults.
-
-    Raises:
-        SettingsError: the file is there and cannot be opened.
-        StorageError: a damaged file could not be renamed.
-    """
-    try:
-        stored = json.loads(path.read_bytes())
-        if not isinstance(stored, dict):
-            raise ValueError("not an object")
-    except (FileNotFoundError, NotADirectoryError):
-        return Settings(), []
-    except OSError as error:
-        raise SettingsError(
-            f"The settings in {path.name} cannot be read: {error.strerror}. Check its permissions."
-        ) from error
-    except (ValueError, RecursionError):  # ValueError: bad JSON or bad UTF-8; RecursionError: nested without end
-        aside = _set_aside(path)
-        return Settings(), [f"{path.name} was damaged: it is kept as {aside.name}, and all settings start afresh."]
-    known, notices = _take_known(stored, path.name, Settings())
-    return Settings(**known, other=stored), notices
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What became of a settings file that somebody brought along.
-
-    Attributes:
-        settings: the old ones with its values.
-        taken: names of the settings that it sets.
-        kept: how many of its keys mean nothing here and were kept.
-        notices: a sentence for each value that cannot be used.
-    """
-
-    settings: Settings
-    taken: tuple[str, ...]
-    kept: int
-    notices: tuple[str, ...]
-
-
-def import_settings(settings: Settings, content: bytes, name: str) -> Imported:
-    """The settings with those of another `config.json`, A1111's or ours; what the file does not name stays.
-
-    Args:
-        name: of the file, for sentences.
-
-    Raises:
-        SettingsError: it is no settings file.
-    """
-    try:
-        stored = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"“{name}” is no JSON file, or a damaged one: choose the config.json of A1111.") from error
-    if not isinstance(stored, dict):
-        raise SettingsError(f"“{name}” holds no settings: choose the config.json of A1111.")
-    known, notices = _take_known(stored, name, settings)
-    changed = dataclasses.replace(settings, **known, other={**settings.other, **stored})
-    return Imported(changed, tuple(known), len(stored), tuple(notices))
-
-
-def save_settings(settings: Settings, path: Path) -> None:
-    """Write the values that differ from their default, and the keys that belong to others.
-
-    Raises:
-        StorageError: the old file is intact.
-    """
-    stored = dict(settings.other)
-    for field in _fields():
-        value = getattr(settings, field.name)
-        if value != field.default:
-            stored[field.metadata["key"]] = value
-    write_atomically(path, json.dumps(stored, indent=4))
-
-
-def _take_known(stored: dict[str, Any], name: str, before: Settings) -> tuple[dict[str, Any], list[str]]:
-    """Take the keys that mean something here out of `stored`: values by field name, and what cannot be used."""
-    known, notices = {}, []
-    for field in _fields():
-        key = field.metadata["key"]
-        if key not in stored:
-            continue
-        value = stored.pop(key)
-        if value is None:  # as A1111 writes what nobody chose
-            continue
-        value = as_ours(field.name, value)
-        try:
-            params.check(field.name, value, type(field.default), field.metadata["control"])
-        except ParameterError as error:
-            notices.append(f"{name}: {error} It stays at {getattr(before, field.name)}.")
-        else:
-            known[field.name] = value
-    return known, notices
-
-
-def _fields() -> list[dataclasses.Field[Any]]:
+def fields() -> list[dataclasses.Field[Any]]:
+    """The fields of `Settings` that are settings."""
     return [field for field in dataclasses.fields(Settings) if field.name != "other"]
-
-
-def keep_copy(path: Path) -> None:
-    """Keep the file as it is under another name, before others' settings are taken over; no file: nothing to keep.
-
-    Raises:
-        StorageError: it could not be read, or the copy not be written.
-    """
-    copy = path.with_name(f"{path.stem}.before-import-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise storage_error(copy, error) from error
-    write_atomically(copy, content)
-
-
-def _set_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
-    try:
-        return path.rename(aside)
-    except OSError as error:
-        raise storage_error(aside, error) from error

@@ -15,7 +15,8 @@ from modules.flags import Flags
 from modules.infotext import parse_infotext
 from modules.jobs import JobState
 from modules.paths import Paths
-from modules.settings import Settings, load_settings
+from modules.settings import Settings
+from modules.settings_file import load_settings
 from tests.hosted import (
     ON_CPU,
     PATIENCE,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modules import images
+from modules import image_saving, images
 from modules.image_formats import PNG, ImageFormat
 from modules.infotext import build_infotext, parse_infotext
 from modules.settings import PICTURE_FORMATS
@@ -23,7 +23,7 @@ def picture() -> Image.Image:
 @pytest.mark.parametrize("suffix", PICTURE_FORMATS)
 def test_the_parameters_come_back(tmp_path, suffix, infotext):
     """A JPEG has no room for the long ones, so that a PNG is written."""
-    path = images.save_numbered(picture(), tmp_path, "", "-42", infotext, form=ImageFormat(suffix))
+    path = image_saving.save_numbered(picture(), tmp_path, "", "-42", infotext, form=ImageFormat(suffix))
     assert path.name == ("00000-42.png" if len(infotext) > 32_000 and suffix == "jpg" else f"00000-42.{suffix}")
     assert images.read_infotext(path) == infotext
     assert images.read_metadata(path).kind == {"jpg": "JPEG"}.get(path.suffix[1:], path.suffix[1:].upper())
@@ -36,8 +36,8 @@ def test_the_parameters_come_back(tmp_path, suffix, infotext):
 def test_a_prompt_that_the_text_cannot_hold_comes_back_and_the_text_is_the_usual_one(tmp_path, suffix):
     prompts = "a cat\nNegative prompt: 猫 of a photo", "Negative prompt: dog"
     infotext = build_infotext(*prompts, {"Steps": 2, "Sampler": "Euler", "Seed": 1})
-    path = images.save_numbered(picture(), tmp_path, "", "-42", infotext, form=ImageFormat(suffix))
-    plain = images.save_numbered(picture(), tmp_path, "", "-43", str(infotext), form=ImageFormat(suffix))
+    path = image_saving.save_numbered(picture(), tmp_path, "", "-42", infotext, form=ImageFormat(suffix))
+    plain = image_saving.save_numbered(picture(), tmp_path, "", "-43", str(infotext), form=ImageFormat(suffix))
     assert images.read_infotext(path) == images.read_infotext(plain) == infotext
     for read in (images.read_infotext(path), images.read_metadata(path).infotext):
         said = parse_infotext(read)
@@ -72,7 +72,7 @@ def test_quality_is_heeded_and_webp_may_lose_nothing():
     ],
 )
 def test_what_a_format_cannot_hold_becomes_a_png(tmp_path, suffix, size, fits):
-    path = images.save_unnumbered(Image.new("RGB", size), tmp_path, "wide", "a", form=ImageFormat(suffix))
+    path = image_saving.save_unnumbered(Image.new("RGB", size), tmp_path, "wide", "a", form=ImageFormat(suffix))
     assert path.name == (f"wide.{suffix}" if fits else "wide.png")
     assert images.read_metadata(path).width == size[0]
     assert PNG.fitting(Image.new("RGB", size), "a") is PNG
@@ -80,7 +80,7 @@ def test_what_a_format_cannot_hold_becomes_a_png(tmp_path, suffix, size, fits):
 
 def test_no_file_is_written_over_in_another_format_either(tmp_path):
     for suffix in PICTURE_FORMATS:
-        images.save_numbered(picture(), tmp_path, "", "-1", form=ImageFormat(suffix))
+        image_saving.save_numbered(picture(), tmp_path, "", "-1", form=ImageFormat(suffix))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "00000-1.png", "00001-1.jpg", "00002-1.webp", "00003-1.avif",
     ]  # fmt: skip

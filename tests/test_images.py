@@ -14,7 +14,7 @@ import torch
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from modules import images
+from modules import image_saving, images
 from modules.errors import ImageError, StorageError
 from modules.infotext import from_novelai
 
@@ -266,13 +266,13 @@ def test_a_huge_compressed_text_gets_a_sentence(tmp_path):
 
 
 def test_numbers_go_on_behind_the_highest(tmp_path):
-    assert images.next_number(tmp_path / "none yet") == 0
+    assert image_saving.next_number(tmp_path / "none yet") == 0
     for name in ("00007-1.png", "3.png", "notes.txt", "grid-0041.png", "20240131235959123-photo.png"):
         (tmp_path / name).touch()
-    assert images.next_number(tmp_path) == 8
-    assert images.next_number(tmp_path, "grid-") == 42
-    assert images.save_numbered(corners(), tmp_path, "", "-9").name == "00008-9.png"
-    assert images.save_numbered(corners(), tmp_path, "grid-", "", digits=4).name == "grid-0042.png"
+    assert image_saving.next_number(tmp_path) == 8
+    assert image_saving.next_number(tmp_path, "grid-") == 42
+    assert image_saving.save_numbered(corners(), tmp_path, "", "-9").name == "00008-9.png"
+    assert image_saving.save_numbered(corners(), tmp_path, "grid-", "", digits=4).name == "grid-0042.png"
 
 
 def test_writers_at_the_same_time_overwrite_nothing(tmp_path):
@@ -283,7 +283,7 @@ def test_writers_at_the_same_time_overwrite_nothing(tmp_path):
     def write(colour: tuple[int, int, int]) -> None:
         start.wait()
         for _ in range(5):
-            images.save_numbered(Image.new("RGB", (4, 4), colour), tmp_path, "", "-1")
+            image_saving.save_numbered(Image.new("RGB", (4, 4), colour), tmp_path, "", "-1")
 
     writers = [threading.Thread(target=write, args=(colour,)) for colour in colours]
     for writer in writers:
@@ -306,7 +306,7 @@ def test_a_full_disk_keeps_the_old_picture_and_leaves_no_litter(tmp_path, monkey
         with pytest.raises(StorageError, match="Disk full"):
             images.save_png(corners(), path, "new")
         with pytest.raises(StorageError, match="Disk full"):
-            images.save_numbered(corners(), tmp_path, "", "-1")
+            image_saving.save_numbered(corners(), tmp_path, "", "-1")
     assert images.read_infotext(path) == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -314,7 +314,7 @@ def test_a_full_disk_keeps_the_old_picture_and_leaves_no_litter(tmp_path, monkey
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "outputs").write_text("a file where a folder should be")
     with pytest.raises(StorageError, match="outputs"):
-        images.save_numbered(corners(), tmp_path / "outputs" / "today", "", "-1")
+        image_saving.save_numbered(corners(), tmp_path / "outputs" / "today", "", "-1")
 
 
 # --- overviews -------------------------------------------------------------------------------------------------------

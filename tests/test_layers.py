@@ -11,12 +11,23 @@ import pytest
 from modules.paths import PROGRAM
 
 LAYERS = (
-    {"errors", "files", "paths", "settings", "params", "training_params", "events", "flags", "filewords"}
+    {
+        "errors",
+        "files",
+        "paths",
+        "settings",
+        "settings_file",
+        "params",
+        "training_params",
+        "events",
+        "flags",
+        "filewords",
+    }
     | {"preprocess_params", "model_state", "logs", "styles", "script_params", "pickled_modules", "a1111_flags"},
     {"prompts", "tensorfile"},
     {"infotext"},
     {"image_formats", "odd_pictures"},
-    {"images", "embeddings", "samplers"},
+    {"images", "image_saving", "embeddings", "samplers"},
     {"model", "history"},
     {"generation", "remake"},
     {"preprocess", "training"},

@@ -6,7 +6,8 @@ import pytest
 from modules import params, settings
 from modules.errors import ParameterError, SettingsError, StorageError
 from modules.params import Txt2ImgParams
-from modules.settings import Settings, import_settings, load_settings, save_settings
+from modules.settings import Settings
+from modules.settings_file import import_settings, load_settings, save_settings
 
 
 @pytest.fixture
@@ -58,6 +59,16 @@ def test_a_value_without_meaning_is_told_and_the_others_hold(path, key, value):
     assert loaded == Settings(grid_rows=3)
     assert len(notices) == 1
     assert notices[0].startswith("config.json: ")
+
+
+def test_files_beside_pictures_come_along_from_a1111():
+    theirs = {"save_txt": True, "export_for_4chan": False, "img_downscale_threshold": 2, "target_side_length": 3000.0}
+    content = json.dumps({**theirs, "save_write_log_csv": False}).encode()
+    imported = import_settings(Settings(), content, "config.json")
+    assert imported.notices == ()
+    assert imported.settings == Settings(
+        save_text=True, jpg_copies=False, jpg_copy_above=2, jpg_copy_side=3000, log_copies=False
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"\xff\xfe", b"[" * 100_000, b'"text"'])

@@ -159,6 +159,7 @@ class DrawingDesk:
         Args:
             settings: for this run alone; None: those of now.
         """
+        from modules.generation.beside import NOTHING, Beside
         from modules.generation.naming import BY_SEED_AND_DAY, Naming
         from modules.generation.outputs import OutputFolder
 
@@ -170,6 +171,13 @@ class DrawingDesk:
             settings.long_grid_names,
             place.styles,
             place.user,
+        )
+        beside = Beside(
+            settings.save_text,
+            settings.jpg_copies,
+            settings.jpg_copy_above * 1024 * 1024,
+            settings.jpg_copy_side,
+            settings.quality,
         )
         if place.pictures:  # whoever names a folder knows what it will find there
             naming = replace(naming, name=BY_SEED_AND_DAY.name, numbered=True)
@@ -185,12 +193,17 @@ class DrawingDesk:
             naming=naming,
             picture_form=ImageFormat(settings.picture_format, settings.quality, settings.webp_lossless),
             grid_form=ImageFormat(settings.grid_format, settings.quality, settings.webp_lossless),
+            beside=NOTHING if place.passing and place.pictures else beside,
+            grids_beside=NOTHING if place.passing and place.grids else beside,
         )
 
     def script_outputs(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> "OutputFolder":
         """As `outputs`, for a script: a sheet that is not to be kept has to lie somewhere as long as it is shown."""
         if not (settings or self._settings()).save_grid and not place.passing:
+            from modules.generation.beside import NOTHING
+
             place = replace(place, grids=self._paths.passing_sheets)
+            return replace(self.outputs(place, settings), grids_beside=NOTHING)
         return self.outputs(place, settings)
 
     def draw(

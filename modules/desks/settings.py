@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from modules.settings import Imported, Settings, import_settings, keep_copy, load_settings, save_settings
+from modules.settings import Settings
+from modules.settings_file import Imported, import_settings, keep_copy, load_settings, save_settings
 
 
 class SettingsDesk:

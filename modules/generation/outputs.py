@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from modules import images
+from modules import image_saving, images
+from modules.generation.beside import NOTHING, Beside
 from modules.generation.naming import BY_SEED_AND_DAY, Naming, Turn
 from modules.image_formats import PNG, ImageFormat
 
@@ -23,6 +24,7 @@ class OutputFolder:
         save_before_hires: whether the first pass of a hires fix is saved as well.
         naming: of files and folders.
         picture_form, grid_form: how they are written.
+        beside, grids_beside: what goes along with each picture, with each overview.
     """
 
     pictures: Path
@@ -36,6 +38,8 @@ class OutputFolder:
     naming: Naming = BY_SEED_AND_DAY
     picture_form: ImageFormat = PNG
     grid_form: ImageFormat = PNG
+    beside: Beside = NOTHING
+    grids_beside: Beside = NOTHING
 
     def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Path:
         """Save under the name that `naming` gives it, `<number>-<seed>.png` if nobody chose another one; what was
@@ -75,16 +79,23 @@ class OutputFolder:
         if self.grids_sorted:
             folder = self.naming.folder(folder, infotext, image, Turn())
         more = self.naming.grid(infotext, image)
-        return images.save_numbered(
-            image, folder, f"{name}-", f"-{more}" if more else "", infotext, digits=4, form=self.grid_form
+        behind, taken = f"-{more}" if more else "", self.grids_beside.suffixes
+        path = image_saving.save_numbered(
+            image, folder, f"{name}-", behind, infotext, digits=4, form=self.grid_form, beside=taken
         )
+        self.grids_beside.write(path, image, infotext)
+        return path
 
     def _save(self, image: Image.Image, infotext: str, turn: Turn, suffix: str) -> Path:
         folder = self.pictures
         if self.sorted:
             folder = self.naming.folder(folder, infotext, image, turn)
         name = self.naming.picture(infotext, image, turn)
+        form, taken = self.picture_form, self.beside.suffixes
         if name and not self.naming.numbered:
-            return images.save_unnumbered(image, folder, name + suffix, infotext, self.picture_form)
-        behind = f"-{name}{suffix}" if name else suffix
-        return images.save_numbered(image, folder, "", behind, infotext, form=self.picture_form)
+            path = image_saving.save_unnumbered(image, folder, name + suffix, infotext, form, taken)
+        else:
+            behind = f"-{name}{suffix}" if name else suffix
+            path = image_saving.save_numbered(image, folder, "", behind, infotext, form=form, beside=taken)
+        self.beside.write(path, image, infotext)
+        return path

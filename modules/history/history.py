@@ -4,12 +4,13 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from modules.errors import ParameterError, StorageError
 from modules.files import storage_error
+from modules.history.companions import ORIGINALS, companions
 from modules.history.index import Facets, Index, Page, Query
 from modules.history.record import SUFFIXES, TRASH, Record, read_record
 from modules.history.stars import Stars
@@ -169,7 +170,7 @@ class History:
         self._tell()
 
     def delete(self, name: str) -> str:
-        """Put a picture into the trash. Returns its name there.
+        """Put a picture into the trash, with what lies beside it under its name. Returns its name there.
 
         Raises:
             ParameterError: there is no such picture.
@@ -197,14 +198,17 @@ class History:
         gone = 0
         while records := self._index.search(Query(in_trash=True), 0).records:
             for record in records:
-                try:
-                    self.path(record).unlink(missing_ok=True)
-                except OSError as error:
-                    raise storage_error(self.path(record), error) from error
+                path = self.path(record)
+                for file in (*companions(path), path):
+                    try:
+                        file.unlink(missing_ok=True)
+                    except OSError as error:
+                        raise storage_error(file, error) from error
                 self._thumbnails.forget(record.name, record.modified_ns, record.size)
                 self._starred().set(record.name, False)
             self._forget([record.name for record in records])
             gone += len(records)
+        self.refresh()  # the index may know copies that went along
         return gone
 
     # --- the part in the background ---------------------------------------------------------------------------------
@@ -233,7 +237,9 @@ class History:
         gone = [name for name in known if name not in there]
         if gone:
             self._forget(gone)
-        fresh = sorted((name for name in there if known.get(name) != there[name]), key=there.__getitem__, reverse=True)
+        left = {name for name in self._index.copies() if not _has_original(self.root / name)}  # now it is the picture
+        fresh = {name for name in there if known.get(name) != there[name] or name in left}
+        fresh = sorted(fresh, key=there.__getitem__, reverse=True)
         self.scan = Scan(0, len(fresh), running=bool(fresh))
         for start in range(0, len(fresh), _BATCH):
             batch = fresh[start : start + _BATCH]
@@ -268,25 +274,36 @@ class History:
         self._tell()
 
     def _move(self, old: str, new: str) -> str:
-        new = self._free(new)
+        """Give a picture, and what goes along with it, another name: all of it or nothing."""
+        path = self.root / old
+        files = [path, *companions(path)]
+        new = self._free(new, [file.suffix for file in files])
+        moves = [(file, (self.root / new).with_suffix(file.suffix)) for file in files]
+        done: list[tuple[Path, Path]] = []
         try:
             (self.root / new).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.root / old, self.root / new)
+            for source, target in moves:
+                os.replace(source, target)
+                done.append((source, target))
         except OSError as error:
+            for source, target in reversed(done):
+                os.replace(target, source)
             raise storage_error(self.root / new, error) from error
         self._starred().move(old, new)
-        self._forget([old])
-        self._put([self._read(new)])
+        pictures = [(source, target) for source, target in moves if target.suffix.lower() in SUFFIXES]
+        self._forget([source.relative_to(self.root).as_posix() for source, _ in pictures])
+        self._put([self._read(target.relative_to(self.root).as_posix()) for _, target in pictures])
         return new
 
-    def _free(self, name: str) -> str:
-        """The name, or the next one like it that nothing is called yet."""
+    def _free(self, name: str, suffixes: Sequence[str]) -> str:
+        """The name, or the next one like it that nothing with one of these suffixes is called yet."""
         path = Path(name)
         names = (
             name,
             *(path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix() for number in range(2, 10_000)),
         )
-        return next(name for name in names if not (self.root / name).exists())
+        taken = ((name, [(self.root / name).with_suffix(suffix).exists() for suffix in suffixes]) for name in names)
+        return next(name for name, found in taken if not any(found))
 
     def _starred(self) -> Stars:
         if self._stars is None:
@@ -303,6 +320,10 @@ class History:
     def _tell(self) -> None:
         with self._changed:
             self.version += 1
+
+
+def _has_original(copy: Path) -> bool:
+    return any(copy.with_suffix(suffix).exists() for suffix in ORIGINALS)
 
 
 def _files(root: Path) -> Iterator[tuple[str, int, int]]:

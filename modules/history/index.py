@@ -15,7 +15,7 @@ from modules.errors import StorageError
 from modules.history.record import Record
 from modules.history.words import Condition, conditions, phrase
 
-SCHEMA = 1  # another number in the file: it is made anew
+SCHEMA = 2  # another number in the file: it is made anew
 PAGE = 60
 
 T = TypeVar("T")
@@ -110,6 +110,10 @@ class Index:
             )}
         )  # fmt: skip
 
+    def copies(self) -> list[str]:
+        """Names of the JPG copies."""
+        return self._ask(lambda db: [name for (name,) in db.execute("SELECT name FROM pictures WHERE copy = 1")])
+
     def put(self, records: Iterable[Record]) -> None:
         """Add pictures, or replace what was known of them."""
         rows = list(records)
@@ -146,19 +150,19 @@ class Index:
 
     def facets(self) -> Facets:
         """What there is to choose from."""
-        alive = "FROM pictures WHERE in_trash = 0 AND"
+        alive = "FROM pictures WHERE in_trash = 0 AND copy = 0 AND"
         month = "strftime('%Y-%m', modified_ns / 1000000000, 'unixepoch', 'localtime')"
         questions = (
             f"SELECT model, count(*) {alive} model != '' GROUP BY 1 ORDER BY 2 DESC, 1",
             f"SELECT sampler, count(*) {alive} sampler != '' GROUP BY 1 ORDER BY 2 DESC, 1",
-            "SELECT embedding, count(*) FROM embeddings JOIN pictures ON id = picture WHERE in_trash = 0 "
+            "SELECT embedding, count(*) FROM embeddings JOIN pictures ON id = picture WHERE in_trash = 0 AND copy = 0 "
             "GROUP BY 1 ORDER BY 2 DESC, 1",
             f"SELECT {month}, count(*) {alive} damage = '' GROUP BY 1 ORDER BY 1 DESC",
         )
         return self._ask(lambda db: Facets(*(tuple(db.execute(question)) for question in questions)))
 
     def _where(self, query: Query) -> tuple[str, tuple[object, ...]]:
-        found = [Condition("in_trash = ?", (query.in_trash,)), Condition("damage = ''")]
+        found = [Condition("in_trash = ?", (query.in_trash,)), Condition("damage = ''"), Condition("copy = 0")]
         found += conditions(query.text, self._has_full_text())
         for column in ("model", "sampler"):
             if wanted := getattr(query, column):
@@ -188,7 +192,7 @@ class Index:
         records = []
         for key, *row in rows:
             named = dict(zip(_COLUMNS, row, strict=True))
-            named |= {name: bool(named[name]) for name in ("grid", "starred")}
+            named |= {name: bool(named[name]) for name in ("grid", "copy", "starred")}
             embeddings = db.execute("SELECT embedding FROM embeddings WHERE picture = ? ORDER BY rowid", (key,))
             records.append(Record(**named, embeddings=tuple(name for (name,) in embeddings)))
         return records

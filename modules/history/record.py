@@ -7,6 +7,7 @@ from typing import Any
 
 from modules import images
 from modules.errors import ImageError
+from modules.history.companions import original_of
 from modules.infotext import parse_infotext, storable
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
@@ -27,6 +28,7 @@ class Record:
             texts and zeros where they say nothing.
         embeddings: names that the parameters list.
         grid: it is the overview of a run.
+        copy: it is the JPG copy of the picture beside it, and not shown.
         damage: why it cannot be read, as a sentence; empty for a good file.
         starred: the user likes it.
     """
@@ -46,6 +48,7 @@ class Record:
     height: int = 0
     embeddings: tuple[str, ...] = ()
     grid: bool = False
+    copy: bool = False
     damage: str = ""
     starred: bool = False
 
@@ -83,6 +86,7 @@ def read_record(root: Path, name: str, modified_ns: int, size: int, starred: boo
         height=_number(said.get("Size-2", "")),
         embeddings=tuple(dict.fromkeys(filter(None, hashes))),
         grid=_GRID.search(name) is not None,
+        copy=original_of(root / name, infotext) is not None,
     )
 
 

@@ -198,6 +198,19 @@ def infotext(picture: Picture | None) -> Markup:
     ).format(picture.infotext)
 
 
+def saved_copy(copy: Path, folder: Path, noted: bool) -> Markup:
+    """Where the copy of a picture lies.
+
+    Args:
+        folder: of all data.
+        noted: whether it stands in the table beside it.
+    """
+    text = " · noted in log.csv" if noted else ""
+    return Markup('<p class="took" role="status">Copied: <span class="path">{}</span>{}</p>').format(
+        _shown_path(copy, folder), text
+    )
+
+
 def _shown_path(path: Path, folder: Path) -> str:
     """Relative to the data folder: short, and no page tells how the machine is laid out."""
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name

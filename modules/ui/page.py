@@ -132,6 +132,7 @@ def make_page(app: App) -> gr.Blocks:
             "infotext": tab.infotext,
             "generate": tab.generate,
             "enlarge": tab.enlarge,
+            "save_copy": tab.save_copy,
             "interrupt": tab.interrupt,
             "skip": tab.skip,
             "recommended": memory.recommended,
@@ -275,11 +276,11 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         except Exception as error:
             return {tab.complaint: complaint(error)}
         # what was told of a form that has just been filled in is over with the run
-        done = {tab.complaint: fragments.NOTHING, tab.refill.report: fragments.NOTHING}
+        done = dict.fromkeys(told, fragments.NOTHING)
         return {**done, **watch.look(owner, seen, selected, "")}
 
     inputs = {**look, "overrides": tab.refill.overrides, **tab.controls, **tab.script.controls}
-    told = [tab.complaint, tab.refill.report]
+    told = [tab.complaint, tab.refill.report, tab.saved]
     tab.generate.click(generate, inputs_kwargs=inputs, outputs=[*outputs, *told], **AS_SENT)
 
     def enlarge(owner: str, seen: Seen, selected: int, **values: Any) -> dict[Any, Any]:
@@ -293,6 +294,18 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         return {tab.complaint: fragments.NOTHING, **watch.look(owner, seen, selected, "")}
 
     tab.enlarge.click(enlarge, inputs_kwargs={**look, **tab.controls}, outputs=[*outputs, tab.complaint], **AS_SENT)
+
+    def save_copy(seen: Seen, selected: int) -> Any:
+        try:
+            if selected >= len(seen.pictures):
+                raise WebuiError("There is no picture to copy: generate one first.")
+            noted = app.settings.log_copies
+            copy = app.library.saved_copies.save(seen.pictures[selected].path, noted)
+        except Exception as error:
+            return complaint(error)
+        return fragments.saved_copy(copy, app.paths.data, noted)
+
+    tab.save_copy.click(save_copy, [memory.seen, memory.selected], tab.saved, **AS_SENT)
     for name, control in {**tab.controls, **tab.script.controls}.items():
         forget_complaint(tab.complaint, form.element_id(name), [control])
 

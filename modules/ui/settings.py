@@ -11,7 +11,8 @@ from modules import settings
 from modules.app import App
 from modules.errors import ParameterError, SettingsError, WebuiError
 from modules.params import Control
-from modules.settings import Imported, Settings
+from modules.settings import Settings
+from modules.settings_file import Imported
 from modules.ui.fragments import paragraphs
 from modules.ui.refill import Refill
 from modules.ui.wiring import AS_SENT, QUIET, complaint, fill_on_open

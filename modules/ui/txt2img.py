@@ -54,6 +54,8 @@ class Txt2ImgTab:
     stage: gr.HTML
     log: gr.HTML
     enlarge: gr.Button
+    save_copy: gr.Button
+    saved: gr.HTML
     infotext: gr.HTML
 
 
@@ -89,6 +91,8 @@ def make_tab() -> Txt2ImgTab:
             log = _html("html_log_txt2img")
             with gr.Row(elem_id="txt2img_picture_doors"):
                 enlarge = gr.Button("Hires. fix this picture", elem_id="txt2img_upscale", interactive=False)
+                save_copy = gr.Button("Save a copy", elem_id="save_txt2img", interactive=False)
+                saved = _html("txt2img_saved")
             infotext = _html("html_info_txt2img")
         with gr.Column(elem_id="txt2img_fields"):
             refill = refill_box.make_box(paste, report)
@@ -147,6 +151,8 @@ def make_tab() -> Txt2ImgTab:
         stage=stage,
         log=log,
         enlarge=enlarge,
+        save_copy=save_copy,
+        saved=saved,
         infotext=infotext,
     )
 

@@ -81,6 +81,7 @@ class Watch:
             "infotext": fragments.infotext(shown),
             "generate": screen.is_ready,
             "enlarge": shown is not None and shown.seed is not None and screen.is_ready,
+            "save_copy": shown is not None,
             "interrupt": is_running,
             "skip": is_running,
             "checkpoint": (screen.model.checkpoint, screen.model.status, screen.model.sentence),
@@ -92,7 +93,7 @@ class Watch:
         match name:
             case "gallery":
                 return gr.update(value=list(value), selected_index=selected if value else None)
-            case "generate" | "enlarge" | "interrupt" | "skip":
+            case "generate" | "enlarge" | "save_copy" | "interrupt" | "skip":
                 return gr.update(interactive=value)
             case "checkpoint":
                 title, status, _ = value

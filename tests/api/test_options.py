@@ -3,7 +3,8 @@ from collections.abc import Callable
 
 import pytest
 
-from modules.settings import Settings, load_settings
+from modules.settings import Settings
+from modules.settings_file import load_settings
 from tests.api.serving import SMALL, Served, sentence
 
 

@@ -111,6 +111,15 @@ def test_overviews_are_sent_in_the_format_of_pictures(served: Served, saved: boo
     assert {path.suffix for path in files(served) - before} == ({".webp", ".jpg"} if saved else set())
 
 
+def test_files_beside_pictures_are_written_only_where_they_stay(served: Served) -> None:
+    wanted = {**SMALL, "override_settings": {"save_txt": True, "target_side_length": 64, "img_downscale_threshold": 0}}
+    before = files(served)
+    served.post("txt2img", wanted)
+    assert files(served) == before
+    served.post("txt2img", {**wanted, "save_images": True})
+    assert sorted(path.suffix for path in files(served) - before) == [".jpg", ".png", ".txt"]
+
+
 def test_saving_is_asked_for(served: Served) -> None:
     before = files(served)
     answer = served.post("txt2img", {**SMALL, "n_iter": 2, "save_images": True, "send_images": False})
@@ -211,7 +220,7 @@ def test_the_model_before_comes_back_after_a_failure(served: Served, monkeypatch
     def fail(*_: object, **named: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("modules.images.write_atomically", fail)
+    monkeypatch.setattr("modules.image_saving.write_atomically", fail)
     answer = served.post("txt2img", {**SMALL, "override_settings": {"sd_model_checkpoint": "two"}})
     assert answer.status_code == 422
     assert "Out of memory" in sentence(answer)

@@ -10,7 +10,9 @@ from modules.desks.drawing import DrawingDesk, Place
 from modules.errors import ModelMissing, ParameterError
 from modules.events import ImageDone, Noticed, Status, Work
 from modules.flags import Flags
+from modules.generation.beside import Beside
 from modules.generation.naming import Naming
+from modules.images import read_infotext
 from modules.infotext import parse_infotext
 from modules.model.checkpoint import Checkpoint
 from modules.model.hashes import HashCache, sha256_of
@@ -191,6 +193,27 @@ def test_a_sheet_that_is_not_to_be_kept_lies_aside(tmp_path, conditioner):
     assert passing.script_outputs(own).grids == tmp_path / "cache" / "sheets"
     taken_away = replace(own, passing=True)
     assert passing.script_outputs(taken_away).grids == tmp_path / "sheets"
+
+
+def test_the_settings_say_what_is_written_beside_pictures(tmp_path, conditioner):
+    own = Settings(save_text=True, jpg_copies=False, jpg_copy_above=2.5, jpg_copy_side=100, quality=50)
+    desk = desk_of(tmp_path, conditioner, own)
+    chosen = Beside(text=True, above=2.5 * 1024 * 1024, side=100, quality=50)
+    assert (desk.outputs().beside, desk.outputs().grids_beside) == (chosen, chosen)
+    usual = desk_of(tmp_path, conditioner).outputs().beside
+    assert usual == Beside(copies=True, above=4 * 1024 * 1024, side=4000, quality=80)
+    mine = desk.outputs(Place(tmp_path / "mine", tmp_path / "mine"))
+    assert (mine.beside, mine.grids_beside) == (chosen, chosen)
+    taken_away = desk.outputs(Place(grids=tmp_path / "asked", passing=True))
+    assert (taken_away.beside, taken_away.grids_beside) == (chosen, Beside()), "nobody would take these away"
+    passing = desk_of(tmp_path, conditioner, Settings(save_text=True, save_grid=False)).script_outputs()
+    assert (passing.beside.text, passing.grids_beside) == (True, Beside())
+
+
+def test_a_run_writes_what_the_settings_say(tmp_path, conditioner):
+    done, _ = draw(desk_of(tmp_path, conditioner, Settings(save_text=True, jpg_copy_side=64, jpg_copy_above=0.001)))
+    assert done.path.with_suffix(".txt").read_text("utf-8") == f"{done.infotext}\n"
+    assert read_infotext(done.path.with_suffix(".jpg")) == done.infotext
 
 
 def test_the_settings_say_how_files_are_called(tmp_path, conditioner):

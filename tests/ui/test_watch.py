@@ -14,7 +14,8 @@ from modules.ui.watch import Seen, Watch
 from tests.ui.stand_in import DEMO, OTHER, StandIn
 
 NAMES = (
-    "device jobs queue notices checkpoint stage gallery log infotext enlarge generate interrupt skip recommended timer"
+    "device jobs queue notices checkpoint stage gallery log infotext enlarge save_copy "
+    "generate interrupt skip recommended timer"
 ).split()
 MODEL = ModelState(ModelStatus.READY, "", DEMO, "cpu", (128, 128))
 
