@@ -9,7 +9,7 @@ installed is noted in a stamp inside the environment: while it fits, nobody is c
 Nothing is cloned, and no model is downloaded.
 
 Environment variables: venv_dir (a folder; “-” = this Python as it is), VIRTUAL_ENV, TORCH_COMMAND, TORCH_INDEX_URL,
-INDEX_URL, and COMMANDLINE_ARGS, which `modules.flags` reads.
+INDEX_URL, and COMMANDLINE_ARGS and IGNORE_CMD_ARGS_ERRORS, which `modules.flags` reads.
 """
 
 from __future__ import annotations  # an older Python must be able to read this file, to say what is needed instead

@@ -47,7 +47,7 @@ class Flags:
         ckpt_dir, vae_dir: a further folder of checkpoints, of VAEs.
         vae_path: the VAE that every picture is drawn with, whatever is chosen.
         embeddings_dir, textual_inversion_templates_dir: the folder of embeddings, of templates.
-        styles_files: of styles, instead of the one in `data_dir`; their names may hold wildcards.
+        styles_file: of styles, instead of the one in `data_dir`; their names may hold wildcards.
         ui_settings_file: of settings, instead of the one in `data_dir`.
         no_prompt_history: do not keep the parameters of the run made last in `params.txt`.
         listen, server_name: accept visitors from other machines; the address to listen at.
@@ -76,7 +76,7 @@ class Flags:
     vae_path: Path | None = None
     embeddings_dir: Path | None = None
     textual_inversion_templates_dir: Path | None = None
-    styles_files: tuple[Path, ...] = ()
+    styles_file: tuple[Path, ...] = ()
     ui_settings_file: Path | None = None
     no_prompt_history: bool = False
     listen: bool = False
@@ -130,7 +130,7 @@ class Flags:
             extra_vaes=self.vae_dir,
             only_vae=self.vae_path,
             templates_override=self.textual_inversion_templates_dir,
-            styles_overrides=self.styles_files,
+            styles_overrides=self.styles_file,
             settings_override=self.ui_settings_file,
         )
 
@@ -140,21 +140,22 @@ def read_flags(arguments: Sequence[str], environment: Mapping[str, str] = os.env
 
     Args:
         arguments: the words behind the program's name. `--help` among them prints and exits.
-        environment: where COMMANDLINE_ARGS is looked up.
+        environment: where COMMANDLINE_ARGS is looked up, and IGNORE_CMD_ARGS_ERRORS: if it says anything, words that
+            mean nothing are ignored like A1111's flags.
 
     Raises:
         ParameterError: an unknown flag, a value that cannot be used, or a server open to other machines without a
             login; `field` is the flag.
     """
     given, unknown = _parser().parse_known_args([*_words(environment), *arguments])
-    if unknown:
+    if unknown and not environment.get("IGNORE_CMD_ARGS_ERRORS"):
         raise _unknown(unknown[0])
     values: dict[str, Any] = vars(given)
     logins = (*_logins(values.pop("gradio_auth"), "--gradio-auth"), *_logins_of_file(values.pop("gradio_auth_path")))
     values["use_cpu"] = not {"all", "sd"}.isdisjoint(values["use_cpu"])
     values["no_half"] |= values.pop("precision") == "full"
-    values["ignored"] = tuple(dict.fromkeys(values["ignored"]))
-    values["styles_files"] = tuple(dict.fromkeys(values.pop("styles_file")))
+    values["ignored"] = tuple(dict.fromkeys((*values["ignored"], *unknown)))
+    values["styles_file"] = tuple(dict.fromkeys(values["styles_file"]))
     values["api_logins"] = tuple(_logins(values.pop("api_auth"), "--api-auth"))
     values["api"] |= values["nowebui"]
     flags = Flags(logins=logins, **values)

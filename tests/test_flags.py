@@ -48,7 +48,7 @@ def test_everything_given(tmp_path):
         vae_path=tmp_path / "my model.safetensors",
         embeddings_dir=tmp_path / "words",
         textual_inversion_templates_dir=tmp_path / "lines",
-        styles_files=(tmp_path / "my.csv", tmp_path / "more" / "*.csv"),
+        styles_file=(tmp_path / "my.csv", tmp_path / "more" / "*.csv"),
         ui_settings_file=tmp_path / "my.json",
         no_prompt_history=True,
         listen=True,
@@ -78,7 +78,7 @@ def test_everything_given(tmp_path):
     assert paths.vae_folders[-1] == tmp_path / "vaes"
     assert paths.only_vae == tmp_path / "my model.safetensors"
     assert paths.template_folders == (tmp_path / "lines",)
-    assert (paths.styles_files, paths.settings_file) == (read.styles_files, tmp_path / "my.json")
+    assert (paths.styles_files, paths.settings_file) == (read.styles_file, tmp_path / "my.json")
     assert paths.checkpoint_folders == (
         tmp_path / "data" / "models" / "Stable-diffusion",
         tmp_path / "more",
@@ -121,6 +121,16 @@ def test_unknown_words_get_the_nearest_flag(word, advice):
     error = refused(word, "--autolaunch")
     assert advice in str(error)
     assert error.field == word.split("=")[0]
+
+
+def test_unknown_words_may_be_passed_over():
+    environment = {"IGNORE_CMD_ARGS_ERRORS": "1", "COMMANDLINE_ARGS": "--their-extension 5 --xformers"}
+    read = read_flags(["--port", "2222", "--quux"], environment)
+    assert (read.port, set(read.ignored)) == (2222, {"--xformers", "--their-extension", "5", "--quux"})
+    assert "--quux" in read.notice
+    refused("--port", "x", **environment)
+    refused("--share", **environment)
+    refused("--quux", IGNORE_CMD_ARGS_ERRORS="")
 
 
 @pytest.mark.parametrize(

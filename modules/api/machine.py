@@ -93,6 +93,7 @@ def flags_told(flags: Flags) -> dict[str, Any]:
         if field.name in _SECRET:
             continue
         value = getattr(flags, field.name)
+        value = [str(part) for part in value] if isinstance(value, tuple) else value
         told[field.name] = str(value) if isinstance(value, Path) else value
     return {**told, "gradio_auth": None, "gradio_auth_path": None, "api_auth": None}
 

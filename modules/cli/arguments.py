@@ -47,6 +47,7 @@ class Parser(argparse.ArgumentParser):
                 break
             spelled += [f"--{word}={rest.pop(0)}"]
         given, others = self.parse_known_args([*spelled, *self._joined(rest)])
+        read_flags(others, {})  # what is typed here is meant: IGNORE_CMD_ARGS_ERRORS is for scripts that start servers
         flags = read_flags(others)
         values = {name: value for name, value in vars(given).items() if value is not None}
         return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, flags

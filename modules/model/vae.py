@@ -4,6 +4,8 @@ Nothing here loads torch until a file is loaded.
 """
 
 import dataclasses
+import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 AUTOMATIC, BUILT_IN = "Automatic", "None"
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
 _PREFIX = "first_stage_model."
+_LARGEST_CARD = 1_000_000  # bytes
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,8 @@ def find_vaes(vae_folders: Sequence[Path], checkpoint_folders: Sequence[Path]) -
 def choose_vae(name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None) -> VaeFile | None:
     """The file that a choice means; None is the VAE in the checkpoint.
 
-    “Automatic” takes the file whose name is the checkpoint's with `.vae` behind it, else one that begins with the
-    checkpoint's name.
+    “Automatic” takes the one that A1111's card of the checkpoint names (`<its name>.json` beside it), else the file
+    whose name is the checkpoint's with `.vae` behind it, else one that begins with the checkpoint's name.
 
     Raises:
         ParameterError: there is no such VAE.
@@ -65,6 +70,11 @@ def choose_vae(name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None
     if name == BUILT_IN:
         return None
     if name == AUTOMATIC:
+        in_card = _in_card(checkpoint) if checkpoint else AUTOMATIC
+        if in_card == BUILT_IN:
+            return None
+        if carded := [vae for vae in vaes if in_card in (vae.name, vae.path.stem)]:
+            return carded[0]
         stem = checkpoint.model_name.lower() if checkpoint else ""
         named = [vae for vae in vaes if stem and _goes_on(vae.name.lower(), stem)]
         return min(named, key=lambda vae: _nearness(vae.name.lower(), stem), default=None)
@@ -73,6 +83,22 @@ def choose_vae(name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None
             return vae
     known = ", ".join([AUTOMATIC, BUILT_IN, *(vae.name for vae in vaes)])
     raise ParameterError("vae", f"There is no VAE {name!r:.60}: choose one of {known}.")
+
+
+def _in_card(checkpoint: Checkpoint) -> str:
+    """The VAE that somebody chose for this checkpoint in A1111; “Automatic” if nobody did."""
+    path = checkpoint.path.with_suffix(".json")
+    try:
+        if path.stat().st_size > _LARGEST_CARD:
+            return AUTOMATIC
+        said = json.loads(path.read_bytes())
+    except OSError:  # as a rule there is none
+        return AUTOMATIC
+    except (ValueError, RecursionError):
+        _log.warning("%s is no JSON: it is not asked for a VAE.", path.name)
+        return AUTOMATIC
+    chosen = said.get("vae") if isinstance(said, dict) else None
+    return chosen if isinstance(chosen, str) and chosen else AUTOMATIC
 
 
 def _goes_on(name: str, stem: str) -> bool:

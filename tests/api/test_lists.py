@@ -79,6 +79,7 @@ def test_flags_without_secrets(served: Served) -> None:
     secret = Flags(logins=(("ann", "geheim"),), api_logins=(("bot", "geheim"),), api=True)
     assert "geheim" not in str(flags_told(secret))
     assert "ann" not in str(flags_told(secret))
+    assert flags_told(Flags(styles_file=(Path("/a.csv"), Path("/b"))))["styles_file"] == ["/a.csv", "/b"]
 
 
 def test_model_out_of_memory_and_back(served: Served) -> None:

@@ -94,6 +94,12 @@ def test_a_text_may_begin_with_a_minus_sign(tmp_path, checkpoint, capsys, writte
     assert read["Seed"] != "-1"
 
 
+def test_a_word_that_means_nothing_is_refused_whatever_scripts_may_do(monkeypatch, capsys):
+    monkeypatch.setenv("IGNORE_CMD_ARGS_ERRORS", "1")
+    assert cli.main(["txt2img", "--stepps", "3"]) == 2
+    assert "--stepps" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("behind", [[], ["--steps", "3"], ["-o", "out"], ["--stepps"]], ids=" ".join)
 def test_a_text_that_is_missing_is_told_and_no_flag_is_taken_for_it(behind, capsys):
     assert cli.main(["txt2img", "--prompt", *behind]) == 2

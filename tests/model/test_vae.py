@@ -57,6 +57,32 @@ def test_automatic_takes_the_nearest_name_that_begins_with_the_checkpoint_s(tmp_
     assert taken == [None, *files[1:2] * 2, files[3]]
 
 
+@pytest.mark.parametrize(
+    ("card", "taken"),
+    [
+        ('{"vae": "mse.safetensors"}', "mse.safetensors"),
+        ('{"vae": "mse", "description": "x"}', "mse.safetensors"),
+        ('{"vae": "None"}', None),
+        ('{"vae": "Automatic"}', "cosy.vae.pt"),
+        ('{"vae": "gone.pt"}', "cosy.vae.pt"),
+        ('{"vae": ["mse"]}', "cosy.vae.pt"),
+        ('{"vae": ""}', "cosy.vae.pt"),
+        ("[1]", "cosy.vae.pt"),
+        ("{", "cosy.vae.pt"),
+        ("[" * 100_000, "cosy.vae.pt"),
+        ('{"vae": "mse", "long": "%s"}' % ("x" * 1_000_000), "cosy.vae.pt"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_automatic_takes_what_the_card_of_the_checkpoint_names(files, tmp_path, card, taken):
+    (tmp_path / "cosy.json").write_text(card)
+    found = choose_vae("Automatic", files, named(tmp_path, "cosy"))
+    assert (found.name if found else None) == taken
+    chosen = choose_vae("cosy-soft.pt", files, named(tmp_path, "cosy"))
+    assert chosen
+    assert chosen.name == "cosy-soft.pt", "what is chosen comes first"
+
+
 @pytest.mark.parametrize("layout", ["bare", "whole", "diffusers", "pickle"])
 def test_every_layout_is_loaded(model, tmp_path, layout):
     vae = tiny.random_parts("sd1", seed=9).vae
