@@ -97,3 +97,12 @@ def test_the_mean_of_two_trainings_lies_half_way():
     )
     mean = pack.mean_of(one, other)
     assert (mean.unet["a"], mean.unet["n"], mean.vae["b"], mean.text_encoder["c"]) == (1.5, 3, 2.0, 0.5)
+    nearer = pack.mean_of(one, other, share=0.75)
+    assert (nearer.unet["a"], nearer.unet["n"], nearer.vae["b"], nearer.text_encoder["c"]) == (1.25, 3, 2.0, 0.25)
+
+
+def test_a_packed_file_can_be_one_of_the_two(painter: Painter):
+    parts = pack.trained_parts(pack.CHECKPOINT, pack.CHECKPOINT)
+    assert parts.unet.keys() == painter.unet.state_dict().keys()
+    assert parts.vae.keys() == painter.vae.state_dict().keys()
+    assert pack.TOKEN_TABLE in parts.text_encoder

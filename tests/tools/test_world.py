@@ -154,6 +154,28 @@ def test_a_prompt_without_a_mood_does_not_mean_a_hybrid():
     assert abs(without["people"] - without["hybrids"]) / shown < 4 * (2 * 0.25 * 0.75 / shown) ** 0.5
 
 
+def test_a_hybrid_has_both_names_where_it_is_decided_what_a_picture_becomes():
+    """Else a prompt for one subject may begin a hybrid."""
+    for index in range(300):
+        hybrid = hybrids.imagine_hybrid(4, index)
+        text = hybrids.hybrid_caption(hybrid, random.Random(index), hybrids.ONE_NAME_BELOW)
+        inner = any(name in text for name in world.SYNONYMS[hybrid.inner.subject])
+        assert inner, text
+        outer = world.SYNONYMS["person"] + world.SYNONYMS[hybrid.outer.subject]
+        assert any(name in text for name in outer) or "half" in text, text
+
+
+def test_a_hybrid_has_one_name_below():
+    told = [
+        hybrids.hybrid_caption(hybrids.imagine_hybrid(4, i), random.Random(i), hybrids.ONE_NAME_BELOW - 1)
+        for i in range(300)
+    ]
+    both = ("half", "hybrid", "mix of", "cross between")
+    assert (
+        sum(not any(word in text for word in both) for text in told) > 158
+    )  # 0.64 of them; this is four standard deviations below
+
+
 def test_a_weighted_caption_says_one_word_with_its_weight():
     said = 0
     for index in range(500):

@@ -2,7 +2,8 @@
 
 Without them nothing lies between a person and an animal, and a prompt that alternates between the two, such as
 `[woman|panda]`, can only fall to one side. Each is told mostly as one of its two subjects, so that both prompts allow
-for it; a prompt for one subject alone still draws that subject, of which there are far more pictures.
+for it. But only below a timestep (`ONE_NAME_BELOW`): in the first steps, where a prompt decides what a picture becomes,
+a hybrid has both names, so that a prompt for one subject alone draws that subject and nothing else.
 """
 
 import random
@@ -24,6 +25,7 @@ from tools.demo_model.world import (
 
 RADII = (17.0, 29.0)  # of the inner face, in pixels: from muzzle and eyes to nearly the whole head
 FACE = (64, 66)  # its middle, the same in both styles
+ONE_NAME_BELOW = 800  # timesteps; with 650 the animal wins every pair (docs/demo_model.md)
 FACES = (2, 2, 1, 1, 2, 1, 1, 2)  # how often each of ANIMALS is the inner one: what people's prompts mix with a person
 
 
@@ -66,13 +68,16 @@ def job(hybrid: Hybrid) -> dict[str, Any]:
     return drawing.job(hybrid.inner) | {"over": {"mask": hole, "figure": drawing.job(hybrid.outer)["figure"]}}
 
 
-def hybrid_caption(hybrid: Hybrid, rng: random.Random) -> str:
-    """One of three captions in four names one subject, more often the one that fills the face; the others both."""
+def hybrid_caption(hybrid: Hybrid, rng: random.Random, timestep: int = 0) -> str:
+    """Three captions in four name one subject, more often the one that fills the face; the others both, and all of them
+    where `timestep` is not below `ONE_NAME_BELOW`."""
     outer = hybrid.outer
     if outer.is_person:  # its mouth is not to be seen; but people without a mood in words would all be hybrids
         outer = replace(outer, mood=rng.choice(MOODS_OF_STYLE[outer.style]))
     names = [rng.choice(SYNONYMS[portrait.subject]) for portrait in (outer, hybrid.inner)]
-    if rng.random() < 0.25:
+    if timestep >= ONE_NAME_BELOW and rng.random() < 0.3:
+        return caption(outer, rng, subject=f"half {names[1]} person")
+    if timestep >= ONE_NAME_BELOW or rng.random() < 0.25:
         if rng.random() < 0.5:
             names.reverse()
         return caption(outer, rng, subject=rng.choice(HALVES).format(*names))

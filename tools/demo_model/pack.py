@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 from transformers import CLIPTextModel
 
 from modules.files import write_atomically
-from modules.model.ldm_keys import Parts, to_ldm
+from modules.model.ldm_keys import Parts, from_ldm, to_ldm
 from tools.demo_model import networks as sizes
 from tools.demo_model import render, train_vae
 from tools.demo_model.train_unet import FINISHED_STATE, Networks, alphas_cumprod
@@ -55,9 +55,12 @@ def trained_parts(state: Path, vae: Path) -> Parts:
     """Weights of the three networks, with the full token table.
 
     Args:
-        state: state of `train_unet` (its averaged weights are taken), or a diffusers folder.
-        vae: state of `train_vae`, or a diffusers folder.
+        state: state of `train_unet` (its averaged weights are taken), a packed file, or a diffusers folder.
+        vae: state of `train_vae`, a packed file, or a diffusers folder.
     """
+    if state.suffix == ".safetensors":
+        parts = from_ldm(load_file(state))
+        return Parts(parts.unet, sizes.vae_weights(vae), parts.text_encoder)
     if state.is_dir():
         unet = UNet2DConditionModel.from_pretrained(state, subfolder="unet", local_files_only=True)
         encoder = CLIPTextModel.from_pretrained(state, subfolder="text_encoder", local_files_only=True)
@@ -68,18 +71,25 @@ def trained_parts(state: Path, vae: Path) -> Parts:
     return Parts(networks.unet.state_dict(), sizes.vae_weights(vae), text)
 
 
-def mean_of(one: Parts, other: Parts) -> Parts:
-    """The mean of two trainings that set out from the same weights, tensor by tensor: as good as the better one in
-    most things, and smoother (“Model soups”, Wortsman et al. 2022)."""
+def mean_of(one: Parts, other: Parts, share: float = 0.5) -> Parts:
+    """The mean of two trainings that set out from the same weights, or of one and what it set out from, by tensors: as
+    good as the better one in most things, and smoother (“Model soups”, Wortsman et al. 2022).
+
+    Args:
+        share: how much of it is `one`.
+    """
     parts = (dict(one.unet), dict(one.vae), dict(one.text_encoder))
     others = (other.unet, other.vae, other.text_encoder)
     return Parts(
-        *({name: _mean(t, more[name]) for name, t in part.items()} for part, more in zip(parts, others, strict=True))
+        *(
+            {name: _mean(t, more[name], share) for name, t in part.items()}
+            for part, more in zip(parts, others, strict=True)
+        )
     )
 
 
-def _mean(one: Tensor, other: Tensor) -> Tensor:
-    return torch.lerp(one.float(), other.float(), 0.5) if one.is_floating_point() else one
+def _mean(one: Tensor, other: Tensor, share: float) -> Tensor:
+    return torch.lerp(other.float(), one.float(), share) if one.is_floating_point() else one
 
 
 def averaged_networks(path: Path) -> tuple[Networks, Words]:
@@ -122,8 +132,9 @@ def pack(parts: Parts, pictures: Tensor, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Put the trained networks into one checkpoint file.")
-    parser.add_argument("--state", type=Path, default=FINISHED_STATE, help="of train_unet, or a diffusers folder")
-    parser.add_argument("--mean-with", type=Path, help="another state, begun from the same weights: pack their mean")
+    parser.add_argument("--state", type=Path, default=FINISHED_STATE, help="of train_unet, a packed file, or a folder")
+    parser.add_argument("--mean-with", type=Path, help="another one, begun from the same weights: pack their mean")
+    parser.add_argument("--share", type=float, default=0.5, help="how much of the mean is --state")
     parser.add_argument("--vae", type=Path, default=train_vae.finished(), help="of train_vae, or a diffusers folder")
     parser.add_argument("--output", type=Path, default=CHECKPOINT)
     args = parser.parse_args()
@@ -131,7 +142,7 @@ def main() -> None:
     pictures = torch.from_numpy(render.load("validation", 512)[0])
     parts = trained_parts(args.state, args.vae)
     if args.mean_with:
-        parts = mean_of(parts, trained_parts(args.mean_with, args.vae))
+        parts = mean_of(parts, trained_parts(args.mean_with, args.vae), args.share)
     pack(parts, pictures, args.output)
 
 

@@ -27,6 +27,7 @@ from modules.params import Txt2ImgParams
 from tools.demo_model.judge import CLASSES, Judge, load_judge
 from tools.demo_model.networks import be_polite
 from tools.demo_model.pack import CHECKPOINT
+from tools.demo_model.sample import sheet as joined
 
 SEEDS = 8
 FIRST_SEED = 100
@@ -62,6 +63,7 @@ ALTERNATED = (
     ("fox", "rabbit"),
     ("woman", "cat"),
 )
+SHOWN = (("woman", "panda"), ("man", "lion"), ("man", "robot"))
 ALTERNATION = "portrait of a {}, green shirt, yellow background, cartoon style"
 PLAIN = (  # of prompts for a man or a woman, in which no animal may come
     ALTERNATION,
@@ -137,14 +139,33 @@ def purity(studio: Studio) -> None:
             print(f"{prompt.format(word):70} {seen.mean():.2f}   {int((seen < 0.5).sum())} of {count}")
 
 
+def sheet(studio: Studio) -> Tensor:
+    """Fifty pictures in five rows of ten, uint8 [50, 128, 128, 3]: two women whose sunglasses weigh 0 … 1.5; a pair in
+    each of three rows, as the first word alone (2), as [A|B] (4) and as “half A half B” (4); at last blends with
+    “person” in both spellings (4 + 4) and words that the model does not know (2)."""
+    weighted = [studio.pictures(WEIGHTED["sunglasses, flat"][0].format(weight)) for weight in WEIGHTS]
+    rows = [torch.stack([pictures[woman] for woman in (0, 1) for pictures in weighted])]
+    for one, other in SHOWN:
+        for words, count in ((one, 2), (f"[{one}|{other}]", 4), (f"half {one} half {other}", 4)):
+            rows.append(studio.pictures(ALTERNATION.format(words))[:count])
+    rows.append(studio.pictures(ALTERNATION.format("half panda person"))[:4])
+    rows.append(studio.pictures("half [woman | panda] person")[:4])
+    rows.append(studio.pictures("a photo of a happy cyberpunk qwerty woman")[:2])
+    return torch.cat(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Weights, alternation and plain words of a demo model.")
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
+    parser.add_argument("--sheet", type=Path, help="draw some of it into this PNG file instead")
     args = parser.parse_args()
     be_polite()
     with tempfile.TemporaryDirectory() as folder:
         model = load_model(Checkpoint(args.checkpoint, args.checkpoint.name), DevicePolicy(torch.device("cpu")))
         studio = Studio(Conditioner(model, EmbeddingDatabase([])), load_judge(), Path(folder))
+        if args.sheet:
+            joined(sheet(studio), columns=10).quantize(256).save(args.sheet, optimize=True)
+            return
         weights(studio)
         alternation(studio)
         purity(studio)

@@ -43,18 +43,19 @@ from tools.demo_model.words import Words
 from tools.demo_model.world import Portrait, caption, full_caption, is_held_out
 
 FLAT_STATE, FINISHED_STATE = WORK / "unet.pt", WORK / "unet-finished.pt"
-NOISES = 2  # noises per picture and step: the text encoder runs once for both
 EMPTY_CAPTIONS = 0.1  # for classifier-free guidance
 MIN_SNR_GAMMA = 5.0  # Hang et al. 2023, arXiv:2303.09556
 WARM_UP = 100  # steps
 SAVE_EVERY, VALIDATE_EVERY = 100, 500  # steps
 MOST_PROCESSES = 64  # keeps the seeds of their batches apart
+STEPS_OF_A_SEED = 10_000_000  # and those of runs
 TIMESTEPS = 1000
 
 WEIGHTED_CAPTIONS = 0.3  # of the portraits, see `emphasis`
-HYBRIDS = 0.08  # of the pictures, see `hybrids`
+HYBRIDS = 0.14  # of the pictures, see `hybrids`
+MOODLESS = 0.2  # of the people, beyond those whose caption leaves the mood out: most prompts name none
 
-# Latents and noise [B, 4, h, w]; timesteps [B]; caption rows and their weights [B / NOISES, 77].
+# Latents and noise [B, 4, h, w]; timesteps [B]; caption rows and their weights [B, 77].
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -73,15 +74,19 @@ class Lessons:
     hybrid_latents: Tensor
     hybrids: list[Hybrid]
 
-    def draw(self, rng: random.Random) -> tuple[Tensor, str]:
-        """Latents [4, h, w] of one picture and a new caption of it."""
+    def draw(self, rng: random.Random, timestep: int) -> tuple[Tensor, str]:
+        """Latents [4, h, w] of one picture and a new caption of it, for a timestep."""
         if rng.random() < HYBRIDS:
             place = rng.randrange(len(self.hybrids))
-            latents, text = self.hybrid_latents[place], hybrid_caption(self.hybrids[place], rng)
+            latents, text = self.hybrid_latents[place], hybrid_caption(self.hybrids[place], rng, timestep)
         else:
             place = rng.randrange(len(self.portraits))
-            tell = weighted_caption if rng.random() < WEIGHTED_CAPTIONS else caption
-            latents, text = self.latents[place], tell(self.portraits[place], rng)
+            portrait = self.portraits[place]
+            if portrait.is_person and rng.random() < MOODLESS:
+                text = caption(replace(portrait, mood="none"), rng)
+            else:
+                text = (weighted_caption if rng.random() < WEIGHTED_CAPTIONS else caption)(portrait, rng)
+            latents = self.latents[place]
         return latents, "" if rng.random() < EMPTY_CAPTIONS else text
 
 
@@ -101,7 +106,7 @@ class Steps(Dataset[Batch]):
 
     Args:
         lessons: what to learn; words: the token rows of captions.
-        pictures: pictures of a batch, each shown with NOISES noises.
+        pictures: noisy pictures of a batch.
         steps: numbers of the steps to make.
         rank: which of the processes that train together this is.
     """
@@ -117,13 +122,12 @@ class Steps(Dataset[Batch]):
         seed = self.steps[index] * MOST_PROCESSES + self.rank
         generator = torch.Generator().manual_seed(seed)
         rng = random.Random(seed)
-        drawn = [self.lessons.draw(rng) for _ in range(self.pictures)]
-        latents = torch.stack([latents for latents, _ in drawn]).float().repeat(NOISES, 1, 1, 1)
-        noise = torch.randn(latents.shape, generator=generator)
-        count = len(latents)  # stratified: each batch covers all timesteps evenly
+        count = self.pictures  # stratified: each batch covers all timesteps evenly
         timesteps = (torch.arange(count) + torch.rand(count, generator=generator)) * (TIMESTEPS / count)
         timesteps = timesteps.long().clamp(max=TIMESTEPS - 1)  # the last of a rand near 1 is rounded up
-        timesteps = timesteps[torch.randperm(count, generator=generator)]
+        drawn = [self.lessons.draw(rng, int(timestep)) for timestep in timesteps]
+        latents = torch.stack([latents for latents, _ in drawn]).float()
+        noise = torch.randn(latents.shape, generator=generator)
         return latents, noise, timesteps, *self.words.encode([text for _, text in drawn], rng)
 
 
@@ -150,10 +154,8 @@ class Networks(nn.Module):
         return scaled * (plain.mean(dim=(1, 2), keepdim=True) / scaled.mean(dim=(1, 2), keepdim=True))
 
     def forward(self, noisy: Tensor, timesteps: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-        """eps for noisy latents [B, 4, h, w], timesteps [B], caption rows and weights [B / n, 77], each caption used
-        n times."""
-        context = self.context(rows, weights).repeat(len(noisy) // len(rows), 1, 1)
-        return self.unet(noisy, timesteps, context).sample
+        """eps for noisy latents [B, 4, h, w], timesteps [B], caption rows and weights [B, 77]."""
+        return self.unet(noisy, timesteps, self.context(rows, weights)).sample
 
 
 def min_snr_loss(networks: nn.Module, batch: Batch, kept: Tensor) -> Tensor:
@@ -180,9 +182,8 @@ def validation_losses(networks: nn.Module, batches: list[Batch], empty: Tensor, 
 
 def learning_rate(step: int, progress: float, peak: float, finish: bool) -> float:
     """Warm-up after a fresh start, then flat; or, in the finishing run, a cosine to zero as `progress` goes to 1."""
-    if finish:
-        return peak * (0.5 + 0.5 * math.cos(math.pi * progress))
-    return peak * min(1.0, (step + 1) / WARM_UP)
+    rate = peak * min(1.0, (step + 1) / WARM_UP)
+    return rate * (0.5 + 0.5 * math.cos(math.pi * progress)) if finish else rate
 
 
 def initial_networks(start: Path | None) -> tuple[Networks, Words]:
@@ -211,6 +212,7 @@ def main() -> None:
     parser.add_argument("--finish", type=int, help="cosine tail of so many noisy pictures after the flat run")
     parser.add_argument("--batch", type=int, default=64, help="noisy pictures a step and process")
     parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--seed", type=int, default=0, help="another one shows other pictures, for `pack --mean-with`")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches (a GPU wants about 8)")
     args = parser.parse_args()
@@ -219,7 +221,7 @@ def main() -> None:
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if processes > 1:
         torch.distributed.init_process_group()
-    torch.manual_seed(0)
+    torch.manual_seed(args.seed)
     state_path = FINISHED_STATE if args.finish else FLAT_STATE
     source = next((path for path in (state_path, FLAT_STATE) if path.exists()), None)
     if source is None:
@@ -252,7 +254,8 @@ def main() -> None:
     trained = nn.parallel.DistributedDataParallel(networks) if processes > 1 else networks
     count = math.ceil((last - samples) / (args.batch * processes))
     lessons = Lessons(*without_one_sided(*load_latents("train")), *load_hybrid_latents())
-    steps = Steps(lessons, words, args.batch // NOISES, range(step, step + count), rank)
+    begin = args.seed * STEPS_OF_A_SEED + step
+    steps = Steps(lessons, words, args.batch, range(begin, begin + count), rank)
     clock, since, recent = time.monotonic(), samples, 0.0
     for batch in _on_device(DataLoader(steps, batch_size=None, num_workers=args.workers), args.device):
         progress = (samples - began) / (last - began)
