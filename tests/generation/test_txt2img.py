@@ -79,7 +79,7 @@ def test_the_infotext_holds_all_that_is_needed_to_draw_it_again(run):
     (done,) = run(prompt=prompt, negative_prompt="[ugly]", seed=7, **values, **chosen).pictures
     read = parse_infotext(done.infotext)
     expected = {
-        "Prompt": "half (benny | yoda) person\nart <lora:x:1>",
+        "Prompt": "half (benny | yoda) person \nart <lora:x:1>",  # as it was drawn, the blank before the comment too
         "Negative prompt": "[ugly]",
         "Steps": "4",
         "Sampler": "DPM++ 2M",

@@ -303,7 +303,7 @@ def test_a_full_disk_at_the_end_of_a_failure(model, paths, photos, monkeypatch):
         ({"template": "hypernetwork.txt"}, "template"),
         ({"template": "inside_words.txt"}, "template"),
         ({"log_directory": "../elsewhere"}, "log_directory"),
-        ({"preview_sampler": "Nobody's"}, "sampler"),
+        ({"preview_sampler": "Nobody's"}, "preview_sampler"),
         ({"filename_word_regex": "("}, "filename_word_regex"),
     ],
 )

@@ -27,11 +27,6 @@ from modules.ui.wiring import AS_SENT, QUIET, mended
 __all__ = ["make_step", "wire"]
 
 _REMEMBER = "(window.rememberedTraining = {...form, ...window.rememberedTraining, %s})"
-# what was typed while the advice was under way: the browser alone knows of it
-_TYPED_MEANWHILE = """(form, ...shown) => {
-    const typed = {...form, ...window.rememberedTraining};
-    return %s.map((name, place) => name in typed ? typed[name] : shown[place]);
-}"""
 _FORGET = "() => { window.rememberedTraining = {}; }"
 # a field that was refused holds something else: its help stands there again, and the button's complaint goes
 _UNREFUSE = """said => {
@@ -138,15 +133,13 @@ class _Wiring:
             trigger_mode="always_last",
             **AS_SENT,
         )
-        answered = gr.on(
+        gr.on(
             [choice.change, context.tab.select, step.refresh.click, context.page.model.change],
             self.follow_choice,
             [choice, step.preset, step.remembered, self.advised_for],
             [form["embedding"], form["data_root"], form["file_format"], *advised, self.advised_for],
             **QUIET,
         )
-        keep = _TYPED_MEANWHILE % json.dumps(self.advised)
-        answered.then(None, [step.remembered, *advised], advised, js=keep, **QUIET)
         chosen = taken_from("embedding", "run", "step")
         form["embedding"].input(None, [choice, form["embedding"]], choice, js=chosen, **QUIET)
         folder = form["data_root"]
