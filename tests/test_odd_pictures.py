@@ -101,16 +101,21 @@ def test_colours_come_out_right(tmp_path: Path, kind: str, order: str):
     assert differ(images.open_image(tmp_path / "photo.tif"), picture()) < 4
 
 
-@pytest.mark.parametrize("mode", ["RGB", "YCbCr", "CMYK", "LAB"])
-@pytest.mark.parametrize("compression", ["raw", "jpeg", "tiff_lzw", "tiff_adobe_deflate"])
+WRITTEN = [
+    (mode, compression)
+    for mode in ("RGB", "YCbCr", "CMYK", "LAB")
+    for compression in ("raw", "jpeg", "tiff_lzw", "tiff_adobe_deflate")
+    if (mode, compression) != ("LAB", "jpeg")  # nobody writes that
+]
+
+
+@pytest.mark.parametrize(("mode", "compression"), WRITTEN)
 def test_colours_of_what_pillow_writes(tmp_path: Path, mode: str, compression: str):
     made = picture() if mode == "LAB" else picture().convert(mode)
     if mode == "LAB":
         profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
         made = ImageCms.profileToProfile(made, *profiles, outputMode="LAB")
         assert made
-    if (mode, compression) == ("LAB", "jpeg"):
-        pytest.skip("nobody writes that")
     made.save(tmp_path / "photo.tif", compression=compression)
     assert differ(images.open_image(tmp_path / "photo.tif"), picture()) < 8
 
