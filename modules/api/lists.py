@@ -16,9 +16,8 @@ from modules.api.answers import (
 )
 from modules.api.host import Host
 from modules.generation.upscalers import LATENT_MODES, find_upscalers
-from modules.samplers.names import SAMPLERS, SCHEDULES, Sampler
+from modules.samplers.names import DEFAULT_RHO, SAMPLERS, SCHEDULES, Sampler
 
-_DEFAULT_RHO = {"Karras": 7.0, "Polyexponential": 1.0}
 _NEED_MODEL = {"Uniform", "SGM Uniform", "Simple", "Normal", "DDIM", "Beta"}  # read off the model's own noise levels
 
 
@@ -41,7 +40,7 @@ def add_routes(router: APIRouter, host: Host) -> None:
                 name=schedule.name,
                 label=schedule.label,
                 aliases=list(schedule.aliases) or None,
-                default_rho=_DEFAULT_RHO.get(schedule.label, -1.0),
+                default_rho=DEFAULT_RHO.get(schedule.label, -1.0),
                 need_inner_model=schedule.label in _NEED_MODEL,
             )
             for schedule in SCHEDULES

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from modules.errors import StorageError
 from modules.files import write_atomically
 from modules.image_formats import ImageFormat
 
@@ -35,11 +36,12 @@ class Beside:
         """Of the files that a picture may need, besides its own."""
         return (".txt",) * self.text + (".jpg",) * self.copies
 
-    def write(self, path: Path, image: Image.Image, infotext: str) -> None:
+    def write(self, path: Path, image: Image.Image, infotext: str) -> str:
         """Write what goes along with the picture that was saved as `path`; nothing is written over.
 
-        Raises:
-            StorageError: disk full, read-only or gone; the picture itself is safe.
+        Returns:
+            a sentence if that cannot be (disk full, read-only or gone), else nothing: the picture itself is safe, and
+            no reason to draw no more.
         """
         try:
             if self.text and infotext:
@@ -48,6 +50,10 @@ class Beside:
                 self._copy(path.with_suffix(".jpg"), image, infotext)
         except FileExistsError as error:  # between looking for a free name and now
             _log.warning("%s is somebody else's: it is not written over.", error.filename or path.stem)
+        except StorageError as error:
+            _log.warning("Beside %s: %s", path.name, error)
+            return f"{path.name} is saved, but not the file that goes beside it: {error}"
+        return ""
 
     def _is_large(self, path: Path, image: Image.Image) -> bool:
         return max(image.size) > self.side or path.stat().st_size > self.above

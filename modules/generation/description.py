@@ -11,6 +11,8 @@ from modules.infotext import VERSION_VALUE, build_infotext, reads_emphasis
 from modules.model.checkpoint import Checkpoint
 from modules.model.vae import VaeFile
 from modules.params import SECOND_PASS, Txt2ImgParams
+from modules.prompts.tags import cut_comments
+from modules.prompts.tokenizer import replace_surrogates
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,16 @@ class Prompts:
     negative_prompt: str
     hr_prompt: str
     hr_negative_prompt: str
+
+    @classmethod
+    def of(cls, params: Txt2ImgParams) -> "Prompts":
+        """Those of a form, its styles in them already; a second pass without its own has those of the first."""
+        cut = cut_comments if params.comments else str
+        prompt, negative, hr_prompt, hr_negative = (
+            cut(replace_surrogates(text))
+            for text in (params.prompt, params.negative_prompt, params.hr_prompt, params.hr_negative_prompt)
+        )
+        return cls(prompt, negative, hr_prompt or prompt, hr_negative or negative)
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ def describe(
         **(_hires(params, prompts, first, hires, partners) if hires else {}),
         "TI hashes": ", ".join(hashes) or None,
         "Emphasis": params.emphasis if emphasised else None,
-        **_sampling(params, first),
+        **_sampling(params, first, hires.stage if hires else None),
         "Pad conds": params.pad_conds or None,
         "Pad conds v0": params.pad_conds_v0 or None,
         "Downcast alphas_cumprod": params.downcast_alphas or None,
@@ -113,11 +125,16 @@ def _variation(params: Txt2ImgParams, subseed: int) -> dict[str, object]:
     return values
 
 
-def _sampling(params: Txt2ImgParams, first: Pass) -> dict[str, object]:
-    options = sampler_options(params, first.sampler)
-    values: dict[str, object] = dict(options.infotext(first.sampler, first.schedule))
-    if first.sampler.uses_ensd and params.ensd and options.eta_of(first.sampler):
-        values["ENSD"] = params.ensd
+def _sampling(params: Txt2ImgParams, first: Pass, second: Pass | None) -> dict[str, object]:
+    """What the sampler and the schedule of the first pass take, and those of the second, whose own are told apart."""
+    values: dict[str, object] = {}
+    for stage in filter(None, (second, first)):
+        options = sampler_options(params, stage.sampler)
+        values |= options.infotext(stage.sampler, stage.schedule)
+        if stage is second:
+            values.pop("Schedule type", None)
+        if stage.sampler.uses_ensd and params.ensd and options.eta_of(stage.sampler):
+            values["ENSD"] = params.ensd
     if params.s_min_uncond:
         values["NGMS"] = _number(params.s_min_uncond)
         values["NGMS all steps"] = params.s_min_uncond_all or None

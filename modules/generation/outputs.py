@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -10,6 +11,13 @@ from modules import image_saving, images
 from modules.generation.beside import NOTHING, Beside
 from modules.generation.naming import BY_SEED_AND_DAY, Naming, Turn
 from modules.image_formats import PNG, ImageFormat
+
+
+class Saved(NamedTuple):
+    """A file that is written. `problem`: a sentence if what goes beside it could not be, else empty."""
+
+    path: Path
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class OutputFolder:
     beside: Beside = NOTHING
     grids_beside: Beside = NOTHING
 
-    def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Path:
+    def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Saved:
         """Save under the name that `naming` gives it, `<number>-<seed>.png` if nobody chose another one; what was
         interrupted says so in its name.
 
@@ -50,7 +58,7 @@ class OutputFolder:
         """
         return self._save(image, infotext, turn, "-incomplete" if incomplete else "")
 
-    def save_before(self, image: Image.Image, infotext: str, turn: Turn) -> Path:
+    def save_before(self, image: Image.Image, infotext: str, turn: Turn) -> Saved:
         """Save what the first pass of a hires fix drew, as `…-before-highres-fix.png`.
 
         Raises:
@@ -58,7 +66,7 @@ class OutputFolder:
         """
         return self._save(image, infotext, turn, "-before-highres-fix")
 
-    def save_overview(self, paths: Sequence[Path], batch_size: int, infotext: str) -> Path:
+    def save_overview(self, paths: Sequence[Path], batch_size: int, infotext: str) -> Saved:
         """Save the pictures of a run, side by side, as `grid-<number>.png`.
 
         Raises:
@@ -69,7 +77,7 @@ class OutputFolder:
         sheet = images.grid((images.open_image(path) for path in paths), len(paths), rows)
         return self.save_sheet(sheet, "grid", infotext)
 
-    def save_sheet(self, image: Image.Image, name: str, infotext: str) -> Path:
+    def save_sheet(self, image: Image.Image, name: str, infotext: str) -> Saved:
         """Save an overview, or the sheet of a script, as `<name>-<number>.png`.
 
         Raises:
@@ -83,10 +91,9 @@ class OutputFolder:
         path = image_saving.save_numbered(
             image, folder, f"{name}-", behind, infotext, digits=4, form=self.grid_form, beside=taken
         )
-        self.grids_beside.write(path, image, infotext)
-        return path
+        return Saved(path, self.grids_beside.write(path, image, infotext))
 
-    def _save(self, image: Image.Image, infotext: str, turn: Turn, suffix: str) -> Path:
+    def _save(self, image: Image.Image, infotext: str, turn: Turn, suffix: str) -> Saved:
         folder = self.pictures
         if self.sorted:
             folder = self.naming.folder(folder, infotext, image, turn)
@@ -97,5 +104,4 @@ class OutputFolder:
         else:
             behind = f"-{name}{suffix}" if name else suffix
             path = image_saving.save_numbered(image, folder, "", behind, infotext, form=form, beside=taken)
-        self.beside.write(path, image, infotext)
-        return path
+        return Saved(path, self.beside.write(path, image, infotext))

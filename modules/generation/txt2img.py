@@ -27,7 +27,7 @@ from modules.generation import hires, passes
 from modules.generation.description import Hires, Prompts, describe
 from modules.generation.model_use import Models, OneModel, Use, without_events
 from modules.generation.naming import Turn
-from modules.generation.outputs import OutputFolder
+from modules.generation.outputs import OutputFolder, Saved
 from modules.generation.partners import NOBODY, Partners, refines
 from modules.generation.preview import preview_png
 from modules.generation.seeds import Seeds
@@ -40,8 +40,6 @@ from modules.model.conditioning import Conditioner, PromptRules
 from modules.model.model import SDModel
 from modules.model.vae import VaeFile
 from modules.params import Txt2ImgParams
-from modules.prompts.tags import cut_comments
-from modules.prompts.tokenizer import replace_surrogates
 from modules.samplers.guidance import Composed, Denoiser, GuidanceOptions, Guided, Scheduled
 from modules.samplers.sample import Start, sample
 from modules.samplers.solvers import Step
@@ -125,7 +123,7 @@ class _Run:
             self.hires = Hires(Pass.second(params), HiresSize.of(params))
             self.upscaler = upscaler or choose_upscaler(params.hr_upscaler, ())
         self.seeds = Seeds.of(params)
-        self.prompts = _prompts(params)
+        self.prompts = Prompts.of(params)
         self.rules = PromptRules(
             emphasis=params.emphasis,
             clip_skip=params.clip_skip,
@@ -141,6 +139,7 @@ class _Run:
         self.paths: list[Path] = []
         self.interrupted = False
         self.skipping = False
+        self.has_problem = False
         self._drawing: Conditioner | None = None  # with the model in use, which goes before the next one comes
         self._own: tuple[Checkpoint, VaeFile | None] | None = None
 
@@ -236,7 +235,7 @@ class _Run:
             for position, pair in enumerate(seeds):
                 infotext = self._infotext(pair, first_only=True)
                 turn = self._turn(batch * len(seeds) + position)
-                self.outputs.save_before(self._decoded(latents[position]), infotext, turn)
+                yield from self._noted(self.outputs.save_before(self._decoded(latents[position]), infotext, turn))
         yield from self._tell(Status("enlarging"))
         if self.stopping:
             return _Drawn(latents, "before the hires pass")
@@ -344,9 +343,10 @@ class _Run:
             yield from self._tell(Status(f"decoding picture {index + 1} of {total}"))
             image = self._decoded(drawn.latents[position])
             infotext = self._infotext((seed, subseed), drawn.left_at)
-            path = self.outputs.save_picture(image, infotext, self._turn(index), incomplete)
-            self.paths.append(path)
-            yield from self._tell(ImageDone(path, infotext, index, seed, incomplete, subseed))
+            saved = self.outputs.save_picture(image, infotext, self._turn(index), incomplete)
+            self.paths.append(saved.path)
+            yield from self._tell(ImageDone(saved.path, infotext, index, seed, incomplete, subseed))
+            yield from self._noted(saved)
 
     def _turn(self, index: int) -> Turn:
         count = self.params.batch_count * self.params.batch_size
@@ -357,11 +357,18 @@ class _Run:
         yield from self._tell(Status("laying out the overview"))
         infotext = self._infotext(self.seeds.at(0))
         try:
-            path = self.outputs.save_overview(self.paths, self.params.batch_size, infotext)
+            saved = self.outputs.save_overview(self.paths, self.params.batch_size, infotext)
         except ImageError as error:  # somebody moved a picture away: the run itself is fine
             yield from self._tell(Noticed(f"There is no overview of this run: {error}"))
         else:
-            yield from self._tell(GridDone(path, infotext))
+            yield from self._tell(GridDone(saved.path, infotext))
+            yield from self._noted(saved)
+
+    def _noted(self, saved: Saved) -> Work:
+        """Tell, once a run, what could not be written beside a file."""
+        if saved.problem and not self.has_problem:
+            self.has_problem = True
+            yield from self._tell(Noticed(saved.problem))
 
     def _infotext(self, seeds: tuple[int, int], incomplete: str = "", first_only: bool = False) -> str:
         params, partners = self.params, self.partners
@@ -383,12 +390,3 @@ class _Run:
             incomplete=incomplete,
             partners=partners,
         )
-
-
-def _prompts(params: Txt2ImgParams) -> Prompts:
-    cut = cut_comments if params.comments else str
-    prompt, negative, hr_prompt, hr_negative = (
-        cut(replace_surrogates(text))
-        for text in (params.prompt, params.negative_prompt, params.hr_prompt, params.hr_negative_prompt)
-    )
-    return Prompts(prompt, negative, hr_prompt or prompt, hr_negative or negative)

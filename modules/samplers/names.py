@@ -121,6 +121,9 @@ SCHEDULES: tuple[Schedule, ...] = (
     Schedule("Beta", "beta"),
 )
 
+DEFAULT_RHO = {"Karras": 7.0, "Polyexponential": 1.0}
+"""The crowding of schedules that have one, by label."""
+
 _SAMPLERS = {sampler.name: sampler for sampler in SAMPLERS}
 _SCHEDULES = {name: schedule for schedule in SCHEDULES for name in (schedule.label, schedule.name)}
 _SCHEDULE_ALIASES = {name: schedule for schedule in SCHEDULES for name in schedule.aliases}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modules.errors import ParameterError
-from modules.samplers.names import AUTOMATIC, Sampler
+from modules.samplers.names import AUTOMATIC, DEFAULT_RHO, Sampler
 
 ALL_TIMESTEPS = ("DDIM", "PLMS")  # the samplers that were others before 1.6
 
@@ -79,9 +79,12 @@ class SamplerOptions:
             used = sampler.schedule_used(schedule)
             if schedule != AUTOMATIC or sampler.schedule:
                 found["Schedule type"] = used
+                found |= _off_default(self, _RANGE_KEYS)
+            if used in DEFAULT_RHO and self.rho not in (0, DEFAULT_RHO[used]):
+                found["Schedule rho"] = self.rho
             if used == "Beta":
                 found |= {"Beta schedule alpha": self.beta_alpha, "Beta schedule beta": self.beta_beta}
-            found |= _off_default(self, _SCHEDULE_KEYS)
+            found |= _off_default(self, {"SGM noise multiplier": "sgm_noise_multiplier"})
             if self.discard_penultimate and not sampler.discard_penultimate:
                 found["Discard penultimate sigma"] = True
             if self.keep_penultimate and sampler.discard_penultimate and not self.discard_penultimate:
@@ -105,12 +108,7 @@ def _off_default(options: SamplerOptions, keys: dict[str, str]) -> dict[str, str
     return {key: value for key, value in values.items() if value != getattr(defaults, keys[key])}
 
 
-_SCHEDULE_KEYS = {
-    "Schedule min sigma": "sigma_min",
-    "Schedule max sigma": "sigma_max",
-    "Schedule rho": "rho",
-    "SGM noise multiplier": "sgm_noise_multiplier",
-}
+_RANGE_KEYS = {"Schedule min sigma": "sigma_min", "Schedule max sigma": "sigma_max"}
 _CHURN_KEYS = {"Sigma churn": "s_churn", "Sigma tmin": "s_tmin", "Sigma tmax": "s_tmax"}
 _UNIPC_KEYS = {
     "UniPC variant": "unipc_variant",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from modules.errors import ParameterError
 from modules.samplers.beta_distribution import beta_quantile
-from modules.samplers.names import Sampler
+from modules.samplers.names import DEFAULT_RHO, Sampler
 from modules.samplers.options import SamplerOptions
 
 
@@ -168,7 +168,7 @@ def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7
 
 
 def _karras(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
-    return _down_to_zero(karras_sigmas(steps, low, high, options.rho or 7.0))
+    return _down_to_zero(karras_sigmas(steps, low, high, options.rho or DEFAULT_RHO["Karras"]))
 
 
 def _uniform(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
@@ -184,7 +184,7 @@ def _exponential(steps: int, low: float, high: float, table: NoiseTable, options
 
 def _polyexponential(steps: int, low: float, high: float, table: NoiseTable, options: SamplerOptions) -> Tensor:
     """A polynomial ramp in log sigma; with rho 1 the same as Exponential."""
-    ramp = torch.linspace(1, 0, steps) ** (options.rho or 1.0)
+    ramp = torch.linspace(1, 0, steps) ** (options.rho or DEFAULT_RHO["Polyexponential"])
     return _down_to_zero((ramp * (math.log(high) - math.log(low)) + math.log(low)).exp())
 
 

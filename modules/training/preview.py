@@ -12,7 +12,7 @@ from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.events import Event, ImageDone, Request, Sampled, Status
 from modules.generation.naming import Turn
-from modules.generation.outputs import OutputFolder
+from modules.generation.outputs import OutputFolder, Saved
 from modules.generation.txt2img import txt2img
 from modules.model.conditioning import Conditioner
 from modules.model.model import SDModel
@@ -111,7 +111,7 @@ class _OneFile(OutputFolder):
 
     path: Path = Path()
 
-    def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Path:
+    def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Saved:
         path = self.path.with_stem(f"{self.path.stem}-incomplete") if incomplete else self.path
         images.save_png(image, path, infotext)
-        return path
+        return Saved(path)

@@ -6,6 +6,7 @@ from PIL import Image
 
 from modules import images
 from modules.errors import StorageError
+from modules.events import GridDone, Noticed
 from modules.generation.beside import Beside
 from modules.generation.naming import Naming, Turn
 from modules.generation.outputs import OutputFolder
@@ -64,7 +65,8 @@ def test_the_text_has_the_name_of_its_picture(tmp_path):
     ids=str,
 )
 def test_large_pictures_get_a_copy_with_the_same_parameters(tmp_path, suffix, size, beside, copy):
-    path = folder(tmp_path, beside, suffix).save_picture(noise(*size), INFOTEXT, Turn())
+    path, problem = folder(tmp_path, beside, suffix).save_picture(noise(*size), INFOTEXT, Turn())
+    assert not problem
     assert path.name == f"00000-7.{suffix}"
     assert images.open_image(path).size == size
     made = path.with_suffix(".jpg")
@@ -80,7 +82,7 @@ def test_what_has_such_a_name_already_is_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cat.txt").write_text("mine")
     (tmp_path / "out" / "cat-1.jpg").write_text("mine too")
-    assert outputs.save_picture(noise(64, 48), INFOTEXT, Turn()).name == "cat-2.png"
+    assert outputs.save_picture(noise(64, 48), INFOTEXT, Turn()).path.name == "cat-2.png"
     assert names(tmp_path / "out") == ["cat-1.jpg", "cat-2.jpg", "cat-2.png", "cat-2.txt", "cat.txt"]
     assert (tmp_path / "out" / "cat.txt").read_text() == "mine"
 
@@ -91,13 +93,29 @@ def test_a_prompt_too_long_for_a_jpg_has_no_copy(tmp_path):
     assert names(tmp_path / "out") == ["00000-7.png"]
 
 
-def test_a_full_disk_is_told_and_the_picture_is_safe(tmp_path, monkeypatch):
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Nothing more can be written beside a picture."""
     from modules.generation import beside
 
     def full(path, *_, **__):
         raise StorageError(f"{path.name}: the disk is full.")
 
     monkeypatch.setattr(beside, "write_atomically", full)
-    with pytest.raises(StorageError, match=r"00000-7\.txt"):
-        folder(tmp_path, Beside(text=True)).save_picture(noise(64, 48), INFOTEXT, Turn())
-    assert images.read_infotext(tmp_path / "out" / "00000-7.png") == INFOTEXT
+
+
+def test_a_full_disk_is_told_and_the_picture_is_safe(tmp_path, full_disk):
+    outputs = folder(tmp_path, Beside(text=True))
+    path, problem = outputs.save_picture(noise(64, 48), INFOTEXT, Turn())
+    assert problem == "00000-7.png is saved, but not the file that goes beside it: 00000-7.txt: the disk is full."
+    assert images.read_infotext(path) == INFOTEXT
+    assert "grid-0000.txt" in outputs.save_sheet(noise(64, 48), "grid", INFOTEXT).problem
+
+
+def test_a_run_goes_on_without_what_cannot_be_written_beside_its_pictures(run, tmp_path, full_disk):
+    pulled = run(outputs=folder(tmp_path, Beside(text=True)), steps=1, seed=7, batch_count=3)
+    assert names(tmp_path / "out") == ["00000-7.png", "00001-8.png", "00002-9.png"]
+    assert len(pulled.pictures) == 3
+    assert len(pulled.of(GridDone)) == 1
+    (notice,) = pulled.of(Noticed)
+    assert "00000-7.txt" in notice.text

@@ -101,7 +101,7 @@ def test_no_prompt_leads_out_of_the_folder(tmp_path: Path, prompt: str, numbered
     naming = Naming("[prompt_spaces]", "[prompt]/[prompt_words]/..", numbered)
     folder = OutputFolder(tmp_path / "pictures", tmp_path / "grids", naming=naming)
     infotext = f"{storable(prompt)}\nSteps: 1, Sampler: Euler, Seed: 1"
-    paths = {folder.save_picture(PICTURE, infotext, Turn()), folder.save_picture(PICTURE, infotext, Turn())}
+    paths = {folder.save_picture(PICTURE, infotext, Turn()).path for _ in range(2)}
     assert len(paths) == 2, "nothing is written over"
     for path in paths:
         assert path.resolve().is_relative_to((tmp_path / "pictures").resolve())
@@ -124,7 +124,7 @@ def test_folders_of_folders(tmp_path: Path) -> None:
 def test_numbered_or_not(tmp_path: Path) -> None:
     def saved(naming: Naming, **more: bool) -> str:
         folder = OutputFolder(tmp_path, tmp_path, sorted=False, grids_sorted=False, naming=naming)
-        return folder.save_picture(PICTURE, INFOTEXT, TURN, **more).name
+        return folder.save_picture(PICTURE, INFOTEXT, TURN, **more).path.name
 
     plain = Naming("[seed]", numbered=False)
     assert [saved(plain) for _ in range(3)] == ["42.png", "42-1.png", "42-2.png"]
@@ -132,11 +132,12 @@ def test_numbered_or_not(tmp_path: Path) -> None:
     assert saved(Naming("[none]", numbered=False)) == "00043.png"
     assert saved(Naming("{}[steps]")) == "00044-{}20.png"
     folder = OutputFolder(tmp_path, tmp_path, sorted=False, grids_sorted=False, naming=plain)
-    assert folder.save_before(PICTURE, INFOTEXT, TURN).name == "42-before-highres-fix.png"
+    assert folder.save_before(PICTURE, INFOTEXT, TURN).path.name == "42-before-highres-fix.png"
 
 
 def test_overviews_may_tell_seed_and_prompt(tmp_path: Path) -> None:
     folder = OutputFolder(tmp_path, tmp_path, grids_sorted=False, naming=Naming(long_grids=True))
     name = "grid-0000-42-a red cat, (sitting_ on) a _mat_, under the old oak tree by day.png"
-    assert folder.save_sheet(PICTURE, "grid", INFOTEXT).name == name
-    assert OutputFolder(tmp_path, tmp_path, grids_sorted=False).save_sheet(PICTURE, "grid", "").name == "grid-0001.png"
+    assert folder.save_sheet(PICTURE, "grid", INFOTEXT).path.name == name
+    plain = OutputFolder(tmp_path, tmp_path, grids_sorted=False)
+    assert plain.save_sheet(PICTURE, "grid", "").path.name == "grid-0001.png"

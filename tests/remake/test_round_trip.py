@@ -153,9 +153,9 @@ OFF_DEFAULT: dict[str, tuple[Any, dict[str, Any]]] = {
     "s_tmin": (0.2, {"sampler": "Heun"}),
     "s_tmax": (9.0, {"sampler": "DPM2"}),
     "s_noise": (1.01, {"sampler": "DPM++ SDE"}),
-    "sigma_min": (0.1, {}),
-    "sigma_max": (10.0, {}),
-    "rho": (5.0, {}),
+    "sigma_min": (0.1, {"sampler": "DPM++ 2M"}),
+    "sigma_max": (10.0, {"schedule": "Exponential"}),
+    "rho": (5.0, {"schedule": "Polyexponential"}),
     "discard_penultimate": (True, {}),
     "sgm_noise_multiplier": (True, {}),
     "zero_terminal_snr": (True, {}),
@@ -204,6 +204,25 @@ def test_every_field_is_written_and_comes_back_as_it_was(field: str) -> None:
     plain, params = written(Txt2ImgParams(**usual)), Txt2ImgParams(**{**usual, field: value})
     assert written(params) != plain, "it is written"
     assert Txt2ImgParams(**remake(written(params), HERE).values) == params
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"hr_sampler": "DDIM", "eta_ddim": 0.5}, "Eta DDIM: 0.5"),
+        ({"hr_sampler": "Euler a", "eta_ancestral": 0.5}, "Eta: 0.5"),
+        ({"hr_sampler": "Euler a", "ensd": 31337}, "ENSD: 31337"),
+        ({"hr_schedule": "Karras", "rho": 5.0}, "Schedule rho: 5.0"),
+        ({"hr_schedule": "Beta", "beta_alpha": 0.5}, "Beta schedule alpha: 0.5"),
+        ({"hr_sampler": "UniPC", "unipc_order": 2}, "UniPC order: 2"),
+    ],
+)
+def test_what_only_the_second_pass_takes_is_written_too(values: dict[str, Any], key: str) -> None:
+    params = Txt2ImgParams(**HIRES, sampler="LMS", seed=1, **values)
+    assert f", {key}," in written(params)
+    again = Txt2ImgParams(**remake(written(params), HERE).values)
+    assert {field: getattr(again, field) for field in values} == values
+    assert written(again) == written(params)
 
 
 @pytest.mark.parametrize("field", IN_ANOTHER_FORM)

@@ -296,6 +296,29 @@ def test_unipc_beside_diffusers(variant, order: int) -> None:
         assert ((ours - expected).abs().max() / expected.std()).item() < CLOSE
 
 
+@pytest.mark.parametrize(
+    ("order", "steps", "lower_at_the_end", "used"),
+    [
+        (3, 5, True, [1, 2, 3, 2, 1]),
+        (3, 5, False, [1, 2, 3, 3, 3]),
+        (4, 4, True, [1, 2, 3, 1]),  # the first steps grow up to the order, whatever comes after them
+        (5, 6, True, [1, 2, 3, 4, 2, 1]),
+        (4, 2, True, [1, 1]),  # fewer steps than the order, at which A1111 fails
+    ],
+)
+def test_unipc_uses_as_many_guesses_as_a1111(monkeypatch, order, steps, lower_at_the_end, used) -> None:
+    noted: list[int] = []
+
+    class Noting(unipc._Update):
+        def __init__(self, path, guesses, target, variant):
+            noted.append(len(guesses))
+            super().__init__(path, guesses, target, variant)
+
+    monkeypatch.setattr(unipc, "_Update", Noting)
+    list(unipc.unipc(predict, start(), steps, ALPHAS, order=order, lower_order_final=lower_at_the_end))
+    assert noted == used
+
+
 def test_lcm_beside_diffusers() -> None:
     scheduler = scheduler_of("LCMScheduler")
     scheduler.set_timesteps(4, original_inference_steps=50)

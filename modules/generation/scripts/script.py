@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modules.errors import ParameterError
-from modules.events import GridDone, Status, Work
+from modules.events import GridDone, Noticed, Status, Work
 from modules.generation import partners
 from modules.generation.scripts import axes, lines, matrix
 from modules.generation.scripts.cells import MOST_CELLS, Cell, Drawn, Workbench, draw_cells
@@ -72,8 +72,10 @@ class Plan:
             return
         yield Status("laying out the sheet")
         for sheet, infotext in self._sheets(self.table, drawn):
-            path = outputs.save_sheet(sheet, _FILE_NAMES[self.script.script], infotext)
-            yield GridDone(path, infotext, alone=not self.script.include_sub_images)
+            saved = outputs.save_sheet(sheet, _FILE_NAMES[self.script.script], infotext)
+            yield GridDone(saved.path, infotext, alone=not self.script.include_sub_images)
+            if saved.problem:
+                yield Noticed(saved.problem)
 
     def _sheets(self, table: Table, drawn: Drawn) -> "list[tuple[Image.Image, str]]":
         """The whole, and before it the single tables if they are wanted; each with its infotext."""

@@ -80,7 +80,8 @@ def unipc(
     for i, (moment, target) in enumerate(itertools.pairwise(moments)):
         if not guesses:
             guesses = [(moment, _clean(predict, x, moment, path))]
-        used = min(order, steps - i) if lower_order_final else order
+        growing = i + 1 < order <= steps  # the first steps use all guesses that there are, as in A1111
+        used = min(order, steps - i) if lower_order_final and not growing else order
         update = _Update(path, guesses[:used], target, variant)
         denoised = guesses[0][1]
         x_before, x = x, update.predicted(x)

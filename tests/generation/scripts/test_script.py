@@ -49,8 +49,8 @@ class Bench:
                     return
             image = Image.new("RGB", (wanted.width, wanted.height), (len(self.drawn), 0, 0))
             infotext = f"{wanted.prompt}\nSteps: {wanted.steps}, Seed: {wanted.seed}, Size: 64x64, Version: v1.10.1"
-            path = outputs.save_picture(image, infotext, Turn())
-            yield ImageDone(path, infotext, batch, wanted.seed)
+            saved = outputs.save_picture(image, infotext, Turn())
+            yield ImageDone(saved.path, infotext, batch, wanted.seed)
 
 
 @pytest.fixture
