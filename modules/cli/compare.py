@@ -14,10 +14,11 @@ from modules.cli.following import follow, say, tell
 from modules.cli.host import hosted, load
 from modules.cli.run_model import named_run, with_checkpoint
 from modules.errors import ParameterError, WebuiError
+from modules.files import safe_name
 from modules.training.comparison import Look, compare_steps, make_sheet, parse_seeds
 from modules.training.measurements import MeasurementFile
 from modules.training.recommend import recommend
-from modules.training.run_folder import RunFolder
+from modules.training.run_folder import RunFolder, require_free
 
 MOST_ROWS = 8  # of a grid for which nobody chose the steps
 
@@ -36,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
             raise ParameterError(
                 "steps", f"This run has no snapshot of step {step}: it has {', '.join(map(str, known))}."
             )
+    if "use" in values:  # refused before minutes of measuring
+        require_free(flags.paths().textual_inversion, safe_name(values["use"], "--use"))
     with hosted(with_checkpoint(flags, named)) as app:
         load(app)
         if code := follow(app.training.measure(path, values.get("word", ""))):

@@ -18,6 +18,7 @@ from modules.training import plan
 from modules.training.best import best_snapshot
 from modules.training.comparison import Comparison
 from modules.training.run_folder import Run, open_run, require_free, unfinished_runs
+from modules.training.uses import last_use
 from modules.training_params import TrainParams
 
 
@@ -116,9 +117,10 @@ class TrainingDesk:
         Raises:
             FileFormatError: it is no run.
             ParameterError: nothing trained was saved.
-            QueueFull: too many jobs wait.
+            JobBusy: its embedding is being trained, or the queue is full.
         """
         run = open_run(folder)
+        self._require_untrained(run.folder.name, "wait until it has ended")
         step = best_snapshot(run.folder)
         if step is None:
             raise ParameterError("step", "No snapshot was saved yet, so there is nothing to keep: resume, or discard.")
@@ -160,13 +162,20 @@ class TrainingDesk:
 
         Raises:
             ParameterError: the name cannot be a file's.
-            QueueFull: too many jobs wait.
+            JobBusy: an embedding of that name is being trained, or the queue is full.
         """
-        safe_name(name)
+        self._require_untrained(safe_name(name))
         return self._jobs.submit(f"Using {name}", self._use(folder, step, name, overwrite), owner, cuts_in=True)
 
     def undo_use(self, folder: Path, owner: str = "") -> Job:
-        """Queue the taking back of what was put into use last from a run."""
+        """Queue the taking back of what was put into use last from a run.
+
+        Raises:
+            FileFormatError: it is no run.
+            JobBusy: what was put into use is being trained, or the queue is full.
+        """
+        if use := last_use(open_run(folder).folder):
+            self._require_untrained(use.name, "wait until it has ended")
         return self._jobs.submit("Undoing a use", self._undo_use(folder), owner, cuts_in=True)
 
     # --- the worker's part ------------------------------------------------------------------------------------------
@@ -247,11 +256,11 @@ class TrainingDesk:
             self._trained = name
             return self._jobs.submit(f"Training {name}", work, owner, gives_way=True, kind="train")
 
-    def _require_untrained(self, name: str) -> None:
-        """Refuse to overwrite an embedding that a run, here or in another process, will write again: what was made
-        would be lost."""
+    def _require_untrained(self, name: str, instead: str = "choose another name") -> None:
+        """Refuse to change the file of an embedding that a run, here or in another process, will write at its end: what
+        was put there would act for minutes only."""
         if self.under_way() and name.casefold() == self._trained.casefold():
-            raise JobBusy(f"“{name}” is being trained: stop that run first, or choose another name.")
+            raise JobBusy(f"“{name}” is being trained: stop that run first, or {instead}.")
         require_free(self._paths.textual_inversion, name)
 
     def _submit_between(self, kind: str, folder: Path, work: Work, owner: str) -> Job:

@@ -239,7 +239,7 @@ def require_free(root: Path, name: str) -> None:
         JobBusy: naming the process and its run.
     """
     for run in find_runs(root):
-        process = holder(run.folder.path) if run.folder.name == name else None
+        process = holder(run.folder.path) if run.folder.name.casefold() == name.casefold() else None
         if process not in (None, os.getpid()):  # of one's own the queue runs one at a time
             where = f"{run.folder.path.parent.name}/{run.folder.path.name}"
             raise JobBusy(

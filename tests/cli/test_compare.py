@@ -11,9 +11,9 @@ from modules.embeddings.reading import read_embedding
 from modules.training import likeness, measure
 from modules.training.measurements import MeasurementFile
 from modules.training.obedience import CHANGES, Obedience
-from modules.training.run_folder import find_runs
+from modules.training.run_folder import RunFolder, find_runs
 from tests.cli.runs import NAME, events, run, server, told, training
-from tests.training.tiny_run import make_photos
+from tests.training.tiny_run import another_process, make_photos
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +128,15 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
     assert run(["compare", str(tmp_path), *server(tmp_path)]) == 2
     assert "is no training run" in capsys.readouterr().err
     assert run(["compare", *server(tmp_path)]) == 2
+
+
+def test_use_of_what_is_being_trained_is_refused_before_anything_is_measured(home, capsys):
+    (found,) = find_runs(home / "textual_inversion")
+    folder = RunFolder(home / "textual_inversion" / "2026-01-02" / "ben-final", "ben-final")
+    folder.describe({"ending": "", "step": 3, "steps": 9, "checkpoint": "tiny", "started": 1.0})
+    words = ["compare", str(found.folder.path), "--use", "Ben-Final", *server(home)]
+    with another_process(folder.path) as process:
+        assert run(words) == 1
+        printed = capsys.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert f"is being trained already, by process {process} (run 2026-01-02/ben-final)" in printed.err

@@ -2,13 +2,11 @@
 
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
 import sys
 
-import psutil
 import pytest
 import torch
 from PIL import Image
@@ -18,7 +16,7 @@ from modules.model.hashes import sha256_of
 from modules.paths import PROGRAM
 from modules.training.run_folder import RunFolder, find_runs, require_free
 from tests.cli.runs import MODEL, NAME, events, run, server, told, trained, training
-from tests.training.tiny_run import make_photos
+from tests.training.tiny_run import another_process, make_photos
 
 PATIENCE = 300.0  # seconds for a process to load torch and do six tiny steps on a busy machine
 
@@ -115,16 +113,12 @@ def test_two_processes_never_train_one_embedding(tmp_path, photos, capsys):
     """Both would write its file. Another embedding may be trained meanwhile, and a dead process holds nobody back."""
     folder = RunFolder(tmp_path / "textual_inversion" / "2026-01-02" / NAME, NAME)
     folder.describe({"ending": "", "step": 3, "steps": 9, "checkpoint": "tiny", "started": 1.0})
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        created = psutil.Process(other.pid).create_time()
-        note = {"process": other.pid, "created": created, "machine": platform.node()}
-        (folder.path / "running.json").write_text(json.dumps(note))
+    with another_process(folder.path) as process:
         assert run(training(tmp_path, photos)) == 1
         printed = capsys.readouterr()
         assert (printed.out, printed.err.count("\n")) == ("", 1)
-        assert f"“{NAME}” is being trained already, by process {other.pid} (run 2026-01-02/{NAME})" in printed.err
+        assert f"“{NAME}” is being trained already, by process {process} (run 2026-01-02/{NAME})" in printed.err
         require_free(tmp_path / "textual_inversion", "another-t1")
-        other.kill()
     assert run(training(tmp_path, photos)) == 0
 
 

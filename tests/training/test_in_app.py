@@ -199,6 +199,33 @@ def test_pause_and_resume(app, photos):
     assert len(losses(training)) == 6
 
 
+def test_what_is_being_trained_is_not_put_into_use_meanwhile(app, photos):
+    """The run's end would write over it. Other names, and the end of the run, are free."""
+    before = app.training.begin(small(photos, steps=2, save_embedding_every=1))
+    ended(before)
+    folder = of(before, TrainingStarted)[0].folder
+    ended(app.training.use_snapshot(folder, 1, NAME, overwrite=True))
+    make_embedding(app.paths)
+    training = app.training.begin(small(photos, steps=10**6))
+    until(training, lambda: bool(of(training, Trained)))
+    jobs = app.jobs.jobs()
+    for name in (NAME, NAME.upper()):
+        with pytest.raises(JobBusy, match=f"^“{name}” is being trained: stop that run first, or choose another name"):
+            app.training.use_snapshot(folder, 2, name, overwrite=True)
+    for change in (app.training.undo_use, app.training.keep_best):
+        with pytest.raises(JobBusy, match=f"^“{NAME}” is being trained: stop that run first, or wait"):
+            change(folder)
+    assert app.jobs.jobs() == jobs
+    other = app.training.use_snapshot(folder, 2, "another-t1")
+    ended(other)
+    assert of(other, EmbeddingSaved)
+    training.interrupt()
+    ended(training)
+    undone = app.training.undo_use(folder)
+    ended(undone)
+    assert "another-t1 was taken out of use" in of(undone, EmbeddingSaved)[0].text
+
+
 def test_photos_lie_anywhere_unless_others_can_ask(tmp_path, photos):
     login = (("me", "secret"),)
     app = App(WithReference(data=tmp_path / "data"), None, Flags(use_cpu=True, listen=True, logins=login))

@@ -6,17 +6,19 @@ import os
 import pytest
 import torch
 
+from modules.app import App
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_embedding
-from modules.errors import FileFormatError, ParameterError, StorageError
+from modules.errors import FileFormatError, JobBusy, ParameterError, StorageError
 from modules.events import EmbeddingSaved
 from modules.paths import Paths
 from modules.prompts.tokenizer import clip_tokenizer
 from modules.training.run_folder import RunFolder
 from modules.training.use import undo_use, use_snapshot
 from modules.training.uses import last_use, taken
-from tests.training.tiny_run import database
+from tests.hosted import ON_CPU
+from tests.training.tiny_run import another_process, database
 
 NAME = "realbenny-t2"
 
@@ -48,6 +50,17 @@ def undo(paths, run):
     (event,) = undo_use(database(paths), run.path)
     assert isinstance(event, EmbeddingSaved)
     return event
+
+
+def test_what_another_process_trains_is_left_alone(paths, run):
+    app = App(paths, None, ON_CPU)
+    with (
+        another_process(run.path) as process,
+        pytest.raises(JobBusy, match=f"is being trained already, by process {process} .run 2026-01-01/{NAME}"),
+    ):
+        app.training.use_snapshot(run.path, 300, NAME.title(), overwrite=True)
+    assert not app.jobs.jobs()
+    assert app.stop()
 
 
 def test_it_acts_under_its_name(paths, run):

@@ -1,11 +1,17 @@
 """What tests of training share: the tiny model, an embedding, photos, and small parameters. No fixtures."""
 
-from collections.abc import Callable
+import contextlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,6 +27,7 @@ from modules.model.device import DevicePolicy
 from modules.model.loader import load_model
 from modules.model.model import SDModel
 from modules.paths import Paths
+from modules.training.lock import NAME as LOCK
 from modules.training.run_folder import RunFolder
 from modules.training.train import resume, train
 from modules.training_params import TrainParams
@@ -41,6 +48,18 @@ def make_embedding(paths: Paths, name: str = NAME, step: int = 0) -> Path:
     path = paths.embeddings / f"{name}.safetensors"
     save_safetensors(Embedding(name, vectors, step, init_text="face"), path)
     return path
+
+
+@contextlib.contextmanager
+def another_process(run: Path) -> Iterator[int]:
+    """As if the run in this folder were at work in another process: its number. At the end that process is dead."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        note = {"process": other.pid, "created": psutil.Process(other.pid).create_time(), "machine": platform.node()}
+        (run / LOCK).write_text(json.dumps(note))
+        try:
+            yield other.pid
+        finally:
+            other.kill()
 
 
 def make_photos(folder: Path, count: int, size: tuple[int, int] = (64, 64)) -> Path:
