@@ -42,7 +42,7 @@ class ModelState:
         sentence: what is being done, or why there is no model; after a failed switch, why the old one stays.
         checkpoint: title of the checkpoint in use, or of the one being loaded.
         device: where and how it computes: “cpu · fp32 · 1 thread”; empty until loaded.
-        native_size: (width, height) in pixels that the model was trained for.
+        native_size: (width, height) in pixels that the model was trained for; (0, 0) until it is loaded.
         recommended: form values that the model's maker recommends, by field name of `Txt2ImgParams`.
     """
 
@@ -50,5 +50,5 @@ class ModelState:
     sentence: str = ""
     checkpoint: str = ""
     device: str = ""
-    native_size: tuple[int, int] = (512, 512)
+    native_size: tuple[int, int] = (0, 0)
     recommended: Mapping[str, Any] = field(default_factory=dict)

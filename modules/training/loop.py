@@ -169,6 +169,8 @@ class TrainingLoop:
         while request is Request.PAUSE:
             save_state(self.state(), self.folder.states)
             request = yield Status(f"paused after {self.step} steps")
+            if request is None:  # the step that follows may take its time
+                request = yield Status("resuming")
         self.stopping |= request is Request.INTERRUPT
         self.sample_asked |= request is Request.SAMPLE
         return None if request is Request.SAMPLE else request

@@ -154,7 +154,8 @@ def test_a_pause_writes_the_state_down(model, paths, photos):
 
     run = pull(model, paths, small(photos), ask=pause)
     assert asked == [["state-0.safetensors", "state-2.safetensors"]]
-    assert Status("paused after 3 steps") in run.events
+    paused = run.events.index(Status("paused after 3 steps"))
+    assert run.events[paused + 1] == Status("resuming"), "whoever looks before the next step is done"
     make_embedding(paths)
     assert run.losses == pull(model, paths, small(photos)).losses
 

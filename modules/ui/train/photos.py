@@ -11,6 +11,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from modules.errors import JobBusy, ParameterError
+from modules.model_state import Advice, ModelStatus
 from modules.preprocess.albums import DESTINATION
 from modules.preprocess_params import PreprocessParams
 from modules.ui.fragments import NOTHING
@@ -211,12 +212,21 @@ class _Wiring:
             return token, None
         return token, change(photos=str(written.folder))
 
+    def _native_size(self) -> tuple[int, int]:
+        """What pictures are cut to in a folder that nobody has opened before. Of a model that is being loaded, this
+        waits until it is known: what is chosen now is kept with the folder."""
+        models, state = self.context.app.models, self.context.app.model_state
+        if all(state.native_size):
+            return state.native_size
+        advice = models.advice() if state.status is ModelStatus.LOADING else None
+        return (advice or Advice()).native_size
+
     # --- doing ------------------------------------------------------------------------------------------------------
 
     def open(self, folder: Any, owner: str, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
         """Open the folder that was typed."""
         try:
-            kept = self.desk.open(str(folder or ""), owner, self.context.app.model_state.native_size)
+            kept = self.desk.open(str(folder or ""), owner, self._native_size())
         except Exception as error:
             return self.look(source, shown, choice, complaint(error, element_id))
         return self.look(str(kept.album.source), _cleared(shown), choice)
@@ -255,7 +265,7 @@ class _Wiring:
         try:
             folder = self._find(source_)
             if typed and (folder is None or typed != str(folder)):
-                folder = self.desk.open(typed, owner, self.context.app.model_state.native_size).album.source
+                folder = self.desk.open(typed, owner, self._native_size()).album.source
                 source_ = str(folder)
             if folder is None:
                 raise ParameterError("source", WITHOUT_FOLDER)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from modules.events import Ending, Estimated, Failed
-from modules.jobs import Job
-from modules.model_state import ModelState
+from modules.jobs import Job, JobState
+from modules.model_state import ModelState, ModelStatus
 from modules.training.run_folder import Run
 from modules.training.whereabouts import before_resuming
 from modules.ui.train.chart import Curve, axis, chart
@@ -66,10 +66,12 @@ def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
 
 def model_line(state: ModelState) -> Markup:
     """“for demo-portraits · cpu · fp32 · made for 128×128”: model, VAE and precision that a run would have."""
-    if not state.checkpoint:
+    name = Path(state.checkpoint.split(" [")[0]).stem
+    if state.status is ModelStatus.LOADING:
+        return Markup('<p class="quiet" role="status">{}</p>').format(state.sentence)
+    if not name:
         return Markup('<p class="notice bad">{}</p>').format(state.sentence)
     width, height = state.native_size
-    name = Path(state.checkpoint.split(" [")[0]).stem
     return Markup('<p class="quiet">for <b>{}</b> · {} · made for {}×{}</p>').format(name, state.device, width, height)
 
 
@@ -143,7 +145,8 @@ def status(screen: TrainingScreen) -> Markup:
         parts.append(f"{steps} steps in {duration(screen.elapsed)}")
         done = 1.0 if how_it_ended(screen) == Ending.FINISHED else _share(screen)
     elif not started:
-        parts.append(f"{screen.status}…" if screen.status else "waiting for its turn")
+        waiting = "waiting for its turn" if screen.state is JobState.WAITING else "starting…"
+        parts.append(f"{screen.status}…" if screen.status else waiting)
     else:
         step, done = (trained.step if trained else started.first_step), _share(screen)
         parts.append(f"step {step} / {started.steps}")
@@ -151,6 +154,8 @@ def status(screen: TrainingScreen) -> Markup:
             parts.append("stopping after this step…")
         elif screen.is_paused:
             parts.append("paused, everything is saved" if screen.status.startswith("paused") else "pausing…")
+        elif screen.status.startswith("paused"):  # a picture that was asked for meanwhile comes first
+            parts.append("resuming…")
         elif screen.status:
             parts.append(f"{screen.status}…")
         if trained and trained.seconds_per_step:

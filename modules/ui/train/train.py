@@ -14,6 +14,7 @@ import gradio as gr
 from modules.app import App
 from modules.errors import ParameterError
 from modules.jobs import Job
+from modules.model_state import ModelStatus
 from modules.training.prompts import find_templates
 from modules.ui import fragments, wiring
 from modules.ui.train import run_view, train_form
@@ -103,7 +104,7 @@ class _Wiring:
     def __init__(self, step: TrainStep, context: TrainContext):
         self.step, self.context, self.app = step, context, context.app
         self.shown, self.mine = gr.State(Shown()), gr.State(Mine())
-        names = "model estimated ending strip curves status live_text log settings"
+        names = "model estimate start estimated ending strip curves status live_text log settings"
         self.looking = {name: getattr(step, name) for name in (*_TOGGLES, *names.split())}
         self.looking |= {f"title {name}": group for name, group in step.groups.items()}
         self.advised_for = gr.State(None)  # written with each advice: what is typed meanwhile must not be overwritten
@@ -192,10 +193,13 @@ class _Wiring:
         app, data = self.app, self.app.paths.data
         job = newest_training(app)
         visible = job is not None and (not job.is_over or job.id != mine.put_away)
+        is_loaded = app.model_state.status is not ModelStatus.LOADING  # else sizes and rates would suit no model
         values: dict[str, Any] = {
             "before": not visible,
             "running": visible,
             "model": run_view.model_line(app.model_state),
+            "estimate": is_loaded,
+            "start": is_loaded,
         }
         if form:
             estimating = app.jobs.find(mine.estimating) if mine.estimating else None
@@ -378,6 +382,8 @@ def _update(name: str, value: Any) -> Any:
             return gr.update(label=value)
         case "before" | "running":
             return gr.update(visible=value)
+        case "estimate" | "start":
+            return gr.update(interactive=value)
         case "pause" | "stop" | "sample" | "resume" | "again":
             label, visible, interactive = value
             return gr.update(value=label, visible=visible, interactive=interactive)

@@ -7,8 +7,10 @@ from typing import cast
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from modules.errors import ParameterError
+from modules.model_state import Advice, ModelState, ModelStatus
 from modules.preprocess_params import PreprocessParams
 from modules.ui.train import photos
 from modules.ui.train import photos_form as form
@@ -93,6 +95,35 @@ def test_a_look_that_begins_before_the_page_is_opened_forgets_nothing(tmp_path: 
     assert not {wiring.shown, wiring.step.source, wiring.step.remembered} & {*early}
     opened = wiring.open_page("", "", Shown(), "")
     assert wiring.shown in wiring.look_again("", opened[wiring.shown], "")
+
+
+def test_a_folder_opened_while_the_model_is_being_loaded_gets_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is kept with the folder: a size that is taken because none is known would stay."""
+    photo = Image.new("RGB", (300, 300))
+    folders = [tmp_path / name for name in ("early", "late", "without a model")]
+    for folder in folders:
+        folder.mkdir()
+        photo.save(folder / "a.png")
+    with gr.Blocks():
+        wiring = make_wiring(tmp_path)
+    models = wiring.context.app.models
+    assert models.state.status is ModelStatus.LOADING
+    monkeypatch.setattr(models, "advice", lambda: Advice((128, 192)))
+    shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
+
+    def opened(folder: Path) -> tuple[int, int]:
+        wiring.open(str(folder), "", "", shown, "")
+        return wiring.desk.albums.open(folder).album.params.size
+
+    assert opened(folders[0]) == (128, 192)
+    models.state = ModelState(ModelStatus.READY, "", "sd2", "cpu", (768, 768))
+    assert opened(folders[1]) == (768, 768)
+    models.state = ModelState(ModelStatus.FAILED, "There is no model.")
+    assert opened(folders[2]) == (512, 512)
+    assert opened(folders[0]) == (128, 192)
+    assert wiring.context.app.stop()
 
 
 def test_every_look_says_how_things_stand(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """What step ③ shows and does, without a browser."""
 
 import dataclasses
+import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import gradio as gr
 import pytest
 from markupsafe import Markup
 
@@ -12,8 +15,9 @@ from modules.events import Estimated
 from modules.training.best import best_snapshot
 from modules.training.run_folder import RunFolder
 from modules.training_params import PRESETS, TrainParams, advise, default
-from modules.ui.train import run_view, train_form, unfinished
+from modules.ui.train import run_view, train, train_form, unfinished
 from modules.ui.train.chart import HEIGHT, WIDTH, Curve, axis, chart
+from modules.ui.train.context import TrainContext
 from modules.ui.train.run_screen import (
     TrainingScreen,
     how_it_ended,
@@ -195,6 +199,7 @@ def test_pause_and_stop_are_said_at_once_and_done_after_the_step(app: WithTraini
     wait_until(lambda: shown(app).status.startswith("paused"))
     assert "step 2 / 40 · paused, everything is saved" in run_view.status(shown(app))
     job.resume()
+    assert "step 2 / 40 · resuming…" in run_view.status(shown(app)), "the next step may take its time"
     app.steps.release(1)
     settle(job, 3)
     assert "paused" not in run_view.status(shown(app))
@@ -204,6 +209,32 @@ def test_pause_and_stop_are_said_at_once_and_done_after_the_step(app: WithTraini
     wait_until(lambda: job.is_over)
     assert "Stopped by you." in run_view.ending(shown(app), app.paths.data)
     assert shown(app).ended.step == 4  # type: ignore[union-attr]
+
+
+def test_a_run_whose_turn_has_come_waits_no_more(app: WithTraining) -> None:
+    gated(app)
+    wait_until(lambda: shown(app).started is not None)
+    begun = dataclasses.replace(shown(app), started=None, status="")
+    assert "· starting…" in run_view.status(begun)
+    assert "· encoding photo 1 of 4…" in run_view.status(dataclasses.replace(begun, status="encoding photo 1 of 4"))
+
+
+def test_a_model_that_is_being_loaded_has_no_size_yet(tmp_path: Path) -> None:
+    """And nothing can be begun: sizes and rates of the form would suit no model."""
+    loading = threading.Event()
+    app = WithTraining(tmp_path / "data", loading=loading)
+    with gr.Blocks():
+        wiring = train._Wiring(train.make_step(), cast(TrainContext, SimpleNamespace(app=app)))
+    job = app.start()
+    values = wiring._values(train.Mine(), None)
+    assert values["model"] == f'<p class="quiet" role="status">{app.model_state.sentence}</p>'
+    assert (values["start"], values["estimate"]) == (False, False)
+    loading.set()
+    wait_until(lambda: job.is_over)
+    values = wiring._values(train.Mine(), None)
+    assert values["model"].endswith("made for 128×128</p>")
+    assert (values["start"], values["estimate"]) == (True, True)
+    app.stop()
 
 
 def test_finished(app: WithTraining) -> None:
