@@ -9,7 +9,8 @@ installed is noted in a stamp inside the environment: while it fits, nobody is c
 Nothing is cloned, and no model is downloaded.
 
 Environment variables: venv_dir (a folder; “-” = this Python as it is), VIRTUAL_ENV, TORCH_COMMAND, TORCH_INDEX_URL,
-INDEX_URL, and COMMANDLINE_ARGS and IGNORE_CMD_ARGS_ERRORS, which `modules.flags` reads.
+INDEX_URL, ACCELERATE and REQS_FILE (named as without effect), and COMMANDLINE_ARGS and IGNORE_CMD_ARGS_ERRORS, which
+`modules.flags` reads.
 """
 
 from __future__ import annotations  # an older Python must be able to read this file, to say what is needed instead
@@ -38,6 +39,8 @@ LOG = "embedding-studio-install.log"
 TORCH_FOR_CPU = "https://download.pytorch.org/whl/cpu"
 MAKER = "made by"  # in the stamp of an environment that is ours, and may be made anew when it is broken
 GROUPS = ("torch", "program", "test")  # installed one after the other, each noted in the stamp
+SECRETS = ("--gradio-auth", "--api-auth")
+WITHOUT_EFFECT = ("ACCELERATE", "REQS_FILE")  # environment variables of A1111's start scripts
 SHOWN_OF_PIP = re.compile(r"Downloading .* [MG]B\)|Installing collected packages")
 
 
@@ -62,6 +65,9 @@ def main(arguments: list[str]) -> int:
     try:  # a command reads its own arguments
         flags = Flags() if testing or {*arguments[:1]} & {*COMMANDS} else read_flags(arguments)
         environment = Environment.chosen()
+        serving = not (testing or flags.exit or {*arguments[:1]} & {*COMMANDS})
+        if serving:
+            _tell_versions()
         if flags.skip_install:
             environment.must_run()
         else:
@@ -79,7 +85,34 @@ def main(arguments: list[str]) -> int:
     if testing:
         os.chdir(PROGRAM)
         return _hand_over([str(environment.python), "-m", "tests", *arguments[1:]])
+    if serving:
+        words = [*shlex.split(os.environ.get("COMMANDLINE_ARGS", "")), *arguments]
+        _say(f"Launching Web UI with arguments: {' '.join(_without_secrets(words))}".rstrip())
     return _hand_over([str(environment.python), str(PROGRAM / "webui.py"), *arguments])
+
+
+def _tell_versions() -> None:
+    """The first lines of a start, as A1111 writes them, so that a report of a problem holds them."""
+    in_git = (PROGRAM / ".git").exists()  # a copy without it may lie in somebody else's repository
+    found, commit = _run_quietly("git", "-C", str(PROGRAM), "rev-parse", "HEAD") if in_git else (False, "")
+    _say(f"Python {sys.version}")
+    _say(f"Version: {_project()['project']['version']}")
+    _say(f"Commit hash: {commit if found else '<none>'}")
+    ignored = [name for name in WITHOUT_EFFECT if os.environ.get(name)]
+    if ignored:
+        _say(f"Without meaning here, ignored: {' '.join(ignored)}")
+
+
+def _without_secrets(words: list[str]) -> list[str]:
+    """The words of a command line, logins left out."""
+    shown = list(words)
+    for i, word in enumerate(words):
+        flag, equals, _ = word.partition("=")
+        if flag in SECRETS and equals:
+            shown[i] = f"{flag}=***"
+        elif flag in SECRETS and i + 1 < len(words):
+            shown[i + 1] = "***"
+    return shown
 
 
 class Environment:

@@ -13,11 +13,12 @@ import pytest
 
 import launch
 from launch import LOG, STAMP, Environment, SetupError
+from modules.infotext import VERSION as VERSION_HERE
 from modules.paths import PROGRAM
 
 VARIABLES = """
     venv_dir VIRTUAL_ENV TORCH_COMMAND TORCH_INDEX_URL INDEX_URL COMMANDLINE_ARGS
-    PIP_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX
+    ACCELERATE REQS_FILE PIP_INDEX_URL PIP_FIND_LINKS PIP_NO_INDEX
 """.split()
 VERSION = "{}.{}".format(*sys.version_info)
 TORCH = "-m pip install torch==2.13.0"
@@ -356,6 +357,25 @@ def test_the_server_gets_the_flags(handed_over, tmp_path):
     python = str(tmp_path / "my venv" / "bin" / "python")
     assert launch.main(["--port", "7000", "--no-half"]) == 0
     assert handed_over == [[python, str(PROGRAM / "webui.py"), "--port", "7000", "--no-half"]]
+
+
+def test_a_start_tells_versions_and_arguments_without_passwords(handed_over, calls, monkeypatch, capsys):
+    monkeypatch.setenv("COMMANDLINE_ARGS", "--api --gradio-auth=ann:secret")
+    monkeypatch.setenv("ACCELERATE", "True")
+    assert launch.main(["--api-auth", "bob:secret", "--port", "7000"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Python {sys.version}\nVersion: {VERSION_HERE}\n")
+    assert re.search(r"^Commit hash: ([0-9a-f]{40}|<none>)$", shown, re.MULTILINE)
+    assert "\nWithout meaning here, ignored: ACCELERATE\n" in shown
+    words = "--api --gradio-auth=*** --api-auth *** --port 7000"
+    assert shown.endswith(f"\nLaunching Web UI with arguments: {words}\n")
+    assert "secret" not in shown
+
+
+@pytest.mark.parametrize("arguments", [["txt2img", "--prompt", "a cat"], ["test"]])
+def test_a_command_writes_nothing_of_its_own_in_front_of_its_lines(handed_over, calls, capsys, arguments):
+    assert launch.main(arguments) == 0
+    assert "Version" not in capsys.readouterr().out
 
 
 def test_a_command_gets_its_arguments_unread(handed_over, tmp_path):

@@ -7,7 +7,7 @@ from starlette.routing import Match
 
 from modules.api import errors
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ABSENT = {
     "POST img2img": "Drawing over a picture (img2img) is not there yet: txt2img is.",
     "POST extra-single-image": "Enlarging a given picture is not there yet: txt2img with enable_hr enlarges its own.",

@@ -145,6 +145,8 @@ def test_what_is_no_picture_is_a_sentence(served: Served, image: str, words: str
         ("GET", "txt2img", 405, "use POST"),
         ("DELETE", "options", 405, "use GET or POST."),
         ("PUT", "options", 405, "use GET or POST."),
+        ("OPTIONS", "options", 405, "use GET or POST."),
+        ("OPTIONS", "no-such-thing", 404, "/docs"),
         ("POST", "server-kill", 403, "--api-server-stop"),
         ("POST", "server-restart", 403, "--api-server-stop"),
         ("POST", "server-stop", 403, "--api-server-stop"),
@@ -159,6 +161,14 @@ def test_what_is_not_here_says_so_and_is_not_described(
     described = served.get("/openapi.json").json()["paths"].get(f"/sdapi/v1/{path}", {})
     assert method.lower() not in described
     assert not served.wishes
+
+
+@pytest.mark.parametrize(("path", "status", "allowed"), [("options", 405, "GET, POST"), ("no-such-thing", 404, None)])
+def test_head_is_answered_as_any_other_method_that_is_not_here(
+    served: Served, path: str, status: int, allowed: str | None
+) -> None:
+    answer = served.client.request("HEAD", f"/sdapi/v1/{path}")
+    assert (answer.status_code, answer.headers.get("allow")) == (status, allowed)
 
 
 @pytest.mark.parametrize(
