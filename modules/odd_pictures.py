@@ -9,8 +9,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from modules.errors import ImageError
 
-_BITS, _PHOTOMETRIC, _PLANES = 258, 262, 284  # tags
-_WHITE_IS_ZERO, _YCBCR = 0, 6
+_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANES, _SUBSAMPLING = 258, 259, 262, 284, 530  # tags
+_STRIPS, _LENGTHS, _TILES, _TILE_LENGTHS = 273, 279, 324, 325
+_WHITE_IS_ZERO, _CMYK, _YCBCR = 0, 5, 6
+_RAW, _JPEG = 1, 7
 JPEG_XL = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")  # how its files start, bare and boxed
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MODES_OF_16_BITS = {"RGB": "RGB;16N", "RGBA": "RGBA;16N", "RGBX": "RGBX;16N", "CMYK": "CMYK;16N"}
@@ -47,13 +49,15 @@ def prepare(image: Image.Image, name: str) -> None:
         name: of the file, for the sentence.
 
     Raises:
-        ImageError: numbers of which nobody knows what counts as white.
+        ImageError: numbers of which nobody knows what counts as white, or which colours they are.
     """
     if not isinstance(image, TiffImageFile):
         return
     if image.mode in ("F", "I"):  # and NaN would come out black
         kind = "floating-point" if image.mode == "F" else "32-bit or signed"
         raise ImageError(f"“{name}” holds {kind} numbers: save it with 8 or 16 bits a channel.")
+    if _is_ambiguous(image):
+        raise ImageError(f"“{name}” is a TIFF that does not say how its colours are stored: save it as TIFF in RGB.")
     if image.use_load_libtiff:
         return
     tags = image.tag_v2
@@ -64,6 +68,25 @@ def prepare(image: Image.Image, name: str) -> None:
         box = (0, 0, tags[256], tags[257])
         image.tile = [ImageFile._Tile("libtiff", box, 0, (reading, "raw", False, tags.offset))]
         image.use_load_libtiff = True
+
+
+def _is_ambiguous(image: TiffImageFile) -> bool:
+    """Whether colours would be guessed: YCbCr with no word on how many pixels share a colour (the rule says four, not
+    all writers keep it), or CMYK in a JPEG with Adobe's mark, inverted in a JPEG alone, in a TIFF mostly not.
+    """
+    tags = image.tag_v2
+    compression = tags.get(_COMPRESSION, _RAW)
+    if tags.get(_PHOTOMETRIC) == _YCBCR and _SUBSAMPLING not in tags and compression != _JPEG:
+        whole = sum(tags.get(_LENGTHS) or tags.get(_TILE_LENGTHS, ())) >= 3 * image.width * image.height
+        return compression != _RAW or tags.get(_PLANES) == 2 or whole
+    places = tags.get(_STRIPS) or tags.get(_TILES)
+    if tags.get(_PHOTOMETRIC) != _CMYK or compression != _JPEG or not places or not image.fp:
+        return False
+    before = image.fp.tell()
+    image.fp.seek(places[0])
+    start = image.fp.read(1 << 16).partition(b"\xff\xda")[0]  # tables and marks stand before the pixels
+    image.fp.seek(before)
+    return b"\xff\xee\0\x0eAdobe" in start
 
 
 def grey_levels(image: Image.Image) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Kinds of TIFF, and JPEG XL: each comes out in its colours, or is refused with a sentence."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -162,6 +163,35 @@ def test_what_has_no_known_white_is_named(
     (tmp_path / "photo.tif").write_bytes(made)
     with pytest.raises(ImageError, match=r"^“photo\.tif” (holds .* numbers|is a kind of TIFF that .*): save it "):
         images.open_image(tmp_path / "photo.tif")
+
+
+def jpeg(mode: str) -> bytes:
+    file = io.BytesIO()
+    picture().convert(mode).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def test_colours_that_would_be_guessed_are_refused(tmp_path: Path):
+    """YCbCr that does not say how many pixels share a colour; CMYK with the mark that means inverted."""
+    ycbcr = np.array(picture().convert("YCbCr"))
+    made = {
+        "whole": tiff("<", 8, YCBCR, 3, [ycbcr.tobytes()]),
+        "planes": tiff("<", 8, YCBCR, 3, channels(ycbcr)),
+        "compressed": tiff("<", 8, YCBCR, 3, [zlib.compress(ycbcr.tobytes())], _259=[8]),
+        "inverted": tiff("<", 8, CMYK, 4, [jpeg("CMYK")], _259=[7]),
+    }
+    for name, data in made.items():
+        (tmp_path / f"{name}.tif").write_bytes(data)
+        with pytest.raises(ImageError, match=f"^“{name}.tif” is a TIFF that does not say how its colours are stored"):
+            images.open_image(tmp_path / f"{name}.tif")
+
+
+def test_ycbcr_without_a_word_on_sharing_is_halved(tmp_path: Path):
+    """As TIFF's own default says, if there are as many bytes as that takes."""
+    ycbcr = np.array(picture().convert("YCbCr"))
+    made = tiff("<", 8, YCBCR, 3, [halved(ycbcr)])
+    (tmp_path / "photo.tif").write_bytes(made)
+    assert differ(images.open_image(tmp_path / "photo.tif"), picture()) < 4
 
 
 def test_what_it_says_in_words_is_read_all_the_same(tmp_path: Path):
