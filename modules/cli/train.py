@@ -19,6 +19,7 @@ from modules.training import plan
 from modules.training.photos import photo_files
 from modules.training.run_folder import Run, find_runs, require_free
 from modules.training.settings_file import read_settings
+from modules.training.whereabouts import before_resuming
 from modules.training_params import PRESETS, TrainParams, advise
 
 _SEEDS = ("seed", "preview_seed")
@@ -42,8 +43,10 @@ def run(arguments: Sequence[str]) -> int:
     with hosted(flags) as app:
         load(app)
         params = first if settings else _advised(app, values, preset or "face")
-        same = None if afresh else _same_run(app, params)
+        same = None if afresh else _same_run(app, params, {} if settings else values, preset or "face")
         if same:
+            if gone := before_resuming(same.folder, app.paths.data, params.data_root):
+                say(gone)
             say(f"Going on with the run in {same.folder.path}, at step {same.step}; --afresh would start another.")
             return follow(app.training.resume(same.folder.path, data_root=params.data_root))
         if start and not _exists(app, params.embedding):
@@ -92,22 +95,29 @@ def _stored(settings: Path) -> dict[str, Any]:
         raise ParameterError("--settings", f"--settings: {error}") from error
 
 
-def _advised(app: App, values: Mapping[str, Any], preset: str) -> TrainParams:
-    photos = photo_files(folder_of(str(values["data_root"]), "data_root"))
-    advised = advise(len(photos), preset, app.model_state.native_size).values
+def _advised(app: App, values: Mapping[str, Any], preset: str, count: int = 0) -> TrainParams:
+    """What is not given suits the number of photos: of those that are there, or `count`."""
+    count = count or len(photo_files(folder_of(str(values["data_root"]), "data_root")))
+    advised = advise(count, preset, app.model_state.native_size).values
     return TrainParams(**{"file_format": app.settings.embedding_format, **advised, **values})
 
 
-def _same_run(app: App, params: TrainParams) -> Run | None:
-    """The newest run with these parameters that was stopped or killed; its photos may lie elsewhere by now."""
+def _same_run(app: App, params: TrainParams, values: Mapping[str, Any], preset: str) -> Run | None:
+    """The newest run with these parameters that was stopped or killed; its photos may lie elsewhere by now.
+
+    Args:
+        values: as they were given, if the others suit the number of photos: of which some that are set aside may be
+            gone by now.
+    """
     here = {path.name for path in photo_files(folder_of(params.data_root, "data_root"))}
     for run in find_runs(plan.log_root(params, app.paths)):
         about = run.folder.about()
-        now = dataclasses.asdict(params)
+        learned, aside = {*about.get("photos", ())}, {*about.get("held_out", ())}
+        gone = len(aside - here)
+        now = dataclasses.asdict(_advised(app, values, preset, len(here) + gone) if values and gone else params)
         free = {"data_root", *(seed for seed in _SEEDS if now[seed] < 0)}
         was = {**now, **(about.get("params") or {}), **{name: now[name] for name in free}}
-        photos = {*about.get("photos", ()), *about.get("held_out", ())}
-        if was == now and photos <= here and run.is_unfinished and run.ending != Ending.DIVERGED:
+        if was == now and learned <= here and run.is_unfinished and run.ending != Ending.DIVERGED:
             return run
     return None
 

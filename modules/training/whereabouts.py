@@ -39,14 +39,17 @@ def photos_now(folder: RunFolder, was: str, data: Path, instead: str = "") -> st
     return str(moved)
 
 
-def before_resuming(folder: RunFolder, data: Path) -> str:
-    """What will become of the held-out loss if the run goes on now; empty if it goes on as it was."""
+def before_resuming(folder: RunFolder, data: Path, instead: str = "") -> str:
+    """What will become of the held-out loss if the run goes on now; empty if it goes on as it was.
+
+    Args: as for `photos_now`.
+    """
     try:
         about = folder.about()
         params, aside = about.get("params", {}), [str(name) for name in about.get("held_out", [])]
         if not aside or not params.get("held_out_every"):
             return ""
-        root = folder_of(photos_now(folder, str(params.get("data_root", "")), data), "data_root")
+        root = folder_of(photos_now(folder, str(params.get("data_root", "")), data, instead), "data_root")
     except (FileFormatError, ParameterError):  # resuming will say so
         return ""
     left = [name for name in aside if (root / name).is_file()]

@@ -89,6 +89,27 @@ def test_ctrl_c_stops_and_keeps_and_the_same_command_ends_the_same(tmp_path, pho
     assert torch.equal(trained(tmp_path).vectors, trained(whole).vectors)
 
 
+def test_the_same_command_goes_on_without_photos_that_were_set_aside(tmp_path, monkeypatch, capsys):
+    """As the page does. What is not given suited more photos when the run began."""
+    photos = make_photos(tmp_path / "photos", 12)
+    words = [*training(tmp_path, photos, held_out="2", held_out_every="2"), "--preset", "object"]
+    for name in ("--steps", "--seed"):
+        del words[words.index(name) : words.index(name) + 2]
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        assert run(words) == 130
+    before = the_run(tmp_path)
+    for name in before.folder.about()["held_out"]:
+        (photos / name).unlink()
+    capsys.readouterr()
+    stop_at(monkeypatch, 6)
+    assert run(words) == 130
+    lines, sentences = told(capsys)
+    assert "The 2 photos that were set aside are gone: resumed, the held-out loss is measured on" in sentences
+    assert events(lines, "training_started")[0]["first_step"] == before.step
+    assert the_run(tmp_path).steps == before.steps
+
+
 def test_a_terminated_process_keeps_what_it_did(tmp_path, photos):
     """K4: as systems end programs, without a keyboard."""
     words = training(tmp_path, photos)
