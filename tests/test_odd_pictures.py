@@ -165,10 +165,14 @@ def test_what_has_no_known_white_is_named(
         images.open_image(tmp_path / "photo.tif")
 
 
-def jpeg(mode: str) -> bytes:
+def jpeg(mode: str, marked: bool = True, **options: int) -> bytes:
+    """Options as Pillow has them; without its marks it does not say of itself which colours it holds."""
     file = io.BytesIO()
-    picture().convert(mode).save(file, "JPEG", quality=95)
-    return file.getvalue()
+    picture().convert(mode).save(file, "JPEG", quality=95, **options)
+    data = file.getvalue()
+    while not marked and 0xE0 <= data[3] <= 0xEF:
+        data = data[:2] + data[4 + int.from_bytes(data[4:6]) :]
+    return data
 
 
 def test_colours_that_would_be_guessed_are_refused(tmp_path: Path):
@@ -184,6 +188,23 @@ def test_colours_that_would_be_guessed_are_refused(tmp_path: Path):
         (tmp_path / f"{name}.tif").write_bytes(data)
         with pytest.raises(ImageError, match=f"^“{name}.tif” is a TIFF that does not say how its colours are stored"):
             images.open_image(tmp_path / f"{name}.tif")
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("holds", ["RGB", "YCbCr", "YCbCr, halved"])
+@pytest.mark.parametrize("says", ["RGB", "YCbCr", "YCbCr, halved", "YCbCr of any kind"])
+def test_jpeg_in_tiff_is_what_the_tags_say_or_refused(tmp_path: Path, holds: str, says: str, marked: bool):
+    data = jpeg("RGB", marked, keep_rgb=holds == "RGB", subsampling=2 if "halved" in holds else 0)
+    more = {"_530": [2, 2] if "halved" in says else [1, 1], "_532": WHOLE_RANGE[RANGES]}
+    if says in ("RGB", "YCbCr of any kind"):
+        del more["_530"]
+    made = tiff("<", 8, RGB if says == "RGB" else YCBCR, 3, [data], _259=[7], **more)
+    (tmp_path / "photo.tif").write_bytes(made)
+    if holds == says or (holds != "RGB" and says == "YCbCr of any kind"):
+        assert differ(images.open_image(tmp_path / "photo.tif"), picture()) < 4
+        return
+    with pytest.raises(ImageError, match=r"^“photo\.tif” is a TIFF that contradicts itself on its colours: save it"):
+        images.open_image(tmp_path / "photo.tif")
 
 
 def test_ycbcr_without_a_word_on_sharing_is_halved(tmp_path: Path):
