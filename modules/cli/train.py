@@ -12,14 +12,13 @@ from modules.cli.following import follow, say
 from modules.cli.host import hosted, load
 from modules.cli.run_model import named_run, with_checkpoint
 from modules.errors import FileFormatError, ParameterError
-from modules.events import Ending
 from modules.files import folder_of
 from modules.flags import Flags
 from modules.training import plan
 from modules.training.photos import photo_files
 from modules.training.run_folder import Run, find_runs, require_free
 from modules.training.settings_file import read_settings
-from modules.training.whereabouts import before_resuming
+from modules.training.whereabouts import before_resuming, listed
 from modules.training_params import PRESETS, TrainParams, advise
 
 _SEEDS = ("seed", "preview_seed")
@@ -106,20 +105,47 @@ def _same_run(app: App, params: TrainParams, values: Mapping[str, Any], preset: 
     """The newest run with these parameters that was stopped or killed; its photos may lie elsewhere by now.
 
     Args:
-        values: as they were given, if the others suit the number of photos: of which some that are set aside may be
-            gone by now.
+        values: as they were given, if the others suit the number of photos: of which some may be gone by now.
+
+    Raises:
+        ParameterError: the only such run learned from photos of which some are gone.
     """
     here = {path.name for path in photo_files(folder_of(params.data_root, "data_root"))}
+    lacking = ""
     for run in find_runs(plan.log_root(params, app.paths)):
         about = run.folder.about()
-        learned, aside = {*about.get("photos", ())}, {*about.get("held_out", ())}
-        gone = len(aside - here)
-        now = dataclasses.asdict(_advised(app, values, preset, len(here) + gone) if values and gone else params)
-        free = {"data_root", *(seed for seed in _SEEDS if now[seed] < 0)}
-        was = {**now, **(about.get("params") or {}), **{name: now[name] for name in free}}
-        if was == now and learned <= here and run.is_unfinished and run.ending != Ending.DIVERGED:
+        learned, aside = ({*map(str, about.get(which, ()))} for which in ("photos", "held_out"))
+        gone, unseen = sorted(learned - here), len((learned | aside) - here)
+        then = [params]
+        if values and unseen:
+            then.append(_advised(app, values, preset, len(here) + unseen))
+        if not run.may_go_on or not any(_is_same(about.get("params") or {}, dataclasses.asdict(now)) for now in then):
+            continue
+        if not gone:
             return run
+        if len(gone) < len(learned) or _is_at(about, params.data_root):  # others elsewhere: photos of something else
+            lacking = lacking or _lacking(run, gone, params.data_root)
+    if lacking:
+        raise ParameterError("data_root", lacking)
     return None
+
+
+def _is_same(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    free = {"data_root", *(seed for seed in _SEEDS if now[seed] < 0)}
+    return {**now, **was, **{name: now[name] for name in free}} == now
+
+
+def _is_at(about: Mapping[str, Any], data_root: str) -> bool:
+    was = str((about.get("params") or {}).get("data_root", ""))
+    return bool(was) and folder_of(was, "data_root") == folder_of(data_root, "data_root")
+
+
+def _lacking(run: Run, gone: Sequence[str], data_root: str) -> str:
+    return (
+        f"The run in {run.folder.path} stopped at step {run.step}, and photos that it learned from are gone from "
+        f"“{data_root}”: {listed(gone)}. Put them back, go on without them by --resume FOLDER, or start another run by "
+        "--afresh."
+    )
 
 
 def _exists(app: App, name: str) -> bool:

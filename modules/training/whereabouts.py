@@ -40,23 +40,39 @@ def photos_now(folder: RunFolder, was: str, data: Path, instead: str = "") -> st
 
 
 def before_resuming(folder: RunFolder, data: Path, instead: str = "") -> str:
-    """What will become of the held-out loss if the run goes on now; empty if it goes on as it was.
+    """What will be otherwise if the run goes on now: the photos it learns from, those its held-out loss is measured on.
 
     Args: as for `photos_now`.
+
+    Returns:
+        empty if it goes on as it was.
     """
     try:
         about = folder.about()
-        params, aside = about.get("params", {}), [str(name) for name in about.get("held_out", [])]
-        if not aside or not params.get("held_out_every"):
-            return ""
+        params = about.get("params", {})
         root = folder_of(photos_now(folder, str(params.get("data_root", "")), data, instead), "data_root")
     except (FileFormatError, ParameterError):  # resuming will say so
         return ""
-    left = [name for name in aside if (root / name).is_file()]
-    if len(left) == len(aside):
-        return ""
-    on = "the others" if left else "training photos, which tells less"
-    return f"{_gone(len(aside) - len(left), len(aside))}: resumed, the held-out loss is measured on {on}."
+    learned, aside = ([str(name) for name in about.get(which, [])] for which in ("photos", "held_out"))
+    gone, aside_gone = ([name for name in names if not (root / name).is_file()] for names in (learned, aside))
+    told = []
+    if gone and len(gone) == len(learned):
+        return "The photos it learned from are gone: put them back to resume it."
+    if gone:
+        are = "is" if len(gone) == 1 else "are"
+        told.append(
+            f"{len(gone)} of the {len(learned)} photos it learned from {are} gone ({listed(gone)}): resumed, it goes "
+            "on without, unless they are put back before."
+        )
+    if aside_gone and params.get("held_out_every"):
+        on = "the others" if len(aside_gone) < len(aside) else "training photos, which tells less"
+        told.append(f"{_gone(len(aside_gone), len(aside))}: resumed, the held-out loss is measured on {on}.")
+    return " ".join(told)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Five names at most, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def go_on(folder: RunFolder, step: int, learned: Sequence[str], aside: Sequence[str], others: Collection[str]) -> str:

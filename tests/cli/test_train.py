@@ -110,6 +110,50 @@ def test_the_same_command_goes_on_without_photos_that_were_set_aside(tmp_path, m
     assert the_run(tmp_path).steps == before.steps
 
 
+@pytest.mark.parametrize("gone", ["one", "one for another", "all"])
+def test_photos_that_a_run_learned_from_are_missed_by_name(tmp_path, monkeypatch, capsys, gone):
+    """No other run in silence, and none without them that nobody asked for: both cannot be undone."""
+    photos = make_photos(tmp_path / "photos", 5)
+    words = training(tmp_path, photos)
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        assert run(words) == 130
+    before = the_run(tmp_path)
+    first, *others = sorted(before.folder.about()["photos"])
+    kept = {name: (photos / name).read_bytes() for name in (first, *others)}
+    for name in kept if gone == "all" else [first]:
+        (photos / name).unlink()
+    if gone != "one":
+        (photos / "another.png").write_bytes(kept[first])
+    capsys.readouterr()
+    assert run(words) == 2
+    lines, sentences = told(capsys)
+    assert not events(lines, "training_started")
+    assert f"gone from “{photos}”: {first}" in sentences
+    assert "Put them back, go on without them by --resume FOLDER, or start another run by --afresh." in sentences
+    assert the_run(tmp_path) == before
+    code = run(["train", "--resume", str(before.folder.path), *server(tmp_path)])
+    lines, sentences = told(capsys)
+    if gone == "all":
+        assert code == 2
+        assert "No photo in" in sentences
+    else:
+        assert code == 0
+        assert f"1 photo is not used: {first}" in sentences
+        assert events(lines, "training_started")[0]["photos"] == 4
+
+
+def test_the_photos_of_another_folder_make_another_run(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2)
+        assert run(training(tmp_path, make_photos(tmp_path / "photos", 4))) == 130
+    others = make_photos(tmp_path / "others", 4)
+    for path in list(others.iterdir()):
+        path.rename(path.with_name("of-another-" + path.name))
+    assert run(training(tmp_path, others)) == 0
+    assert len(find_runs(tmp_path / "textual_inversion")) == 2
+
+
 def test_a_terminated_process_keeps_what_it_did(tmp_path, photos):
     """K4: as systems end programs, without a keyboard."""
     words = training(tmp_path, photos)

@@ -55,6 +55,23 @@ def test_what_the_loss_is_measured_on_is_told_when_photos_set_aside_are_gone(mod
     assert loss_changes(part.folder) == [1, 5]
 
 
+def test_photos_that_were_learned_from_and_are_gone_are_told_before(model, paths, tmp_path):
+    part = pull(model, paths, small(make_photos(tmp_path / "more", 8), steps=8, held_out_every=1), close_after=2)
+    photos, aside = set_aside_of(part)
+    assert before_resuming(part.folder, paths.data) == ""
+    first, *others = sorted(part.folder.about()["photos"])
+    (photos / first).unlink()
+    told = before_resuming(part.folder, paths.data)
+    assert told.startswith(f"1 of the 6 photos it learned from is gone ({first}): resumed, it goes on without")
+    (photos / aside[0]).unlink()
+    assert before_resuming(part.folder, paths.data).startswith(f"{told} 1 of the 2 photos that were set aside is gone")
+    for name in others:
+        (photos / name).unlink()
+    assert before_resuming(part.folder, paths.data) == (
+        "The photos it learned from are gone: put them back to resume it."
+    )
+
+
 def test_losses_on_other_photos_are_not_compared(model, paths, tmp_path):
     part = pull(model, paths, small(make_photos(tmp_path / "more", 8), steps=9, held_out_every=1), close_after=6)
     photos, aside = set_aside_of(part)
