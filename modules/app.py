@@ -28,6 +28,7 @@ from modules.generation.scripts.script import Plan, make_plan
 from modules.jobs import Job, JobQueue, JobState
 from modules.library import Library
 from modules.logs import close_log, open_log
+from modules.model.checkpoint import Checkpoint
 from modules.model.hashes import HashCache
 from modules.model_state import ModelState, ModelStatus
 from modules.params import HIRES_FIELDS, Txt2ImgParams
@@ -42,6 +43,8 @@ if TYPE_CHECKING:  # these bring torch
     from PIL import Image
 
 SHEETS_KEPT = 86400.0  # seconds: those that are only shown; another process may be showing them
+
+Suited = Callable[[Checkpoint], Txt2ImgParams | None]
 
 _log = logging.getLogger(__name__)
 
@@ -146,6 +149,7 @@ class App:
         checkpoint: str = "",
         checkpoint_stays: bool = False,
         picture: "Image.Image | None" = None,
+        suited: Suited | None = None,
     ) -> Job:
         """Queue a txt2img run with the model that is in use when its turn comes.
 
@@ -157,6 +161,7 @@ class App:
             checkpoint: draw with another one, by title, name or hash.
             checkpoint_stays: leave it in use afterwards, and write the choice down.
             picture: stands for the first pass of a hires fix.
+            suited: told, when its turn comes, which checkpoint draws; gives the parameters that suit it, if others do.
 
         Raises:
             ParameterError: see `DrawingDesk.checked`; or no such checkpoint.
@@ -165,7 +170,7 @@ class App:
         place = replace(place, styles=self.drawing.styles.named(params.styles))
         params = self.drawing.checked(params, settings)
         title = title or f"{params.batch_count * params.batch_size} × {params.width}×{params.height}"
-        work = self._txt2img(params, place, settings, picture)
+        work = self._txt2img(params, place, settings, picture, suited)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
         cuts_in = not self._needs_another(checkpoint) and not partners.wanted(params)  # training needs its model
@@ -208,12 +213,13 @@ class App:
         settings: Settings | None = None,
         checkpoint: str = "",
         checkpoint_stays: bool = False,
+        suited: Suited | None = None,
     ) -> Job:
         """Queue many runs made from one form, and the sheet of their pictures.
 
         Args:
             script: which script; not “None”.
-            place, settings, checkpoint, checkpoint_stays: as in `generate`.
+            place, settings, checkpoint, checkpoint_stays, suited: as in `generate`.
 
         Raises:
             ParameterError: a value of the script or the form that cannot be used.
@@ -222,7 +228,7 @@ class App:
         bench = self._bench(replace(place, styles=self.drawing.styles.named(params.styles)), settings)
         plan = make_plan(params, script, bench)
         title = f"{script.script}: {plan.pictures} × {params.width}×{params.height}"
-        work = self._script(plan, bench)
+        work = self._script(plan, bench, script, suited)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
         cuts_in = not self._needs_another(checkpoint) and not plan.needs_other_checkpoints
@@ -291,15 +297,20 @@ class App:
         place: Place = DAYS_FOLDERS,
         settings: Settings | None = None,
         picture: "Image.Image | None" = None,
+        suited: Suited | None = None,
     ) -> Work:
         yield from self.models.ready()
+        if suited and (other := suited(self.models.in_use().model.checkpoint)):
+            params = self.drawing.checked(other, settings)
         yield from self.drawing.draw(params, self.drawing.outputs(place, settings), picture)
         self.embeddings.report()
 
-    def _script(self, plan: Plan, bench: ScriptBench) -> Work:
+    def _script(self, plan: Plan, bench: ScriptBench, script: ScriptParams, suited: Suited | None) -> Work:
         """Draw a script, then put the model before back."""
         yield from self.models.ready()
-        self.models.in_use()
+        checkpoint = self.models.in_use().model.checkpoint
+        if suited and (other := suited(checkpoint)):
+            plan = make_plan(other, script, bench)
         yield from self.models.back_after(plan.work(bench))
 
     def _bench(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> ScriptBench:

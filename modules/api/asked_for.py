@@ -5,8 +5,8 @@ model that will draw recommends, that over the settings, these over A1111's defa
 within the server's limits.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
@@ -17,6 +17,7 @@ from modules.api import always_on, errors, options, pictures, requests, scripts,
 from modules.api.requests import Txt2ImgRequest, ours
 from modules.app import App
 from modules.errors import ParameterError
+from modules.model.checkpoint import Checkpoint
 from modules.params import RANDOM, Txt2ImgParams, control
 from modules.samplers import names
 from modules.script_params import ScriptParams
@@ -25,13 +26,15 @@ from modules.settings import Settings
 FIRST_PASS = "firstpass_image"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Wish:
     """A request that can be done.
 
     Attributes:
         asked: what it says, by A1111's names.
-        params: what that means.
+        params: what that means, with the model that is to draw it.
+        params_with: what it means with the checkpoint of a title.
+        drawn_by: the checkpoint that is to draw it, if the request names none.
         settings: those in force for it.
         checkpoint: title of the one to draw with; empty: the one in use.
         checkpoint_stays: it stays in use afterwards.
@@ -42,6 +45,8 @@ class Wish:
     asked: Mapping[str, Any]
     params: Txt2ImgParams
     settings: Settings
+    params_with: Callable[[str], Txt2ImgParams] = field(repr=False)
+    drawn_by: Checkpoint | None = None
     checkpoint: str = ""
     checkpoint_stays: bool = False
     script: ScriptParams | None = None
@@ -65,6 +70,18 @@ class Wish:
     def send_pictures(self) -> bool:
         return self.asked.get("send_images", True)
 
+    def suited(self, checkpoint: Checkpoint) -> Txt2ImgParams | None:
+        """What it means with the model that draws after all; None: with the one that was to draw it. What loads another
+        model may fail, or be taken back, after a request was read that counts on it.
+
+        Raises:
+            ParameterError: something that cannot be done.
+        """
+        if self.checkpoint or (self.drawn_by and self.drawn_by.path == checkpoint.path):
+            return None
+        self.params = self.params_with(checkpoint.title)
+        return self.params
+
 
 def read(app: App, asked: Mapping[str, Any]) -> Wish:
     """What a request means now.
@@ -82,24 +99,30 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
     if asked.get("do_not_save_grid"):
         settings = settings.changed(save_grid=False)
     said = _said(asked)
-    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app), **_recommended(app, checkpoint, said)}
+    defaults = {**table.TXT2IMG_DEFAULTS, **options.form_defaults(app)}
     infotext = asked.get("infotext") or ""
-    values = {
-        **_within_limits(defaults, settings),
+    asked_values = {
         **(app.library.remake(infotext).values if infotext.strip() else {}),
         **{name: getattr(settings, name) for name in settings.form_defaults() if name in overrides.settings},
         **overrides.form,
         **said,
     }
-    try:
-        sampler, _ = names.find(values["sampler"], values.get("schedule", fields.default("schedule")))
-        params = Txt2ImgParams(**{**values, **_eta(asked, sampler.timesteps)})
-    except ParameterError as error:
-        raise table.in_their_words(table.TXT2IMG, error, asked) from error
+
+    def params_with(checkpoint: str) -> Txt2ImgParams:
+        recommended = _recommended(app, checkpoint, said)
+        values = {**_within_limits({**defaults, **recommended}, settings), **asked_values}
+        try:
+            sampler, _ = names.find(values["sampler"], values.get("schedule", fields.default("schedule")))
+            return Txt2ImgParams(**{**values, **_eta(asked, sampler.timesteps)})
+        except ParameterError as error:
+            raise table.in_their_words(table.TXT2IMG, error, asked) from error
+
+    params = params_with(checkpoint)
+    drawn_by = None if checkpoint else app.models.next_to_draw()
     stays = asked.get("override_settings_restore_afterwards", True) is False
     script = scripts.read(asked.get("script_name"), asked.get("script_args"))
     picture = _first_pass(asked, script) if params.enable_hr else None
-    return Wish(asked, params, settings, checkpoint, stays, script, picture)
+    return Wish(asked, params, settings, params_with, drawn_by, checkpoint, stays, script, picture)
 
 
 def unused(asked: Mapping[str, Any], now: Settings) -> list[str]:

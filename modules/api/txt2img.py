@@ -93,6 +93,7 @@ class Runs:
             "settings": settings,
             "checkpoint": wish.checkpoint,
             "checkpoint_stays": wish.checkpoint_stays,
+            "suited": wish.suited,
         }
         if wish.script:
             return app.run_script(wish.params, wish.script, owner, **more)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from modules.api import asked_for
-from modules.jobs import Job
+from modules.jobs import Job, JobState
 from modules.params import Txt2ImgParams
 from tests import tiny
 from tests.api.serving import Served, over
@@ -75,6 +75,29 @@ def test_the_checkpoint_that_is_chosen_meanwhile_recommends(served: Served) -> N
     stays.interrupt()
     running.interrupt()
     over(running)
+
+
+@pytest.mark.parametrize("script", [{}, {"prompt": "a cat|red", "script_name": "prompt matrix"}])
+def test_a_model_that_does_not_come_after_all_recommends_nothing(served: Served, script: dict[str, object]) -> None:
+    """Its file is damaged once requests are queued behind it: they are drawn by the other one, as that one is used."""
+    file = served.app.paths.checkpoint_folders[0] / "later.safetensors"
+    tiny.checkpoint(file, seed=3, metadata=ADVICE)
+    running = served.app.jobs.find(served.post("txt2img", SLOW, wait=False).json()["job"])
+    assert isinstance(running, Job)
+    until_sampled(running)
+    chosen = served.app.models.select("later")
+    asked = {"prompt": "a cat", "width": 64, "steps": 1, **script}
+    answer = served.post("txt2img", asked, wait=False)
+    assert answer.status_code == 202, answer.text
+    behind = answer.json()["job"]
+    file.write_bytes(b"damaged")
+    running.interrupt()
+    assert over(chosen).state is JobState.FAILED
+    over(served.app.jobs.find(behind) or running)
+    told = json.loads(served.get(f"jobs/{behind}/result").json()["info"])
+    assert (told["sd_model_name"], told["width"], told["height"]) == ("one", 64, 512)
+    assert (told["steps"], told["sampler_name"], told["cfg_scale"]) == (1, "Euler", 7.0)
+    file.unlink()
 
 
 def test_a_model_lent_to_another_request_recommends_nothing_to_this_one(served: Served) -> None:

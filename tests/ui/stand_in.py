@@ -77,7 +77,12 @@ class StandIn(App):
         )
 
     def _txt2img(
-        self, params: Txt2ImgParams, place: Place = DAYS_FOLDERS, settings: object = None, picture: object = None
+        self,
+        params: Txt2ImgParams,
+        place: Place = DAYS_FOLDERS,
+        settings: object = None,
+        picture: object = None,
+        suited: object = None,
     ) -> Work:
         self.users.append(place.user)
         yield Status("reading the prompt")
