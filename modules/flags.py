@@ -257,11 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     setup.add_argument("--skip-install", "--skip-prepare-environment", action="store_true", help="install nothing")
     setup.add_argument("--exit", action="store_true", help="set up, then stop")
     for name in IGNORED_SWITCHES:
-        parser.add_argument(name, action=_Ignored, dest="ignored", nargs=0, default=(), help=argparse.SUPPRESS)
+        parser.add_argument(name, action=_Foreign, dest="ignored", nargs=0, default=(), help=argparse.SUPPRESS)
     for name in IGNORED_WITH_VALUE:
-        parser.add_argument(name, action=_Ignored, dest="ignored", default=(), help=argparse.SUPPRESS)
+        parser.add_argument(name, action=_Foreign, dest="ignored", default=(), help=argparse.SUPPRESS)
     for name in REFUSED:
-        parser.add_argument(name, action=_Refused, dest="ignored", nargs="?", default=(), help=argparse.SUPPRESS)
+        parser.add_argument(name, action=_Foreign, dest="ignored", nargs="?", default=(), help=argparse.SUPPRESS)
     return parser
 
 
@@ -271,18 +271,9 @@ class _Parser(argparse.ArgumentParser):
         raise ParameterError(words.split(":")[0], f"{words[0].upper()}{words[1:]}.")
 
 
-class _Ignored(argparse.Action):
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        setattr(namespace, self.dest, (*getattr(namespace, self.dest), option_string))
+class _Foreign(argparse.Action):
+    """A flag of A1111 that has no effect here: it is noted, or refused where passing it over would do harm."""
 
-
-class _Refused(argparse.Action):
     def __call__(
         self,
         parser: argparse.ArgumentParser,
@@ -291,7 +282,9 @@ class _Refused(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         name = self.option_strings[0]
-        raise ParameterError(name, f"There is no {name} here: {REFUSED[name]}")
+        if name in REFUSED:
+            raise ParameterError(name, f"There is no {name} here: {REFUSED[name]}")
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), option_string))
 
 
 def _words(environment: Mapping[str, str]) -> list[str]:

@@ -3,8 +3,9 @@
 import dataclasses
 import hashlib
 import random
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from modules import images
-from modules.errors import DatasetError, ImageError
+from modules.errors import DatasetError, FileFormatError, ImageError
 from modules.events import Event, Request, Status
 from modules.model.model import SDModel
-from modules.training.photos import Photo, open_photo, photo_digest
+from modules.training.photos import Photo, describe_photo, open_photo, photo_digest
 from modules.training_params import FEWEST_FOR_HELD_OUT, TrainParams
 
 
@@ -74,6 +75,32 @@ def encode(
             examples.append(dataclasses.replace(example, digest=photo_digest(photo)))
         yield Status(f"encoding photo {number + 1} of {len(photos)}")
     return examples, refused
+
+
+def encode_files(
+    model: SDModel, files: Iterable[Path], params: TrainParams
+) -> Generator[Event, Request | None, tuple[list[Example], dict[str, str]] | None]:
+    """Read what photos show from their names and captions, then `encode` them. None: interrupted.
+
+    Raises:
+        NumericalError: the VAE answered with NaN.
+    """
+    photos: list[Photo] = []
+    refused = {}
+    for path in files:
+        try:
+            photos.append(describe_photo(path, params.filename_word_regex, params.filename_join_string))
+        except (DatasetError, FileFormatError) as error:
+            refused[path.name] = str(error)
+    encoding = encode(model, photos, params)
+    request = None
+    try:
+        while request is not Request.INTERRUPT:
+            request = yield encoding.send(None)
+        return None
+    except StopIteration as end:
+        examples, unreadable = end.value
+        return examples, refused | unreadable
 
 
 def set_aside(names: Sequence[str], params: TrainParams) -> list[str]:

@@ -1,6 +1,6 @@
 """Measure the snapshots of a run: how well each one knows its photos, and whether prompts are still followed."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import cast
 
@@ -9,19 +9,18 @@ from torch import Tensor
 from modules.embeddings.database import EmbeddingDatabase
 from modules.embeddings.embedding import Embedding
 from modules.embeddings.reading import read_embedding
-from modules.errors import DatasetError, EmbeddingError, FileFormatError, ParameterError
+from modules.errors import EmbeddingError, ParameterError
 from modules.events import Event, Noticed, Progressed, Request, SnapshotMeasured, Work
 from modules.files import folder_of
 from modules.model.checkpoint import Checkpoint
 from modules.model.conditioning import Conditioner, PromptRules
 from modules.model.model import SDModel
 from modules.paths import Paths
-from modules.training.dataset import Example, encode
+from modules.training.dataset import encode_files
 from modules.training.held_out import FixedLoss, choose
 from modules.training.likeness import Liked, Likeness
 from modules.training.measurements import Conditions, Measurement, MeasurementFile
 from modules.training.obedience import Obedience
-from modules.training.photos import describe_photo
 from modules.training.prompts import PromptMaker, read_template
 from modules.training.run_folder import RunFolder, open_run
 from modules.training.state import Origin
@@ -154,10 +153,11 @@ class _Bench:
             self.problem = self.problem or str(error)
             lines = []
         aside = [] if self.problem else [self.root / name for name in self.conditions.aside]
-        found = yield from self._encoded(list(dict.fromkeys([*aside, *self.seen])))
+        found = yield from encode_files(self.model, dict.fromkeys([*aside, *self.seen]), self.params)
         if found is None:
             return False
-        examples, refused = found
+        examples = {example.photo.name: example for example in found[0]}
+        refused = found[1]
         gone = self.problem or next((refused[path.name] for path in aside if path.name in refused), "")
         if gone or not aside:  # on other pictures, the losses would be other ones
             yield Noticed(f"The held-out loss is taken from the log of the run: {gone or 'no picture is noted in it.'}")
@@ -168,27 +168,6 @@ class _Bench:
         if latents:
             self.likeness = Likeness(self.conditioner, self.folder.name, self.word, self.size, self.rules, latents)
         return True
-
-    def _encoded(
-        self, files: Sequence[Path]
-    ) -> Generator[Event, Request | None, tuple[dict[str, Example], dict[str, str]] | None]:
-        """Examples, and why other photos cannot be used, by file name. None: interrupted."""
-        params = self.params
-        refused, photos = {}, []
-        for path in files:
-            try:
-                photos.append(describe_photo(path, params.filename_word_regex, params.filename_join_string))
-            except (DatasetError, FileFormatError) as error:
-                refused[path.name] = str(error)
-        encoding = encode(self.model, photos, params)
-        request = None
-        try:
-            while request is not Request.INTERRUPT:
-                request = yield encoding.send(None)
-            return None
-        except StopIteration as end:
-            examples, unreadable = end.value
-        return {example.photo.name: example for example in examples}, refused | unreadable
 
     def measure(self, step: int, snapshot: Embedding) -> Generator[Event, Request | None, Measurement | None]:
         """Measure one snapshot. None: interrupted."""

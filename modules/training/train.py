@@ -17,10 +17,10 @@ from modules.model.checkpoint import Checkpoint
 from modules.model.model import SDModel
 from modules.paths import Paths
 from modules.training import plan
-from modules.training.dataset import Example, encode, refusals, set_aside
+from modules.training.dataset import Example, encode_files, refusals, set_aside
 from modules.training.lock import held, starting
 from modules.training.loop import TrainingLoop
-from modules.training.photos import Photo, describe_photo, others, photo_files, replaced
+from modules.training.photos import others, photo_files, replaced
 from modules.training.prompts import read_template, require_name
 from modules.training.run_folder import RunFolder, new_run_folder, open_run, require_free
 from modules.training.settings_file import write_settings
@@ -246,22 +246,10 @@ def _load(
     Raises:
         DatasetError: none can be used.
     """
-    photos: list[Photo] = []
-    refused = {}
-    for path in files:
-        try:
-            photos.append(describe_photo(path, params.filename_word_regex, params.filename_join_string))
-        except (DatasetError, FileFormatError) as error:
-            refused[path.name] = str(error)
-    encoding = encode(model, photos, params)
-    request = None
-    try:
-        while request is not Request.INTERRUPT:
-            request = yield encoding.send(None)
+    found = yield from encode_files(model, files, params)
+    if found is None:
         return None
-    except StopIteration as end:
-        examples, unreadable = end.value
-    refused |= unreadable
+    examples, refused = found
     if not examples:
         raise DatasetError(f"No photo in “{params.data_root}” can be used. {refusals(refused)}".rstrip())
     if refused:

@@ -23,7 +23,6 @@ CONDITIONS = Conditions("tiny", "man", ("a.png", "b.png"), True)
 LOSSES = (0.118, 0.101, 0.094, 0.0871, 0.0839, 0.0833, 0.0852, 0.0881)
 LIKENESSES = (0.0, 0.35, 0.52, 0.66, 0.74, 0.78, 0.76, 0.71)
 OBEDIENCES = (1.0, 0.97, 0.95, 0.92, 0.86, 0.71, 0.42, 0.2)
-GUARD = 600.0  # seconds: tabs take their time to open on a busy machine
 STEPS = tuple(range(0, 800, 100))
 
 
@@ -68,12 +67,6 @@ class WithRuns(StandIn):
     def __init__(self, *given: Any, **more: Any):
         super().__init__(*given, **more)
         self.training = _Training(self)
-
-    def wait_for_a_step(self) -> None:
-        if self.pace is None:
-            assert self.steps.acquire(timeout=GUARD), "nobody let it go on"
-        else:
-            super().wait_for_a_step()
 
 
 class _Training(TrainingDesk):

@@ -45,12 +45,6 @@ class WithTraining(StandIn):
         self.embeddings = _Embeddings(self.models, lambda line: None)
         self.training = _Training(self)
 
-    def wait_for_a_step(self) -> None:
-        if self.pace is None:
-            assert self.steps.acquire(timeout=GUARD), "nobody let it go on"
-        else:
-            super().wait_for_a_step()
-
 
 class _Embeddings(EmbeddingDesk):
     """One that is there without a model."""
