@@ -388,6 +388,16 @@ def test_dpm_adaptive_keeps_its_accuracy() -> None:
     assert steps[-1].index + 1 == steps[-1].count
 
 
+@pytest.mark.parametrize(("eta", "calls"), [(0.0, 18), (0.5, 27), (1.0, 33)])
+def test_dpm_adaptive_takes_as_many_steps_as_k_diffusion(eta: float, calls: int) -> None:
+    """Counted there, from the same latents and with the same noise."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 4, 8, 8, generator=generator) * 10
+    generator.manual_seed(1)
+    *_, last = dpm_solver.dpm_adaptive(gaussian, x, 10.0, 0.05, lambda: torch.randn(x.shape, generator=generator), eta)
+    assert 3 * (last.index + 1) == calls
+
+
 def test_dpm_adaptive_with_nothing_to_do_gives_back_what_came_in() -> None:
     steps = list(dpm_solver.dpm_adaptive(gaussian, start(), 1.0, 1.0, never))
     assert [step.x.equal(start()) for step in steps] == [True]

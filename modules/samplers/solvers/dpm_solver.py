@@ -16,7 +16,7 @@ _RELATIVE_TOLERANCE = 0.05
 _ABSOLUTE_TOLERANCE = 0.0078  # about one 256th of the range of pixels
 _FIRST_LENGTH = 0.05
 _SAFETY = 0.81
-_ORDER = 3
+_ORDER, _ORDER_WITH_NOISE = 3, 1.5  # how fast the error shrinks with the length of a step; k-diffusion's numbers
 _NEAR_ENOUGH = 1e-5  # in λ
 
 
@@ -64,6 +64,7 @@ def dpm_adaptive(
     if place >= end - _NEAR_ENOUGH:  # nothing to solve: what came in is the result
         yield Step(0, 1, x, x)
     length, index = _FIRST_LENGTH, 0
+    order = _ORDER_WITH_NOISE if eta else _ORDER
     before = x  # where order two led last: the scale of the error that is allowed
     while place < end - _NEAR_ENOUGH:
         place_next = min(end, place + length)
@@ -72,7 +73,7 @@ def dpm_adaptive(
         low, high = block.solve(2, share=1 / 3), block.solve(3)
         allowed = (_RELATIVE_TOLERANCE * low.abs().maximum(before.abs())).clamp(min=_ABSOLUTE_TOLERANCE)
         error = ((low - high) / allowed).square().mean().sqrt().item()
-        factor = _limited((1 / (error + 1e-8)) ** (1 / _ORDER))
+        factor = _limited((1 / (error + 1e-8)) ** (1 / order))
         if factor >= _SAFETY:
             before, x, place = low, high, place_next
             if fresh:
