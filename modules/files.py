@@ -193,6 +193,22 @@ def inside(root: Path, *parts: str) -> Path:
     return path
 
 
+def typed_path(text: str) -> Path:
+    """A path as somebody types it, `~` standing for home; what it names need not be there.
+
+    Raises:
+        ParameterError: no file or folder can be called so, or it lies where this user may not look.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()  # a name may be too long, or a folder on the way closed
+    except RuntimeError as error:
+        raise ParameterError("path", f"“{text:.60}” begins with the home folder of an unknown user.") from error
+    except OSError as error:
+        raise ParameterError("path", f"“{text:.60}” cannot be used: {error.strerror}.") from error
+    return path
+
+
 def folder_of(text: str, field: str, roots: Sequence[Path] = ()) -> Path:
     """The folder that a user names, links followed.
 

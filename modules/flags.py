@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from modules.a1111_flags import IGNORED_SWITCHES, IGNORED_WITH_VALUE, REFUSED
 from modules.errors import ParameterError
+from modules.files import typed_path
 from modules.paths import PROGRAM, Paths
 
 COMMANDS = (
@@ -308,7 +309,7 @@ def _all_names() -> list[str]:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    return typed_path(text).absolute()
 
 
 def _styles(text: str) -> Path:

@@ -86,14 +86,13 @@ def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
 
 
 def existing_picture(path: Path) -> Path:
-    """The file behind a path that somebody typed.
+    """The file behind a `typed_path`.
 
     Raises:
         ImageError: there is none, or it is a folder.
     """
-    found = path.expanduser()
-    if found.is_dir():
+    if path.is_dir():
         raise ImageError(f"“{path}” is a folder: name one of the pictures in it.")
-    if not found.exists():
+    if not path.exists():
         raise ImageError(f"There is no file “{path}”: look at how its name and folder are written.")
-    return found
+    return path

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -14,7 +13,7 @@ from modules.cli.following import follow, say, tell
 from modules.cli.host import hosted, load
 from modules.cli.run_model import named_run, with_checkpoint
 from modules.errors import ParameterError, WebuiError
-from modules.files import safe_name
+from modules.files import safe_name, typed_path
 from modules.training.comparison import Look, compare_steps, make_sheet, parse_seeds
 from modules.training.measurements import MeasurementFile
 from modules.training.recommend import recommend
@@ -29,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     values, flags = parser.read(arguments)
     if "run" not in values:
         raise ParameterError("--run", "No run is named: ./webui.sh compare textual_inversion/DATE/NAME.")
-    path = values["run"].expanduser().absolute()
+    path = values["run"].absolute()
     named = named_run(path, "--run")
     folder, known = named.folder, named.folder.snapshots()
     for step in (*values.get("steps", ()), *([values["step"]] if "step" in values else ())):
@@ -54,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser("compare", f"Measure the snapshots of a run and recommend one. {SERVER_FLAGS}", ("run",))
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="textual_inversion/DATE/NAME")
+    parser.add_argument("--run", type=typed_path, metavar="FOLDER", help="textual_inversion/DATE/NAME")
     parser.add_argument("--use", metavar="NAME", help="put the recommended step into use under this name")
     parser.add_argument("--step", type=_step, metavar="N", help="use this step instead of the recommended one")
     parser.add_argument("--overwrite", action="store_true", help="with --use: replace an embedding of this name")

@@ -1,5 +1,6 @@
 """`./webui.sh export`: one embedding as a file for other programs, or as a picture that carries it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ from modules.cli.arguments import SERVER_FLAGS, Parser
 from modules.cli.following import say, tell
 from modules.desks.export import FORMATS, exported
 from modules.errors import EmbeddingError, ParameterError
-from modules.files import write_atomically
+from modules.files import typed_path, write_atomically
 
 if TYPE_CHECKING:  # brings torch
     from modules.embeddings.embedding import Embedding
@@ -24,7 +25,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--name", help="of the embedding; or a file, such as a snapshot of a run")
     about = "; ".join(f"{name}: {who}" for name, who in FORMATS.items())
     parser.add_argument("--format", choices=[*FORMATS], help=f"{about} (default: as --output ends)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="or a folder (default: here, by its name)")
+    parser.add_argument(
+        "-o", "--output", type=typed_path, metavar="FILE", help="or a folder (default: here, by its name)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     values, flags = parser.read(arguments)
     name, output = values.get("name", ""), values.get("output")
@@ -61,7 +64,7 @@ def _format(given: str | None, output: Path | None) -> str:
 
 
 def _target(output: Path | None, name: str, file_format: str) -> Path:
-    place = (output or Path()).expanduser().absolute()
+    place = (output or Path()).absolute()
     is_file = output is not None and output.suffix and not place.is_dir()
     return place if is_file else place / f"{name}.{file_format}"
 
@@ -87,8 +90,8 @@ def _find(name: str, folder: Path) -> "Embedding":
             others = ", ".join(one.path.name for one in found[1:] if one.path)
             say(f"There are {len(found)} of this name: the newest is taken. The others, which can be named: {others}.")
         return found[0]
-    file = Path(name).expanduser()
-    if file.is_file():
+    file = Path(os.path.expanduser(name))
+    if os.path.isfile(file):  # False also where no file can be called so, as the name of an embedding may be
         embedding = read_embedding(file)
         if embedding is None:
             raise EmbeddingError(f"“{file.name}” is a picture that carries no embedding.")

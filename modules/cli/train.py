@@ -12,7 +12,7 @@ from modules.cli.following import follow, say
 from modules.cli.host import hosted, load
 from modules.cli.run_model import named_run, with_checkpoint
 from modules.errors import FileFormatError, ParameterError
-from modules.files import folder_of
+from modules.files import folder_of, typed_path
 from modules.flags import Flags
 from modules.training import plan
 from modules.training.photos import photo_files
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         return _resume(folder, values, flags)
     if settings and preset:
         raise ParameterError("--preset", "Give --settings or --preset: a settings file says everything already.")
-    stored = _stored(settings.expanduser()) if settings else {}
+    stored = _stored(settings) if settings else {}
     first = TrainParams(**{**stored, **values})
     plan.check(first, flags.paths())  # refused before a model is loaded
     require_free(plan.log_root(first, flags.paths()), first.embedding)
@@ -62,9 +62,9 @@ def _parser() -> Parser:
         f"same command again goes on with a run that was stopped or killed. {SERVER_FLAGS}",
         ("embedding", "data-root"),
     )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="settings-….json of a run, ours or A1111's")
+    parser.add_argument("--settings", type=typed_path, metavar="FILE", help="settings-….json of a run, ours or A1111's")
     parser.add_argument("--preset", choices=PRESETS, help="what the photos show (default: face)")
-    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the run in this folder")
+    parser.add_argument("--resume", type=typed_path, metavar="FOLDER", help="go on with the run in this folder")
     parser.add_argument("--afresh", action="store_true", help="start another run, even if one could be resumed")
     add_start(parser)
     parser.add_fields(TrainParams)
@@ -76,7 +76,7 @@ def _resume(folder: Path, values: Mapping[str, Any], flags: Flags) -> int:
     if others:
         name = "--" + others[0].replace("_", "-")
         raise ParameterError(name, f"{name} cannot be changed in a run that goes on: only --data-root can.")
-    path = folder.expanduser().absolute()
+    path = folder.absolute()
     with hosted(with_checkpoint(flags, named_run(path, "--resume"))) as app:
         load(app)
         return follow(app.training.resume(path, data_root=values.get("data_root", "")))

@@ -12,6 +12,7 @@ from modules.cli.following import follow, tell
 from modules.cli.host import hosted, load
 from modules.desks.drawing import Place
 from modules.errors import ImageError, ParameterError
+from modules.files import typed_path
 from modules.params import Txt2ImgParams
 from modules.samplers import names
 from modules.script_params import LINES, NONE, ScriptParams
@@ -43,12 +44,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def _parser() -> Parser:
     parser = Parser("txt2img", f"Draw pictures. What is not given is as the model recommends. {SERVER_FLAGS}")
-    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="default: outputs/ of the data folder")
     parser.add_argument(
-        "--like", type=Path, metavar="PICTURE", help="take what is not given from the parameters of this picture"
+        "-o", "--output", type=typed_path, metavar="FOLDER", help="default: outputs/ of the data folder"
     )
     parser.add_argument(
-        "--prompts-from", type=Path, metavar="FILE", help=f"the script “{LINES}” with the lines of this file"
+        "--like", type=typed_path, metavar="PICTURE", help="take what is not given from the parameters of this picture"
+    )
+    parser.add_argument(
+        "--prompts-from", type=typed_path, metavar="FILE", help=f"the script “{LINES}” with the lines of this file"
     )
     parser.add_fields(Txt2ImgParams, leave_out=("preview_every",))  # nobody sees previews here
     parser.add_fields(ScriptParams, leave_out=("include_sub_images",))  # every picture is a file and a line here
@@ -56,7 +59,7 @@ def _parser() -> Parser:
 
 
 def _folder(output: Path) -> Path:
-    folder = output.expanduser().absolute()
+    folder = output.absolute()
     if folder.suffix.lower() in _FILES and not folder.is_dir():
         raise ParameterError(
             "--output",
@@ -69,7 +72,7 @@ def _folder(output: Path) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        return path.expanduser().read_text("utf-8-sig", errors="replace")
+        return path.read_text("utf-8-sig", errors="replace")
     except OSError as error:
         raise ParameterError("--prompts-from", f"“{path}” cannot be read: {error.strerror}.") from error
 

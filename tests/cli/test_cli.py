@@ -225,6 +225,30 @@ def test_no_picture_is_a_sentence_that_says_what_it_is(tmp_path, capsys, command
     assert (words in told, name in told, told.count("\n")) == (True, True, 1)
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "~nobody-of-that-name/a.png"], ids=["too long", "unknown user"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["png-info"],
+        ["txt2img", "--like"],
+        ["txt2img", "--output"],
+        ["txt2img", "--prompts-from"],
+        ["txt2img", "--data-dir"],
+        ["train", "--settings"],
+        ["train", "--resume"],
+        ["compare"],
+        ["export", "ben", "--output"],
+        ["export", "--format", "pt", "--name"],
+    ],
+    ids=" ".join,
+)
+def test_no_path_is_a_sentence(command, name, capsys):
+    assert cli.main([*command, name]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert re.fullmatch(r"[^\n]+\.\n", printed.err)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as ended:
