@@ -10,6 +10,7 @@ from modules.app import App
 from modules.errors import ParameterError, WebuiError
 from modules.events import EmbeddingSaved, Failed
 from modules.files import safe_name
+from modules.jobs import Job, JobState
 from modules.prompts.new_word import initial_tokens, name_problem, token_texts
 from modules.training_params import advise_vectors
 from modules.ui import fragments, wiring
@@ -69,7 +70,7 @@ def make_step() -> CreateStep:
             about_words = _html("train_about_words")
         with gr.Row(elem_classes="asked"):
             vectors = gr.Number(
-                1,
+                advise_vectors(0)[0],
                 label="Number of vectors per token",
                 info="How many tokens the word takes in a prompt.",
                 precision=0,
@@ -110,13 +111,15 @@ def wire(step: CreateStep, context: TrainContext) -> None:
         except Exception as error:
             said = wiring.complaint(error, lambda field: _IDS.get(field, ""))
             return {step.complaint: said, step.result: fragments.NOTHING}
-        return {step.job: job.id, step.complaint: fragments.NOTHING, step.result: _busy()}
+        return {step.job: job.id, step.complaint: fragments.NOTHING, step.result: busy(job)}
 
     def follow(id: str) -> dict[Any, Any]:
         """What became of the creation."""
         job = app.jobs.find(id) if id else None
-        if job is None or not job.is_over:
+        if job is None:
             return {step.job: id}
+        if not job.is_over:
+            return {step.job: id, step.result: busy(job)}
         events = job.events_since()[0]
         saved = [event for event in events if isinstance(event, EmbeddingSaved)]
         if not saved:
@@ -221,8 +224,10 @@ def _chips(texts: list[str]) -> Markup:
     return fragments.join(shown, Markup(" "))
 
 
-def _busy() -> Markup:
-    return Markup('<p class="quiet" role="status"{}>Creating…</p>').format(under_way("create"))
+def busy(job: Job) -> Markup:
+    """What an embedding that is being created waits for."""
+    text = "Waits for the job before it." if job.state is JobState.WAITING else "Creating…"
+    return Markup('<p class="quiet" role="status"{}>{}</p>').format(under_way("create"), text)
 
 
 def _whole(value: Any) -> int:

@@ -15,7 +15,7 @@ from modules.events import Estimated
 from modules.training.best import best_snapshot
 from modules.training.run_folder import RunFolder
 from modules.training_params import PRESETS, TrainParams, advise, default
-from modules.ui.train import run_view, train, train_form, unfinished
+from modules.ui.train import create, run_view, train, train_form, unfinished
 from modules.ui.train.chart import HEIGHT, WIDTH, Curve, axis, chart
 from modules.ui.train.context import TrainContext
 from modules.ui.train.run_screen import (
@@ -234,6 +234,18 @@ def test_a_model_that_is_being_loaded_has_no_size_yet(tmp_path: Path) -> None:
     values = wiring._values(train.Mine(), None)
     assert values["model"].endswith("made for 128×128</p>")
     assert (values["start"], values["estimate"]) == (True, True)
+    app.stop()
+
+
+def test_a_creation_that_waits_for_another_job_says_so(tmp_path: Path) -> None:
+    loading = threading.Event()
+    app = WithTraining(tmp_path / "data", loading=loading)
+    app.start()
+    job = app.training.create("zzq-t1", "*", 2, False)
+    assert "Waits for the job before it." in create.busy(job)
+    loading.set()
+    wait_until(lambda: job.is_over)
+    assert "Creating…" in create.busy(job)
     app.stop()
 
 

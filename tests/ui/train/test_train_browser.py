@@ -203,6 +203,7 @@ def test_a_run_that_was_cut_short_is_offered_above_all_tabs(page: Page, live: Li
 
 def test_a_name_that_was_refused_is_so_until_it_changes(page: Page, live: Live) -> None:
     open_step(page, live, "create")
+    expect(page.locator("#train_nvpt input")).to_have_value("2")  # as is advised for a face
     page.fill("#train_new_embedding_name input, #train_new_embedding_name textarea", "face")
     page.locator("#train_create_embedding").click()
     complaint = page.locator("#train_create_complaint")
