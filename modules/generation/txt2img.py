@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Generator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -228,7 +228,8 @@ class _Run:
                 return _Drawn(step.denoised, f"step {step.index + 1} of {step.count}")
             latents = step.x
         else:
-            latents = hires.encode_picture(self.picture, self.model).expand(len(seeds), -1, -1, -1)
+            with self._edges():
+                latents = hires.encode_picture(self.picture, self.model).expand(len(seeds), -1, -1, -1)
         if self.hires is None:
             return _Drawn(latents)
         if self.outputs.save_before_hires and self.picture is None:
@@ -260,7 +261,8 @@ class _Run:
     def _enlarged(self, latents: Tensor, pictures: list[Image.Image], second: Hires) -> Tensor:
         if self.upscaler.latent:
             return hires.enlarge_latents(latents, self.upscaler, second.size)
-        enlarged = hires.enlarge_pictures(pictures, self.upscaler, second.size, self.model)
+        with self._edges():
+            enlarged = hires.enlarge_pictures(pictures, self.upscaler, second.size, self.model)
         return enlarged.expand(len(latents), -1, -1, -1)
 
     def _sample(
@@ -331,8 +333,12 @@ class _Run:
 
     def _decoded(self, latents: Tensor) -> Image.Image:
         """One picture of latents [4, h, w]."""
-        with circular(self.model.vae) if self.params.tiling else nullcontext():
+        with self._edges():
             return images.to_pil(self.model.decode(latents[None])[0])
+
+    def _edges(self) -> AbstractContextManager[None]:
+        """In it, the VAE treats the edges of pictures as this run wants it: a tile has none."""
+        return circular(self.model.vae) if self.params.tiling else nullcontext()
 
     def _save(self, batch: int, seeds: Sequence[tuple[int, int]], drawn: _Drawn) -> Work:
         """Decode and save one picture at a time, so that memory is that of one."""

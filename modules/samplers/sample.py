@@ -27,7 +27,7 @@ class Start:
         denoising_strength: how much of the schedule is run, above 0; more than 1 is as 1.
         all_steps: run all the steps asked for, at the end of a longer schedule, as a hires fix does; otherwise only
             their share.
-        extra_noise: noise added on top, in standard deviations.
+        extra_noise: noise added on top, in standard deviations of latents of scale 1.
 
     Raises:
         ParameterError: a strength outside its range.
@@ -163,7 +163,8 @@ def _over_timesteps(run: _Run) -> Iterator[Step]:
     if run.start:  # one timestep fewer than steps, from the noise of the timestep above them
         above = run.steps - 1 + of_2022  # that list begins with a 0
         alpha = alphas_cumprod[timesteps[above]]
-        x = run.start.latents * math.sqrt(alpha) + x * (math.sqrt(1 - alpha) + run.start.extra_noise)
+        scale = math.sqrt(alpha)  # of the latents in x, and of what is added to them
+        x = run.start.latents * scale + x * (math.sqrt(1 - alpha) + scale * run.start.extra_noise)
         timesteps = timesteps[: max(above, 1)]
         moment = (timesteps[-1] + 1) / len(alphas_cumprod)
     match run.sampler.name:

@@ -43,3 +43,17 @@ def test_a_tiled_picture_moves_with_its_noise(run, model, monkeypatch):
     assert (rolled - plain).abs().max() < 1e-3 * plain.std()
     rolled, plain = latents[False, 8], latents[False, 0].roll(8, dims=3)
     assert (rolled - plain).abs().max() > 1e-2 * plain.std()
+
+
+def test_between_the_passes_of_a_hires_fix_a_tile_has_no_edges_either(run, model, monkeypatch):
+    """Tiles are encoded as they are decoded; a picture that is none is not."""
+    encode, modes = type(model).encode, []
+
+    def note(self, pictures):
+        modes.append({layer.padding_mode for layer in self.vae.modules() if isinstance(layer, nn.Conv2d)})
+        return encode(self, pictures)
+
+    monkeypatch.setattr(type(model), "encode", note)
+    for tiling in (True, False):
+        run(prompt="a cat", steps=1, enable_hr=True, hr_scale=1.5, hr_upscaler="Lanczos", tiling=tiling)
+    assert modes == [{"circular"}, {"zeros"}]

@@ -141,6 +141,30 @@ def test_a_start_from_latents_keeps_them_as_far_as_it_is_weak(sampler: str, all_
     assert distances == sorted(distances)
 
 
+@pytest.mark.parametrize("sampler", ["Euler", "DDIM", "PLMS", "UniPC"])
+def test_extra_noise_is_as_much_beside_the_latents_with_every_sampler(sampler: str) -> None:
+    seen: list[Tensor] = []
+
+    class Asked(Gaussian):
+        def __call__(self, x: Tensor, sigma: Tensor, cond: Tensor) -> Tensor:
+            seen.append(x)
+            return super().__call__(x, sigma, cond)
+
+        def eps(self, x: Tensor, timestep: Tensor, cond: Tensor) -> Tensor:
+            seen.append(x)
+            return super().eps(x, timestep, cond)
+
+    def first_seen(latents: float, extra: float) -> Tensor:
+        seen.clear()
+        start = Start(torch.full((1, 4, 8, 8), latents), 0.7, all_steps=True, extra_noise=extra)
+        next(sample(sampler, "Automatic", 10, guided(model=Asked()), noise(), start=start))
+        return seen[0]
+
+    plain = first_seen(0.0, 0.0)
+    scale = first_seen(1.0, 0.0) - plain
+    assert ((first_seen(0.0, 0.5) - plain) / scale).numpy() == pytest.approx(0.5 * noise().first().numpy(), abs=1e-3)
+
+
 def test_a_hires_pass_runs_all_its_steps_and_img2img_their_share() -> None:
     latents = torch.zeros(1, 4, 8, 8)
     for strength, all_steps, steps in ((0.7, True, 20), (0.7, False, 15), (1.0, True, 20), (1.0, False, 20)):
