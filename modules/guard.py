@@ -160,7 +160,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.text})
         else:
-            await _answer(refusal, send, as_json=is_api(scope["path"]))
+            await _answer(refusal, send, as_json=is_api(scope["path"]) or scope["path"] == PING)
 
     def judge(self, scope: Scope) -> Refusal | None:
         """Why this request is refused, or None if it may pass."""

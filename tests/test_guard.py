@@ -224,6 +224,12 @@ def test_without_a_page_logins_for_programs_close_everything(tmp_path: Path) -> 
         assert site.ask("GET", path, basic("bot", "a:b")) == 200, path
 
 
+def test_addresses_of_the_interface_never_fall_through_to_the_page(site: Site) -> None:
+    for method, path in (("POST", "/internal/ping"), ("GET", "/internal/progress"), ("DELETE", "/docs")):
+        answer = site.client.request(method, path)
+        assert (answer.status_code, set(answer.json())) == (405, {"error", "detail", "body", "errors"}), path
+
+
 def test_welcome_sites_pass_and_others_do_not(tmp_path: Path) -> None:
     flags = Flags(
         api=True,
@@ -238,13 +244,21 @@ def test_welcome_sites_pass_and_others_do_not(tmp_path: Path) -> None:
         assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
         refused = site.client.get("/sdapi/v1/samplers", headers=foreign)
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, origin)
-        question = {**foreign, "access-control-request-method": "POST"}
-        assert site.ask("OPTIONS", "/sdapi/v1/txt2img", question) == 200
+        wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        leave = site.client.options("/sdapi/v1/txt2img", headers={**foreign, **wanted})  # a preflight has no login
+        assert (leave.status_code, leave.headers["access-control-allow-origin"]) == (200, origin)
+        assert "POST" in leave.headers["access-control-allow-methods"]
+        assert leave.headers["access-control-allow-headers"] == "authorization"
+        assert leave.headers["access-control-allow-credentials"] == "true"
     for origin in ("https://evil.example", "http://mine.example", "https://mine.example.evil", "null"):
         foreign = {"origin": origin, "sec-fetch-site": "cross-site", **basic("bot", "a:b")}
         answer = site.client.post("/sdapi/v1/interrupt", headers=foreign)
         assert answer.status_code == 403, origin
         assert "access-control-allow-origin" not in answer.headers
+        question = {**foreign, "access-control-request-method": "POST"}
+        refused = site.client.options("/sdapi/v1/txt2img", headers=question)
+        assert refused.status_code in range(400, 500), origin
+        assert "access-control-allow-origin" not in refused.headers
     own = {"origin": HERE, "sec-fetch-site": "same-origin", **basic("bot", "a:b")}
     assert site.ask("GET", "/sdapi/v1/samplers", own) == 200
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.routing import Match
 
 from modules.api import errors
@@ -22,16 +22,15 @@ ABSENT = {
 }
 
 
-def add_routes(router: APIRouter) -> None:
-    """To be called last: what nobody else answers comes here."""
+def add_routes(router: APIRouter, server: FastAPI) -> None:
+    """To be called last: what nobody else answers comes here, instead of to the page."""
     for name, sentence in ABSENT.items():
         method, path = name.split()
         router.add_api_route(f"/sdapi/v1/{path}", _absent(sentence), methods=[method], include_in_schema=False)
 
-    known = list(router.routes)
+    known = [*server.routes, *router.routes]
 
-    @router.api_route("/sdapi/{rest:path}", methods=METHODS, include_in_schema=False)
-    def unknown(rest: str, request: Request) -> None:
+    def unknown(request: Request) -> None:
         here = [route for route in known if route.matches(request.scope)[0] is Match.PARTIAL]
         if here:
             methods = sorted({method for route in here for method in getattr(route, "methods", None) or ()})
@@ -41,6 +40,9 @@ def add_routes(router: APIRouter) -> None:
                 {"allow": ", ".join(methods)},
             )
         raise errors.refuse(404, "There is nothing at this address: /docs lists what there is.")
+
+    for path in ("/sdapi/{rest:path}", "/internal/{rest:path}", "/docs/{rest:path}", "/docs", "/openapi.json"):
+        router.add_api_route(path, unknown, methods=METHODS, include_in_schema=False)
 
 
 def add_hint(router: APIRouter) -> None:

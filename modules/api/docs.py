@@ -11,6 +11,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, Response
 
+from modules.api import errors
 from modules.api.answers import ErrorAnswer
 from modules.api.errors import Json
 from modules.guard import PING
@@ -55,7 +56,7 @@ def add_routes(router: APIRouter, server: FastAPI) -> None:
     @router.get("/docs/{name}", include_in_schema=False)
     def file(name: str) -> Response:
         if name not in _FILES:
-            return Json({"detail": "There is no such file."}, 404)
+            raise errors.refuse(404, "There is no such file.")
         return Response(
             (files / name).read_bytes(), media_type=_FILES[name], headers={"cache-control": "max-age=86400"}
         )

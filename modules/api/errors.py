@@ -22,7 +22,8 @@ from modules.events import Failed
 _log = logging.getLogger(__name__)
 
 # By the name of the error's class, which is all that an event carries. What is not listed is a value that cannot be
-# used: 422. A sampler that does not exist is 400, as in A1111 v1.10.
+# used: 422. A sampler that does not exist is 400, as in A1111 v1.10. Why a full disk and our own mistakes are 5xx says
+# docs/decisions/0009.
 _STATUS: Mapping[str, int] = {
     "QueueFull": 503,
     "JobBusy": 409,

@@ -36,7 +36,7 @@ def add_api(server: FastAPI, app: App, end_server: Callable[[str], object]) -> N
     jobs.add_routes(router, host, runs)
     machine.add_routes(router, host)
     docs.add_routes(router, server)
-    absent.add_routes(router)
+    absent.add_routes(router, server)
     server.include_router(router)
 
 

@@ -163,6 +163,27 @@ def test_what_is_not_here_says_so_and_is_not_described(
     assert not served.wishes
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("POST", "/internal/ping", 405, "POST is not for this address: use GET."),
+        ("OPTIONS", "/internal/ping", 405, "use GET."),
+        ("GET", "/internal/progress", 405, "use POST."),
+        ("DELETE", "/docs", 405, "use GET."),
+        ("PUT", "/openapi.json", 405, "use GET."),
+        ("GET", "/docs/no-such-thing", 404, "There is no such file."),
+        ("GET", "/internal/no-such-thing", 404, "There is nothing at this address"),
+    ],
+)
+def test_addresses_beside_it_refuse_in_the_same_form(
+    served: Served, method: str, path: str, status: int, words: str
+) -> None:
+    answer = served.client.request(method, path)
+    assert answer.status_code == status
+    assert words in sentence(answer)
+    assert answer.headers.get("allow") == {405: words.rpartition("use ")[2].rstrip(".")}.get(status)
+
+
 @pytest.mark.parametrize(("path", "status", "allowed"), [("options", 405, "GET, POST"), ("no-such-thing", 404, None)])
 def test_head_is_answered_as_any_other_method_that_is_not_here(
     served: Served, path: str, status: int, allowed: str | None
