@@ -128,6 +128,14 @@ class History:
             raise ParameterError("picture", "This picture is not there any more.")
         return record
 
+    def _there(self, name: str) -> Record:
+        """As `find`; a file that others moved or deleted meanwhile is none, and the folder is looked through again."""
+        record = self.find(name)
+        if not self.path(record).exists():
+            self.refresh()
+            raise ParameterError("picture", "This picture is not there any more.")
+        return record
+
     def path(self, record: Record) -> Path:
         """The file of a picture."""
         return self.root / record.name
@@ -164,7 +172,7 @@ class History:
             ParameterError: there is no such picture.
             StorageError: it is as before.
         """
-        self.find(name)
+        self._there(name)
         self._starred().set(name, starred)
         self._index.star(name, starred)
         self._tell()
@@ -176,7 +184,7 @@ class History:
             ParameterError: there is no such picture.
             StorageError: it is where it was.
         """
-        record = self.find(name)
+        record = self._there(name)
         return name if record.in_trash else self._move(name, f"{TRASH}/{name}")
 
     def put_back(self, name: str) -> str:
@@ -186,7 +194,7 @@ class History:
             ParameterError: there is no such picture.
             StorageError: it is where it was.
         """
-        record = self.find(name)
+        record = self._there(name)
         return self._move(name, name.removeprefix(f"{TRASH}/")) if record.in_trash else name
 
     def empty_trash(self) -> int:

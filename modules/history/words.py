@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 _TERM = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 _WORD = re.compile(r"\w+")
-_WITHOUT_SPACES = re.compile("[\u2e80-\uffdc]")  # scripts that put no spaces between words: looked for anywhere
+# scripts that put no spaces between words, and emoji, which are no words: looked for anywhere
+_ANYWHERE = re.compile("[\u2190-\u2bff\u2e80-\uffdc\U0001f000-\U0003ffff]")
 MOST_TERMS = 20
 
 
@@ -41,10 +42,10 @@ def phrase(text: str, full_text: bool) -> Condition:
 
 
 def _condition(text: str, together: bool, full_text: bool) -> Condition | None:
-    words = _WORD.findall(text)
-    if not words:
+    words, anywhere = _WORD.findall(text), _ANYWHERE.search(text)
+    if not words and not anywhere:
         return None
-    if not full_text or _WITHOUT_SPACES.search(text):
+    if anywhere or not full_text:
         escaped = re.sub(r"([\\%_])", r"\\\1", text)
         return Condition("prompt LIKE ? ESCAPE '\\'", (f"%{escaped}%",))
     match = f'"{" ".join(words)}"' + ("" if together else "*")

@@ -65,9 +65,12 @@ def test_queries(root, make, monkeypatch, query, found, full_text):
     assert history._index.full_text is full_text
 
 
-def test_a_script_without_spaces_is_searched_anywhere(root, make):
+def test_scripts_without_spaces_and_emoji_are_searched_anywhere(root, make):
     save(root, "a.png", f"可愛い猫の写真\n{LINE.format(seed=9)}")
-    assert seeds(make(), text="猫") == ["9"]
+    save(root, "b.png", f"a 🐼bear, ☀\n{LINE.format(seed=10)}")
+    history = make()
+    for text, found in (("猫", ["9"]), ("🐼", ["10"]), ("☀", ["10"]), ("bear -🐼", []), ("🦊", [])):
+        assert seeds(history, text=text) == found
 
 
 def test_facets_count_what_there_is_to_choose(root, make):
@@ -221,6 +224,22 @@ def test_the_trash_gives_back_what_it_took(root, make):
     assert history.put_back(thrown) == name
     assert (root / name).read_bytes() == content
     assert seeds(history, starred=True) == ["1"]
+
+
+def test_a_picture_that_others_took_away_is_no_more(root, make):
+    history = make()
+    name = "txt2img-images/2027-01-15/00000-1.png"
+    (root / name).unlink()
+    for ask in (history.delete, lambda name: history.star(name, True)):
+        with pytest.raises(ParameterError, match="not there any more"):
+            ask(name)
+    assert name not in history._starred()
+    look(history)
+    assert seeds(history) == ["3", "2"]
+    thrown = history.delete("txt2img-images/2027-01-15/00001-2.png")
+    (root / thrown).unlink()
+    with pytest.raises(ParameterError, match="not there any more"):
+        history.put_back(thrown)
 
 
 def test_a_name_that_is_taken_meanwhile_is_never_overwritten(root, make):
