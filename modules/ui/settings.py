@@ -15,7 +15,7 @@ from modules.settings import Settings
 from modules.settings_file import Imported
 from modules.ui.fragments import paragraphs
 from modules.ui.refill import Refill
-from modules.ui.wiring import AS_SENT, QUIET, complaint, fill_on_open
+from modules.ui.wiring import AS_SENT, QUIET, complaint, fill_on_open, mended
 
 ELSEWHERE = {"checkpoint"}  # chosen at the top of the page
 LARGEST_FILE = 5_000_000  # bytes of a config.json; A1111's have some thousand
@@ -34,6 +34,13 @@ _SEARCH = """text => {
     }
     document.getElementById("settings_none").classList.toggle("shown",
         !document.querySelector("#settings_list .settings_section:not(.unmatched)"));
+}"""
+
+# a complaint names the control it is about: what is done in the row of that one may have mended it
+_FORGET = """said => {
+    const about = (said ?? "").match(/data-about="([^"]+)"/)?.[1];
+    const row = about && document.getElementById(about)?.closest(".setting");
+    return row?.contains(document.activeElement) ? "" : undefined;
 }"""
 
 
@@ -131,6 +138,8 @@ def wire_tab(tab: SettingsTab, refill: Refill) -> None:
     refill.remember(tab.apply.click(apply, inputs_kwargs=tab.controls, outputs=with_form, **AS_SENT))
     refill.remember(tab.upload.upload(take, tab.upload, with_form, **QUIET))
     tab.search.change(None, tab.search, None, js=_SEARCH, **QUIET)
+    mending = [*map(mended, tab.controls.values()), *(button.click for button in tab.resets.values())]
+    gr.on(mending, None, tab.answer, tab.answer, js=_FORGET, **QUIET)
     for name, button in tab.resets.items():
         default = Settings.__dataclass_fields__[name].default
         button.click(lambda default=default: default, None, tab.controls[name], **QUIET)

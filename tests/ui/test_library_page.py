@@ -227,6 +227,16 @@ def test_settings_are_searched_applied_and_imported(page: Page, serve: Serve, tm
     expect(page.locator("#settings_answer")).to_contain_text("Applied:")
     expect(page.locator("#settings_answer")).to_be_in_viewport(ratio=1)
     assert live.app.settings.save_grid is False
+    side = page.locator("#setting_page_target_side_length input")
+    reset = page.get_by_role("button", name="Reset “JPG copy of pictures")
+    for mend in (lambda: side.press_sequentially("9"), reset.click):
+        side.fill("")
+        page.click("#settings_submit")
+        expect(page.locator("#settings_answer")).to_contain_text("is empty")
+        page.locator("#setting_page_jpeg_quality input").first.fill("81")  # another one: the complaint holds
+        expect(page.locator("#settings_answer")).to_contain_text("is empty")
+        mend()
+        expect(page.locator("#settings_answer")).to_be_empty()
     file = tmp_path / "config.json"
     file.write_text(json.dumps({"CLIP_stop_at_last_layers": 2, "theirs": 1}))
     with page.expect_file_chooser() as chooser:
