@@ -288,6 +288,16 @@ def default(name: str) -> Any:
     return Txt2ImgParams.__dataclass_fields__[name].default
 
 
+def one_eta(eta: float, timesteps: bool) -> dict[str, float]:
+    """The fields that A1111's one eta stands for. A hires fix may have a sampler of the other kind, so both are set;
+    DDIM has no answer to more than 1: where it has no part in the picture, it is not asked.
+
+    Args:
+        timesteps: whether the sampler is of DDIM's kind.
+    """
+    return {"eta_ancestral": eta, "eta_ddim": eta if timesteps else min(eta, 1.0)}
+
+
 def check_all(params: Any) -> None:
     """Check every field of a dataclass made of `parameter`s.
 

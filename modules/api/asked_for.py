@@ -113,7 +113,8 @@ def read(app: App, asked: Mapping[str, Any]) -> Wish:
         values = {**_within_limits({**defaults, **recommended}, settings), **asked_values}
         try:
             sampler, _ = names.find(values["sampler"], values.get("schedule", fields.default("schedule")))
-            return Txt2ImgParams(**{**values, **_eta(asked, sampler.timesteps)})
+            eta = fields.one_eta(asked[table.ETA], sampler.timesteps) if table.ETA in asked else {}
+            return Txt2ImgParams(**{**values, **eta})
         except ParameterError as error:
             raise table.in_their_words(table.TXT2IMG, error, asked) from error
 
@@ -158,15 +159,6 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("firstphase_width") or said.get("firstphase_height"):
         said["old_hires_size"] = True
     return said
-
-
-def _eta(asked: Mapping[str, Any], timesteps: bool) -> dict[str, float]:
-    """The request's one eta, for both kinds of samplers: a second pass may be of the other one. DDIM has no answer to
-    more than 1; where it has no part in the picture, it is not asked."""
-    if table.ETA not in asked:
-        return {}
-    eta = asked[table.ETA]
-    return {"eta_ancestral": eta, "eta_ddim": eta if timesteps else min(eta, 1.0)}
 
 
 def _first_pass(asked: Mapping[str, Any], script: ScriptParams | None) -> Image.Image | None:

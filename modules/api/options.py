@@ -159,8 +159,9 @@ def add_routes(router: APIRouter, host: Host) -> None:
             await _select(host, title)
         form = {key: new[key] for key in _FORM_KEYS if key in new}
         await host.in_thread(lambda: app.change_settings(**sent.settings, other={**sent.others, **form}))
+        fixed = [key for key, value in _FIXED.items() if not _same(values.get(key, value), value)]
         foreign = [key for key in values if _means_nothing(key)]
-        return Json(None, headers=without_effect([*sent.withheld, *foreign]))
+        return Json(None, headers=without_effect([*sent.withheld, *fixed, *foreign]))
 
 
 def _told(app: App) -> dict[str, Any]:

@@ -40,8 +40,9 @@ def test_changes_are_written_down_and_hold(fresh: Served) -> None:
 
 
 def test_keys_that_mean_nothing_here_are_kept_and_said(fresh: Served) -> None:
-    answer = fresh.post("options", {"face_restoration_unload": True, "CLIP_stop_at_last_layers": 2})
-    assert answer.headers["x-without-effect"] == "face_restoration_unload"
+    theirs = {"face_restoration_unload": True, "samples_save": False}
+    answer = fresh.post("options", {**theirs, "CLIP_stop_at_last_layers": 2})
+    assert answer.headers["x-without-effect"] == "samples_save, face_restoration_unload"
     assert fresh.get("options").json()["face_restoration_unload"] is True
     assert json.loads(fresh.app.paths.settings_file.read_text("utf-8"))["face_restoration_unload"] is True
 

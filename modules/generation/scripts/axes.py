@@ -12,6 +12,7 @@ from modules import params
 from modules.errors import ParameterError
 from modules.generation.scripts.cells import Cell, Workbench
 from modules.generation.scripts.values import MOST, read_numbers, split_values
+from modules.samplers import names
 from modules.script_params import AXES, NOTHING
 
 _COSTS = {"Checkpoint name": 1.0, "VAE": 0.7, "Refiner checkpoint": 0.5, "Embedding step": 0.1}
@@ -137,6 +138,18 @@ def _replace(cell: Cell, before: str, after: str) -> Cell:
     return cell.changed(**{name: getattr(cell.params, name).replace(before, after) for name in fields})
 
 
+def _etas(text: str, field: str, cell: Cell, bench: Workbench) -> list[Value]:
+    """A1111's one eta, of whichever sampler draws."""
+
+    def at(cell: Cell, eta: float) -> Cell:
+        return cell.changed(**params.one_eta(eta, names.find_sampler(cell.params.sampler).timesteps))
+
+    return [
+        Value(f"Eta: {number:g}", lambda cell, number=number: at(cell, float(number)))
+        for number in read_numbers(text, False, field)
+    ]
+
+
 def _search_replace(text: str, field: str, cell: Cell, bench: Workbench) -> list[Value]:
     values = split_values(text)
     if not values:
@@ -250,7 +263,7 @@ _READERS: dict[str, Reader] = {
     "Hires sampler": _choices("Hires sampler", "hr_sampler"),
     "Denoising": _numbers("Denoising", "denoising_strength"),
     "Extra noise": _numbers("Extra noise", "extra_noise"),
-    "Eta": _numbers("Eta", "eta_ancestral"),
+    "Eta": _etas,
     "Eta for DDIM": _numbers("Eta for DDIM", "eta_ddim"),
     "Sigma Churn": _numbers("Sigma Churn", "s_churn"),
     "Sigma min": _numbers("Sigma min", "s_tmin"),

@@ -157,6 +157,12 @@ def test_steps_of_an_embedding_are_those_of_its_snapshots(tmp_path):
         plan_of(Bench(tmp_path), script=XYZ, x_type="Embedding step", x_values="100")
 
 
+def test_eta_is_of_whichever_sampler_draws(bench):
+    plan = plan_of(bench, script=XYZ, x_type="Eta", x_values="0.5, 2", y_type="Sampler", y_values="Euler a, DDIM")
+    assert [cell.params.eta_ancestral for cell in plan.cells] == [0.5, 2.0] * 2
+    assert [cell.params.eta_ddim for cell in plan.cells] == [0.5, 1.0] * 2
+
+
 @pytest.mark.parametrize("axis", [axis for axis in AXES if axis != NOTHING])
 def test_every_axis_changes_what_it_names(tmp_path, axis):
     values = {
