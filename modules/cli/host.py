@@ -47,3 +47,6 @@ def load(app: App) -> None:
         raise Stopped(code)
     if app.model_state.status is not ModelStatus.READY:
         raise WebuiError(app.model_state.sentence)
+    # what is made here names the model by its hash, and the command may end before that is known
+    if code := follow(app.jobs.submit("Computing the hash of the model", app.models.with_hash())):
+        raise Stopped(code)

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -13,10 +14,12 @@ from PIL import Image
 
 from modules import cli, images
 from modules.cli.following import follow, tell
+from modules.desks.models import ModelDesk
 from modules.events import ImageDone, Sampled, Trained, as_data
 from modules.flags import COMMANDS
 from modules.infotext import parse_infotext
 from modules.jobs import JobQueue
+from modules.model.hashes import HashCache, sha256_of
 from modules.params import Txt2ImgParams
 from modules.script_params import ScriptParams
 from tests import tiny
@@ -81,6 +84,16 @@ def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(arguments, name
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert named in printed.err
+
+
+def test_the_first_picture_by_a_model_names_its_hash(tmp_path, checkpoint, capsys, monkeypatch):
+    go, ensure, wait = threading.Event(), HashCache.ensure, ModelDesk.with_hash
+    monkeypatch.setattr(HashCache, "ensure", lambda cache, files: ensure(cache, files) if go.wait(60) else "")
+    monkeypatch.setattr(ModelDesk, "with_hash", lambda desk: go.set() or wait(desk))
+    server = ["--data-dir", str(tmp_path / "data"), "--ckpt", str(checkpoint), "--use-cpu", "all"]
+    assert cli.main(["txt2img", "--steps", "1", *server]) == 0
+    (done,) = (line for line in lines(capsys) if line["event"] == "image_done")
+    assert parse_infotext(done["infotext"])["Model hash"] == sha256_of([checkpoint])[:10]
 
 
 @pytest.mark.parametrize("written", [["--prompt", "-red"], ["--prompt=-red"]], ids=" ".join)
