@@ -59,7 +59,8 @@ class App:
 
     Attributes:
         paths, flags: as the server was started.
-        notices: sentences about the start, for the page: a damaged settings file, a value without meaning.
+        notices: sentences about the start: a damaged settings file, a value without meaning. The page shows them, and
+            `say` got them, for a server that has none.
         jobs: the queue of all long work.
         library: pictures that were made, and how they are made again.
         drawing: styles, VAEs and upscalers.
@@ -83,7 +84,10 @@ class App:
         self.paths = paths
         self.flags = flags
         self._settings = SettingsDesk(paths.settings_file, settings)
-        self.notices = list(self._settings.notices)
+        self._say = say
+        self.notices: list[str] = []
+        for notice in self._settings.notices:
+            self._notice(notice)
         self.library = Library(paths, self._here, keeps_last=not flags.no_prompt_history)
         self.jobs = JobQueue(free_memory=free_memory, on_event=self.library.note)
         hashes = HashCache(paths.hash_cache)
@@ -93,7 +97,7 @@ class App:
             self._settings,
             self.jobs,
             flags,
-            notice=self.notices.append,
+            notice=self._notice,
             on_load=lambda: self.embeddings.report(),
             on_leave=lambda: self.drawing.forget(),
         )
@@ -288,8 +292,12 @@ class App:
                 _log.warning("What killed writers left in %s stays: %s", folder.name, error)
         sweep_older(self.paths.passing_sheets, SHEETS_KEPT)
         if vae := self.drawing.missing_vae():
-            self.notices.append(f"The VAE “{vae}” is not there any more: Automatic is used.")
-        yield from self.models.first_work()
+            self._notice(f"The VAE “{vae}” is not there any more: Automatic is used.")
+        try:
+            yield from self.models.first_work()
+        except Exception:
+            self._say(self.model_state.sentence)
+            raise
 
     def _txt2img(
         self,
@@ -316,9 +324,13 @@ class App:
     def _bench(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> ScriptBench:
         return ScriptBench(self.drawing, self.models, self.paths.textual_inversion, place, settings)
 
+    def _notice(self, sentence: str) -> None:
+        self.notices.append(sentence)
+        self._say(sentence)
+
     def _open_log(self) -> None:
         """A data folder that cannot be written is only told."""
         try:
             self._log_handler = open_log(self.paths.log_file)
         except OSError as error:
-            self.notices.append(f"There is no log: {self.paths.log_file.name} cannot be written ({error.strerror}).")
+            self._notice(f"There is no log: {self.paths.log_file.name} cannot be written ({error.strerror}).")

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -108,6 +109,24 @@ def test_hashes_come_from_a_thread_of_their_own_and_are_remembered(app, start):
     assert f"{read['Model']}.safetensors [{read['Model hash']}]" == title
     second = start()
     assert title in [checkpoint.title for checkpoint in second.models.checkpoints()]
+
+
+def test_what_is_not_as_the_settings_say_stands_on_the_console_too(paths):
+    paths.settings_file.write_text('{"sd_model_checkpoint": "gone.ckpt", "sd_vae": "gone.pt", "n_rows": 99}')
+    said: list[str] = []
+    app = App(paths, None, ON_CPU, say=said.append)
+    app.start()
+    assert loaded(app).stop(PATIENCE)
+    assert [line for line in said if not line.startswith("Loaded ")] == app.notices
+    assert [re.findall(r"99|gone\.\w+", line) for line in app.notices] == [["99"], ["gone.pt"], ["gone.ckpt"]]
+
+
+def test_that_there_is_no_model_stands_on_the_console_too(tmp_path):
+    said: list[str] = []
+    app = App(Isolated(tmp_path), None, ON_CPU, say=said.append)
+    ended(app.start())
+    assert app.stop(PATIENCE)
+    assert said[0].startswith("There is no model: put a .safetensors file into")
 
 
 def test_what_is_asked_before_the_model_is_there_waits_for_it(start):
