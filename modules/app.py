@@ -310,7 +310,7 @@ class App:
         yield from self.models.ready()
         if suited and (other := suited(self.models.in_use().model.checkpoint)):
             params = self.drawing.checked(other, settings)
-        yield from self.drawing.draw(params, self.drawing.outputs(place, settings), picture)
+        yield from self.drawing.draw(params, self.drawing.outputs(place, settings), picture, settings=settings)
         self.embeddings.report()
 
     def _script(self, plan: Plan, bench: ScriptBench, script: ScriptParams, suited: Suited | None) -> Work:

@@ -10,8 +10,9 @@ NOTHING = "Nothing"  # an axis that is not used
 AXES = (
     NOTHING, "Seed", "Var. seed", "Var. strength", "Steps", "CFG Scale", "Prompt S/R", "Prompt order", "Embedding",
     "Embedding step", "Sampler", "Schedule type", "Size", "Checkpoint name", "VAE", "Clip skip", "Styles",
-    "Hires upscaler", "Hires steps", "Hires scale", "Hires sampler", "Denoising", "Extra noise", "Eta", "Eta for DDIM",
-    "Sigma Churn", "Sigma min", "Sigma max", "Sigma noise", "Schedule min sigma", "Schedule max sigma", "Schedule rho",
+    "Hires upscaler", "Hires steps", "Hires scale", "Hires sampler", "Hires schedule type", "Denoising", "Extra noise",
+    "Eta", "Eta for DDIM", "Sigma Churn", "Sigma min", "Sigma max", "Sigma noise", "Schedule min sigma",
+    "Schedule max sigma", "Schedule rho", "Beta schedule alpha", "Beta schedule beta",
     "Negative Guidance minimum sigma", "Refiner checkpoint", "Refiner switch at", "ENSD", "RNG",
     "UniPC Order", "Always discard next-to-last sigma", "SGM noise multiplier",
 )  # fmt: skip

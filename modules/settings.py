@@ -56,6 +56,15 @@ class Settings:
     comments: bool = _form_default("enable_prompt_comments", "comments", "Prompts")
     pad_conds_v0: bool = _form_default("pad_cond_uncond_v0", "pad_conds_v0", "Prompts")
     vae: str = _form_default("sd_vae", "vae", "Model")
+    vae_overrides: bool = _setting(
+        "sd_vae_overrides_per_model_preferences",
+        True,
+        Control(
+            "The chosen VAE holds for every checkpoint",
+            info="Off: only for those that have none of their own, in their card or by name.",
+        ),
+        "Model",
+    )
     tiling: bool = _form_default("tiling", "tiling", "Model")
     randn_source: str = _form_default("randn_source", "randn_source", "Random numbers")
     ensd: int = _form_default("eta_noise_seed_delta", "ensd", "Random numbers")
@@ -152,6 +161,12 @@ class Settings:
         "return_grid",
         True,
         Control("Begin answers to programs with the overview", info="Of runs with several pictures, at /sdapi/v1."),
+        "Saving pictures",
+    )
+    sign_pictures: bool = _setting(
+        "add_user_name_to_info",
+        False,
+        Control("Write who is logged in into pictures", info="As “User” among their parameters."),
         "Saving pictures",
     )
     save_text: bool = _setting(

@@ -195,6 +195,7 @@ class DrawingDesk:
             grid_form=ImageFormat(settings.grid_format, settings.quality, settings.webp_lossless),
             beside=NOTHING if place.passing and place.pictures else beside,
             grids_beside=NOTHING if place.passing and place.grids else beside,
+            user=place.user if settings.sign_pictures else "",
         )
 
     def script_outputs(self, place: Place = DAYS_FOLDERS, settings: Settings | None = None) -> "OutputFolder":
@@ -212,6 +213,7 @@ class DrawingDesk:
         outputs: "OutputFolder",
         picture: "Image.Image | None" = None,
         embedding: "Embedding | None" = None,
+        settings: Settings | None = None,
     ) -> Work:
         """A txt2img run with the models, the VAE and the upscaler that `params`, once checked, names.
 
@@ -220,6 +222,7 @@ class DrawingDesk:
         Args:
             picture: see `txt2img`.
             embedding: takes the place of the user's of the same name.
+            settings: for this run alone; None: those of now.
 
         Raises:
             ModelMissing: no model is in use.
@@ -227,18 +230,29 @@ class DrawingDesk:
         from modules.generation.txt2img import txt2img_with
 
         upscaler = choose_upscaler(params.hr_upscaler, self._paths.model_folders) if params.enable_hr else None
-        lent = _Lent(self, params.vae, embedding)
+        lent = _Lent(self, params.vae, (settings or self._settings()).vae_overrides, embedding)
         taking_part = Partners.of(params, lent.own, self.models.find)
         run = txt2img_with(lent, params, outputs, upscaler, picture, taking_part)
         yield from self.models.back_after(run, lent=True)
 
-    def dressed(self, conditioner: "Conditioner", vae: str, embedding: "Embedding | None") -> Use:
-        """The model with the VAE that is asked for, and the embedding."""
+    def dressed(self, conditioner: "Conditioner", vae: str, overrides: bool, embedding: "Embedding | None") -> Use:
+        """The model with the VAE that is asked for, and the embedding.
+
+        Args:
+            overrides: see `choose_vae`.
+        """
         file = self._only_vae
         if file and vae not in (AUTOMATIC, file.name, file.path.stem):
             yield Noticed(f"The VAE is {file.name}, as --vae-path says, and not the one that is chosen ({vae}).")
         if file is None:
-            file = choose_vae(vae, self.vae_files(), conditioner.model.checkpoint)
+            vaes, checkpoint = self.vae_files(), conditioner.model.checkpoint
+            file = choose_vae(vae, vaes, checkpoint, overrides)
+            if not overrides and vae != AUTOMATIC and file != choose_vae(vae, vaes, checkpoint):
+                taken = file.name if file else "the one inside it"
+                yield Noticed(
+                    f"{checkpoint.name} has a VAE of its own, {taken}, which is taken instead of {vae}: the settings "
+                    "say that the chosen VAE does not hold for every checkpoint."
+                )
         if file is None:
             self._with_vae = None
         else:
@@ -277,13 +291,14 @@ class _Lent:
         ModelMissing: there is none.
     """
 
-    def __init__(self, desk: DrawingDesk, vae: str, embedding: "Embedding | None"):
+    def __init__(self, desk: DrawingDesk, vae: str, overrides: bool, embedding: "Embedding | None"):
         self.own = desk.models.in_use().model.checkpoint
         self._desk = desk
         self._vae = vae
+        self._overrides = overrides
         self._embedding = embedding
 
     def use(self, checkpoint: Checkpoint | None) -> Use:
         """See `model_use.Models.use`."""
         yield from self._desk.models.lend(checkpoint or self.own)
-        return (yield from self._desk.dressed(self._desk.models.in_use(), self._vae, self._embedding))
+        return (yield from self._desk.dressed(self._desk.models.in_use(), self._vae, self._overrides, self._embedding))

@@ -74,7 +74,7 @@ class ScriptBench:
             embedding = read_embedding(path)
             assert embedding is not None, "a snapshot is no picture"
             embedding = replace(embedding, name=name)
-        yield from self._desk.draw(cell.params, outputs, embedding=embedding)
+        yield from self._desk.draw(cell.params, outputs, embedding=embedding, settings=self._settings)
 
     def outputs(self) -> "OutputFolder":
         """Where pictures and sheets go."""

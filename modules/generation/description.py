@@ -54,6 +54,7 @@ def describe(
     incomplete: str = "",
     vae: VaeFile | None = None,
     partners: Partners = NOBODY,
+    user: str = "",
 ) -> str:
     """The infotext of one picture.
 
@@ -65,6 +66,7 @@ def describe(
         incomplete: “step 7 of 20” for a picture that was interrupted there.
         vae: the file that the VAE came from, if not from the checkpoint.
         partners: the other models that took part.
+        user: who drew it; empty: that is nobody's business.
     """
     width, height = hires.size.first if hires else (params.width, params.height)
     hashes = dict.fromkeys(f"{embedding.name}: {embedding.short_hash}" for embedding in embeddings)
@@ -105,6 +107,7 @@ def describe(
         "Prompt comments": False if not params.comments and any("#" in text for text in texts) else None,
         "Interrupted": incomplete or None,
         "Version": VERSION_VALUE,
+        "User": user or None,
     }
     return build_infotext(prompts.prompt, prompts.negative_prompt, values)
 

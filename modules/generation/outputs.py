@@ -33,6 +33,7 @@ class OutputFolder:
         naming: of files and folders.
         picture_form, grid_form: how they are written.
         beside, grids_beside: what goes along with each picture, with each overview.
+        user: written into pictures as the one who drew them; empty: nobody is.
     """
 
     pictures: Path
@@ -48,6 +49,7 @@ class OutputFolder:
     grid_form: ImageFormat = PNG
     beside: Beside = NOTHING
     grids_beside: Beside = NOTHING
+    user: str = ""
 
     def save_picture(self, image: Image.Image, infotext: str, turn: Turn, incomplete: bool = False) -> Saved:
         """Save under the name that `naming` gives it, `<number>-<seed>.png` if nobody chose another one; what was

@@ -395,4 +395,5 @@ class _Run:
             hires=None if first_only else self.hires,
             incomplete=incomplete,
             partners=partners,
+            user=self.outputs.user,
         )

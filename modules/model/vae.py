@@ -58,31 +58,41 @@ def find_vaes(vae_folders: Sequence[Path], checkpoint_folders: Sequence[Path]) -
     return sorted(found.values(), key=lambda vae: vae.name.lower())
 
 
-def choose_vae(name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None) -> VaeFile | None:
+def choose_vae(
+    name: str, vaes: Sequence[VaeFile], checkpoint: Checkpoint | None, overrides: bool = True
+) -> VaeFile | None:
     """The file that a choice means; None is the VAE in the checkpoint.
 
     “Automatic” takes the one that A1111's card of the checkpoint names (`<its name>.json` beside it), else the file
     whose name is the checkpoint's with `.vae` behind it, else one that begins with the checkpoint's name.
 
+    Args:
+        overrides: a name comes before what “Automatic” would take; otherwise it is for checkpoints without any.
+
     Raises:
         ParameterError: there is no such VAE.
     """
-    if name == BUILT_IN:
-        return None
-    if name == AUTOMATIC:
-        in_card = _in_card(checkpoint) if checkpoint else AUTOMATIC
-        if in_card == BUILT_IN:
-            return None
-        if carded := [vae for vae in vaes if in_card in (vae.name, vae.path.stem)]:
-            return carded[0]
-        stem = checkpoint.model_name.lower() if checkpoint else ""
-        named = [vae for vae in vaes if stem and _goes_on(vae.name.lower(), stem)]
-        return min(named, key=lambda vae: _nearness(vae.name.lower(), stem), default=None)
-    for vae in vaes:
-        if name in (vae.name, vae.path.stem):
-            return vae
-    known = ", ".join([AUTOMATIC, BUILT_IN, *(vae.name for vae in vaes)])
-    raise ParameterError("vae", f"There is no VAE {name!r:.60}: choose one of {known}.")
+    chosen = None
+    if name not in (AUTOMATIC, BUILT_IN):
+        chosen = next((vae for vae in vaes if name in (vae.name, vae.path.stem)), None)
+        if chosen is None:
+            known = ", ".join([AUTOMATIC, BUILT_IN, *(vae.name for vae in vaes)])
+            raise ParameterError("vae", f"There is no VAE {name!r:.60}: choose one of {known}.")
+    if checkpoint is None or (overrides and name != AUTOMATIC):
+        return chosen
+    return next(iter(_preferred(checkpoint, vaes)), chosen)
+
+
+def _preferred(checkpoint: Checkpoint, vaes: Sequence[VaeFile]) -> list[VaeFile | None]:
+    """The VAE that belongs to a checkpoint, None for its own; empty: none does."""
+    in_card = _in_card(checkpoint)
+    if in_card == BUILT_IN:
+        return [None]
+    if carded := [vae for vae in vaes if in_card in (vae.name, vae.path.stem)]:
+        return [carded[0]]
+    stem = checkpoint.model_name.lower()
+    named = [vae for vae in vaes if stem and _goes_on(vae.name.lower(), stem)]
+    return [min(named, key=lambda vae: _nearness(vae.name.lower(), stem))] if named else []
 
 
 def _in_card(checkpoint: Checkpoint) -> str:

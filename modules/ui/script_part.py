@@ -153,6 +153,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
         "Sampler": names.sampler_names,
         "Hires sampler": names.sampler_names,
         "Schedule type": names.schedule_names,
+        "Hires schedule type": names.schedule_names,
         "Checkpoint name": lambda: [checkpoint.title for checkpoint in app.models.checkpoints()],
         "Refiner checkpoint": lambda: [NO_REFINER, *(checkpoint.title for checkpoint in app.models.checkpoints())],
         "VAE": app.drawing.vaes,
@@ -167,7 +168,7 @@ def all_values(app: App, axis: Any, prompt: Any) -> list[str] | None:
 def _wire_fill(app: App, script: ScriptPart, letter: str, button: gr.Button, prompt: gr.Textbox) -> None:
     axis, values = script.controls[f"{letter}_type"], script.controls[f"{letter}_values"]
     known = ("Embedding step", "Sampler", "Hires sampler", "Schedule type", "Checkpoint name", "VAE", "Styles")
-    known += ("Hires upscaler", "Refiner checkpoint", "RNG", *_SWITCHES)
+    known += ("Hires schedule type", "Hires upscaler", "Refiner checkpoint", "RNG", *_SWITCHES)
     axis.change(lambda chosen: gr.update(interactive=chosen in known), axis, button, **AS_SENT)
 
     def fill(chosen: Any, prompt: Any) -> list[Any]:

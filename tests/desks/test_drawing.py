@@ -151,6 +151,26 @@ def test_the_vae_beside_a_checkpoint_is_taken_by_itself(desk, tmp_path):
     assert "VAE" not in draw(desk, vae="None")[0].infotext
 
 
+def test_the_vae_of_a_checkpoint_comes_before_the_chosen_one_if_the_settings_say_so(desk, tmp_path):
+    vae(tmp_path / "models" / "VAE" / "soft.safetensors", seed=9)
+    rules = Settings(vae_overrides=False)
+    for beside, taken, told in ((False, "soft.safetensors", 0), (True, "cosy.vae.safetensors", 1)):
+        if beside:
+            vae(tmp_path / "models" / "Stable-diffusion" / "cosy.vae.safetensors", seed=8)
+        params = desk.checked(Txt2ImgParams(**SMALL, vae="soft"))
+        events = list(desk.draw(params, desk.outputs(), settings=rules))
+        (done,) = [event for event in events if isinstance(event, ImageDone)]
+        assert parse_infotext(done.infotext)["VAE"] == taken
+        assert len([event for event in events if isinstance(event, Noticed) and "of its own" in event.text]) == told
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_is_logged_in_is_written_into_pictures_on_request(desk, asked):
+    outputs = desk.outputs(Place(user="bo, b"), Settings(sign_pictures=asked))
+    (done,) = [event for event in desk.draw(Txt2ImgParams(**SMALL), outputs) if isinstance(event, ImageDone)]
+    assert done.infotext.endswith(', User: "bo, b"') == asked
+
+
 def test_the_vae_of_the_command_line_comes_before_every_choice(tmp_path, conditioner):
     vae(tmp_path / "models" / "VAE" / "cosy.safetensors", seed=9)
     path = vae(tmp_path / "prescribed.pt", seed=8)

@@ -81,6 +81,11 @@ def test_automatic_takes_what_the_card_of_the_checkpoint_names(files, tmp_path, 
     chosen = choose_vae("cosy-soft.pt", files, named(tmp_path, "cosy"))
     assert chosen
     assert chosen.name == "cosy-soft.pt", "what is chosen comes first"
+    for choice in ("cosy-soft.pt", "None"):  # unless the checkpoint's own is to come first: then only where it has none
+        preferred = choose_vae(choice, files, named(tmp_path, "cosy"), overrides=False)
+        assert (preferred.name if preferred else None) == taken
+        elsewhere = choose_vae(choice, files, named(tmp_path, "other"), overrides=False)
+        assert (elsewhere.name if elsewhere else "None") == choice
 
 
 @pytest.mark.parametrize("layout", ["bare", "whole", "diffusers", "pickle"])
