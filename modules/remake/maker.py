@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modules.params import SAME_SAMPLER, SAME_SCHEDULE
 from modules.samplers import names
 from modules.samplers.names import Sampler
 
@@ -61,10 +62,23 @@ def _samplers(said: Mapping[str, Any]) -> list[Sampler]:
 
 
 def in_todays_keys(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a picture says, with keys that have changed their meaning under those of today."""
-    if not maker.of_2022 or "Eta" not in said or not _samplers(said)[0].timesteps:
-        return dict(said)
-    return {("Eta DDIM" if key == "Eta" else key): value for key, value in said.items() if key != "Eta DDIM"}
+    """What a picture says, with keys that had another meaning there under those of ours."""
+    said = dict(said)
+    if maker.of_2022 and "Eta" in said and _samplers(said)[0].timesteps:
+        said["Eta DDIM"] = said.pop("Eta")
+    own = said.get("Hires sampler", SAME_SAMPLER) != SAME_SAMPLER
+    if own and not maker.ours and said.get("Hires schedule type", SAME_SCHEDULE) == SAME_SCHEDULE:
+        said["Hires schedule type"] = _chosen_schedule(said)
+    return said
+
+
+def _chosen_schedule(said: Mapping[str, Any]) -> str:
+    """The schedule that a second pass with another sampler shared with the first in A1111: that which was chosen, not
+    what “Automatic” meant for the first sampler. Names of samplers told their own until 1.8."""
+    schedule = str(said.get("Schedule type", names.AUTOMATIC))
+    if schedule == names.AUTOMATIC:
+        return schedule
+    return names.read_pasted(str(said.get("Sampler", "")), schedule)[1]
 
 
 def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.infotext import quote
+from modules.infotext import VERSION, quote
 from modules.model.checkpoint import Checkpoint
 from modules.params import Txt2ImgParams, default
 from modules.prompts.matching import EmbeddingIndex
@@ -205,6 +205,25 @@ def test_each_time_has_its_rules(text, rules):
     assert {name for name in switches if found.values.get(name, default(name)) != default(name)} == rules
     back = [way.fields for way in ways(found) if way.label == "Use today’s rules"]
     assert [set(fields) for fields in back] == ([rules] if rules else [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "version", "schedule"),
+    [
+        ("DPM++ 2M Karras", "Euler a", "v1.6.0", "Automatic"),  # names told schedules then
+        ("LMS Karras", "Euler", "v1.8.0", "Automatic"),
+        ("Euler a", "DPM++ 2M SDE Karras", "v1.6.0", "Karras"),
+        ("DPM++ 2M, Schedule type: Karras", "Euler a", "v1.10.1", "Automatic"),  # “Automatic” is each sampler's own
+        ("Euler a, Schedule type: Automatic", "DPM++ 2M", "v1.10.1", "Automatic"),
+        ("DPM++ 2M, Schedule type: Exponential", "Euler a", "v1.10.1", "Exponential"),
+        ("DPM++ 2M, Schedule type: Karras", "Euler a, Hires schedule type: Karras", "v1.10.1", "Karras"),
+        ("DPM++ 2M, Schedule type: Karras", "Euler a", f"v1.10.1-studio-{VERSION}", "Karras"),  # told if it was another
+    ],
+)
+def test_a_second_pass_with_another_sampler_has_the_schedule_that_it_had(first, second, version, schedule):
+    line = f"Steps: 20, Sampler: {first}, Size: 512x512, Denoising strength: 0.7, Hires upscale: 2"
+    found = remake(f"a cat\n{line}, Hires sampler: {second}, Version: {version}", here()).values
+    assert found["hr_schedule"] == schedule
 
 
 @pytest.mark.parametrize(
