@@ -27,6 +27,7 @@ MAX_PIXELS = 120_000_000  # read from the header, before anything is decoded
 GRID_PIXELS = 60_000_000  # larger overviews are made of smaller pictures
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")  # no reader that starts other programs
 
+_BYTES_FOLLOW = (b"ASCII\0\0\0", b"JIS\0\0\0\0\0", bytes(8))  # before EXIF user comments that are no UTF-16
 _SHOWN_ELSEWHERE = {"parameters", ASIDE, "comment", "icc_profile", "exif", "xmp"}
 
 T = TypeVar("T")
@@ -329,11 +330,12 @@ def _items_of(image: Image.Image) -> dict[str, str]:
 
 
 def _user_comment(comment: bytes | str) -> str:
-    """The text of an EXIF user comment, which begins with 8 letters that name its encoding."""
+    """The text of an EXIF user comment, whose first 8 letters name its encoding; some programs forget them."""
     if isinstance(comment, str):
         return comment
     encoding, text = comment[:8], comment[8:]
     if encoding != b"UNICODE\0":
+        text = text if encoding in _BYTES_FOLLOW else comment
         return text.decode("utf-8", "replace").strip("\0")
     # big-endian by A1111 and most others; in the little-endian form Latin letters have their zero behind them
     little = text[1::2].count(0) > text[::2].count(0)

@@ -366,6 +366,14 @@ def test_a_user_comment_is_read_in_both_byte_orders(tmp_path, suffix):
         assert images.read_infotext(tmp_path / f"picture.{suffix}") == text
 
 
+@pytest.mark.parametrize("begin", [b"ASCII\0\0\0", bytes(8), b""], ids=["ASCII", "undefined", "forgotten"])
+def test_a_user_comment_is_read_with_and_without_its_encoding(tmp_path, begin):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = begin + "a cät\nSteps: 20".encode()
+    corners().save(tmp_path / "picture.jpg", exif=exif.tobytes())
+    assert images.read_infotext(tmp_path / "picture.jpg") == "a cät\nSteps: 20"
+
+
 def test_what_novelai_stores_is_read(tmp_path):
     info = PngInfo()
     said = {"steps": 28, "sampler": "k_euler_ancestral", "seed": 5, "scale": 11.0, "uc": "bad, worse"}
