@@ -55,6 +55,13 @@ class Control:
             self.maximum if self.highest is None else self.highest,
         )
 
+    @property
+    def range(self) -> str:
+        """The numbers that are taken, as people read them: “1 … 1000000”; empty if there is no range, or for seeds."""
+        if self.taken is None or self.taken[1] >= _LARGEST_SEED:
+            return ""
+        return " … ".join(f"{end:.15g}" for end in self.taken)
+
     def offers(self, value: float) -> bool:
         """Whether people can choose this number: in their range, and a whole number on the grid."""
         if self.minimum is None or self.maximum is None:
@@ -322,15 +329,15 @@ def check(name: str, value: Any, kind: type, control: Control) -> None:
         choices = ", ".join(control.choices)
         raise ParameterError(name, f"{control.label} {value!r:.60} is unknown: choose one of {choices}.")
     if control.taken and not control.taken[0] <= value <= control.taken[1]:
-        raise ParameterError(name, f"{control.label} {_outside(value, *control.taken)}")
+        raise ParameterError(name, f"{control.label} {_outside(value, control)}")
 
 
-def _outside(value: float, lowest: float, highest: float) -> str:
-    if highest < _LARGEST_SEED:
-        return f"{value} lies outside {lowest:g} … {highest:g}."
+def _outside(value: float, control: Control) -> str:
+    if control.range:
+        return f"{value} lies outside {control.range}."
     digits = str(value)
     shown = digits if len(digits) <= 24 else f"{digits[:20]}…"
-    return f"{shown} is too {'large' if value > highest else 'small'}: use at most 18 digits, or -1 for any."
+    return f"{shown} is too {'large' if value > 0 else 'small'}: use at most 18 digits, or -1 for any."
 
 
 def _are_texts(values: Any) -> bool:

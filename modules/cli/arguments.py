@@ -47,10 +47,19 @@ class Parser(argparse.ArgumentParser):
                 break
             spelled += [f"--{word}={rest.pop(0)}"]
         given, others = self.parse_known_args([*spelled, *self._joined(rest)])
-        read_flags(others, {})  # what is typed here is meant: IGNORE_CMD_ARGS_ERRORS is for scripts that start servers
+        try:
+            read_flags(others, {})  # what is typed is meant: IGNORE_CMD_ARGS_ERRORS is for scripts that start servers
+        except ParameterError as error:
+            if error.field not in others or error.field.startswith("-"):
+                raise
+            raise ParameterError(error.field, self._misplaced(error.field)) from error
         flags = read_flags(others)
         values = {name: value for name, value in vars(given).items() if value is not None}
         return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}, flags
+
+    def _misplaced(self, word: str) -> str:
+        places = f"as in {self.usage}" if self._words else f"{self.prog} takes flags only"
+        return f"“{word}” is not expected there ({places}): a text of several words is written in quotes."
 
     def _joined(self, words: Sequence[str]) -> list[str]:
         """`--prompt -red` as `--prompt=-red`: argparse takes “-red” for a flag, and nobody means one."""
@@ -76,8 +85,7 @@ class Parser(argparse.ArgumentParser):
 
 def _argument(field: dataclasses.Field[Any]) -> dict[str, Any]:
     control = field.metadata["control"]
-    words = f"{control.label}, {control.taken[0]:g} … {control.taken[1]:g}" if control.taken else control.label
-    words = words.replace("%", "%%")
+    words = ", ".join(filter(None, (control.label.removesuffix("."), control.range))).replace("%", "%%")
     if isinstance(field.default, bool):
         return {"action": argparse.BooleanOptionalAction, "default": None, "help": words}
     if isinstance(field.default, tuple):

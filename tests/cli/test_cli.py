@@ -113,6 +113,20 @@ def test_a_word_that_means_nothing_is_refused_whatever_scripts_may_do(monkeypatc
     assert "--stepps" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["prepare", "--survey", "photos"], "“photos” is not expected there (as in webui.sh prepare [SOURCE] "),
+        (["create", "my", "cat"], "“cat” is not expected there (as in webui.sh create [NAME] [flags]): a text of"),
+        (["txt2img", "a", "--steps", "3"], "“a” is not expected there (webui.sh txt2img takes flags only): a text of"),
+    ],
+    ids=lambda case: " ".join(case) if isinstance(case, list) else "",
+)
+def test_a_word_in_the_wrong_place_is_told_what_the_right_one_is(words, told, capsys):
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err.startswith(told)
+
+
 @pytest.mark.parametrize("behind", [[], ["--steps", "3"], ["-o", "out"], ["--stepps"]], ids=" ".join)
 def test_a_text_that_is_missing_is_told_and_no_flag_is_taken_for_it(behind, capsys):
     assert cli.main(["txt2img", "--prompt", *behind]) == 2
@@ -163,6 +177,15 @@ def test_every_parameter_of_a_run_and_of_a_script_has_a_flag(capsys):
         "--" + name.replace("_", "-") for name in fields - {"preview_every", "include_sub_images"}
     }  # shown on pages only
     assert {flag for flag in flags if not re.search(rf"{flag}\b", explained)} == set()
+
+
+def test_ranges_are_told_in_numbers_that_can_be_typed(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    assert "1 … 1000000" in (explained := capsys.readouterr().out)
+    assert "e+" not in explained
+    assert cli.main(["train", "x", "photos", "--steps", "0"]) == 2
+    assert capsys.readouterr().err == "Max steps 0 lies outside 1 … 1000000.\n"
 
 
 def test_a_line_is_json_whatever_it_tells(capsys):
