@@ -24,7 +24,7 @@ from modules.training.photos import others, photo_files, replaced
 from modules.training.prompts import read_template, require_name
 from modules.training.run_folder import RunFolder, new_run_folder, open_run, require_free
 from modules.training.settings_file import write_settings
-from modules.training.state import Origin, TrainingState, fresh_generators, load_state
+from modules.training.state import Origin, TrainingState, fresh_generators, load_state, save_state
 from modules.training.textual_inversion import fresh_state
 from modules.training.whereabouts import go_on, photos_now
 from modules.training_params import TrainParams
@@ -88,6 +88,7 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
                 }
             )
         write_settings(folder, state, checkpoint)
+        save_state(state, folder.states)  # its trial steps may take minutes: killed in them, it goes on as this run
         yield from TrainingLoop(
             model, embeddings, folder, state, learned, held_out, lines, target, paths.log_file
         ).work()

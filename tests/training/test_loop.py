@@ -28,9 +28,21 @@ from modules.events import (
 )
 from modules.files import write_atomically
 from modules.training.run_folder import RunFolder, find_runs
+from modules.training.state import load_state
 from modules.training.textual_inversion import Outcome, TextualInversion
+from modules.training.train import train
 from tests.forbidden_ops import forbidden_ops
-from tests.training.tiny_run import NAME, Pulled, embedding_of, make_embedding, make_photos, pull, pull_resumed, small
+from tests.training.tiny_run import (
+    NAME,
+    Pulled,
+    database,
+    embedding_of,
+    make_embedding,
+    make_photos,
+    pull,
+    pull_resumed,
+    small,
+)
 
 
 def test_a_run_from_start_to_end(model, paths, photos):
@@ -68,6 +80,16 @@ def test_a_run_from_start_to_end(model, paths, photos):
     assert not find_runs(paths.textual_inversion)[0].is_unfinished
 
 
+def test_a_run_can_be_resumed_from_its_beginning_on(model, paths, photos):
+    """Killed in its trial steps, before anything is due to be saved, it keeps its place and the seeds it drew."""
+    work = train(model, database(paths), small(photos, seed=-1), paths)
+    started = next(event for event in work if isinstance(event, TrainingStarted))
+    folder = RunFolder(started.folder, NAME)
+    state, _ = load_state(folder.states)
+    assert (state.step, state.params.seed) == (0, folder.about()["params"]["seed"])
+    work.close()
+
+
 def test_samples_are_what_txt2img_draws(model, paths, photos, tmp_path):
     """With the snapshot of that step under the embedding's name, and with the same settings: the same pixels."""
     from modules.generation.outputs import OutputFolder
@@ -75,7 +97,6 @@ def test_samples_are_what_txt2img_draws(model, paths, photos, tmp_path):
     from modules.images import open_image
     from modules.model.conditioning import Conditioner
     from modules.training.preview import preview_params
-    from tests.training.tiny_run import database
 
     params = small(photos, create_image_every=2, preview_seed=5, preview_prompt=f"a {NAME} (wave:1.2)", steps=2)
     run = pull(model, paths, params)
