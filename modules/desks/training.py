@@ -11,7 +11,7 @@ from modules.desks.embeddings import EmbeddingDesk
 from modules.desks.models import ModelDesk
 from modules.errors import JobBusy, ParameterError
 from modules.events import Work
-from modules.files import safe_name
+from modules.files import folder_of, safe_name
 from modules.jobs import Job, JobQueue
 from modules.paths import Paths
 from modules.training import plan
@@ -19,6 +19,7 @@ from modules.training.best import best_snapshot
 from modules.training.comparison import Comparison
 from modules.training.run_folder import Run, open_run, require_free, unfinished_runs
 from modules.training.uses import last_use
+from modules.training.whereabouts import found_in
 from modules.training_params import TrainParams
 
 
@@ -89,19 +90,23 @@ class TrainingDesk:
         self._check(params)
         return self._jobs.submit("Measuring two trial steps", self._estimate(params), owner, kind="estimate")
 
-    def resume(self, folder: Path, owner: str = "", data_root: str = "") -> Job:
+    def resume(self, folder: Path, owner: str = "", data_root: str = "", chosen: str = "") -> Job:
         """Queue the rest of a run that was stopped or killed.
 
         Args:
             folder: of the run, see `unfinished`.
             data_root: where its photos lie by now, if they were moved.
+            chosen: where they may lie, if they are not found; see `whereabouts.found_in`.
 
         Raises:
             FileFormatError: it is no run.
+            ParameterError: photos may not lie there.
             JobBusy: as for `begin`.
         """
-        name = open_run(folder).folder.name
-        return self._submit_run(name, self._resume(folder, data_root), owner)
+        run = open_run(folder).folder
+        if where := data_root or found_in(run, self._paths.data, chosen):
+            folder_of(where, "data_root", self._roots)
+        return self._submit_run(run.name, self._resume(folder, where), owner)
 
     def under_way(self) -> Job | None:
         """The run that is at work or waits, whoever started it."""

@@ -123,8 +123,19 @@ class RunFolder:
         return about
 
     def end(self, ending: str, step: int) -> None:
-        """Note how the run ended; an empty `ending` says that it goes on."""
+        """Note how the run ended."""
         self.describe({**self.about(), "ending": ending, "step": step})
+
+    def go_on(self, step: int, data_root: str, data: Path) -> None:
+        """Note that the run goes on, and where: it may have been carried to another machine.
+
+        Args:
+            data_root: where its photos lie.
+            data: the data folder of this machine.
+        """
+        about = self.about()
+        params = {**about.get("params", {}), "data_root": data_root}
+        self.describe({**about, "ending": "", "step": step, "params": params, "data_folder": str(data)})
 
     def discard(self) -> None:
         """Give up resuming: the states go, snapshots, samples and logs stay."""

@@ -199,7 +199,7 @@ def _resume(model: SDModel, embeddings: EmbeddingDatabase, path: Path, paths: Pa
         yield Noticed(news)
     for log in folder.logs:
         log.keep_until(state.step)
-    folder.end("", state.step)
+    folder.go_on(state.step, params.data_root, paths.data)
     here, aside = ([example.photo.name for example in some] for some in (learned, held_out))
     if params.held_out_every and (news := go_on(folder, state.step, here, aside, others(state.digests, digests))):
         _log.warning("%s: %s", path.name, news)

@@ -35,8 +35,30 @@ def photos_now(folder: RunFolder, was: str, data: Path, instead: str = "") -> st
         below = Path(before.name)
     moved = data / below
     if not moved.is_dir():
-        raise ParameterError("data_root", f"The photos are not in “{before}” any more: name their folder with the run.")
+        raise ParameterError(
+            "data_root",
+            f"The photos are not in “{before}” any more: put them back, or resume the run with the folder they are in "
+            "(chosen in step ③, or named by --data-root).",
+        )
     return str(moved)
+
+
+def found_in(folder: RunFolder, data: Path, chosen: str) -> str:
+    """A folder chosen for new runs, if a run's own photos are nowhere and some of them lie there; else nothing.
+
+    Args:
+        data: the data folder of this machine.
+    """
+    try:
+        about, root = folder.about(), folder_of(chosen, "data_root")
+    except (FileFormatError, ParameterError):
+        return ""
+    try:
+        photos_now(folder, str(about.get("params", {}).get("data_root", "")), data)
+    except ParameterError:
+        names = [str(name) for which in ("photos", "held_out") for name in about.get(which, [])]
+        return chosen if any((root / name).is_file() for name in names) else ""
+    return ""
 
 
 def before_resuming(folder: RunFolder, data: Path, instead: str = "") -> str:
@@ -49,10 +71,15 @@ def before_resuming(folder: RunFolder, data: Path, instead: str = "") -> str:
     """
     try:
         about = folder.about()
-        params = about.get("params", {})
-        root = folder_of(photos_now(folder, str(params.get("data_root", "")), data, instead), "data_root")
-    except (FileFormatError, ParameterError):  # resuming will say so
+    except FileFormatError:  # resuming will say so
         return ""
+    params = about.get("params", {})
+    if not (was := str(params.get("data_root", ""))):
+        return ""
+    try:
+        root = folder_of(photos_now(folder, was, data, instead), "data_root")
+    except ParameterError as error:
+        return str(error)
     learned, aside = ([str(name) for name in about.get(which, [])] for which in ("photos", "held_out"))
     gone, aside_gone = ([name for name in names if not (root / name).is_file()] for names in (learned, aside))
     told = []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modules.events import Noticed, TrainingStarted
 from modules.training.best import best_snapshot
-from modules.training.whereabouts import before_resuming, longest, loss_changes, stretches
+from modules.training.whereabouts import before_resuming, found_in, longest, loss_changes, stretches
 from tests.training.tiny_run import make_photos, pull, pull_resumed, small
 
 
@@ -70,6 +70,21 @@ def test_photos_that_were_learned_from_and_are_gone_are_told_before(model, paths
     assert before_resuming(part.folder, paths.data) == (
         "The photos it learned from are gone: put them back to resume it."
     )
+
+
+def test_photos_that_were_carried_elsewhere_are_asked_for_once(model, paths, tmp_path):
+    part = pull(model, paths, small(make_photos(tmp_path / "more", 8), steps=8, held_out_every=1), close_after=2)
+    before, there = set_aside_of(part)[0], tmp_path / "at home"
+    assert found_in(part.folder, paths.data, str(tmp_path)) == ""
+    before.rename(there)
+    assert before_resuming(part.folder, paths.data).startswith(f"The photos are not in “{before}” any more: put them")
+    chosen = {"": "", "\0": "", str(tmp_path): "", str(there): str(there)}
+    assert {choice: found_in(part.folder, paths.data, choice) for choice in chosen} == chosen
+    assert before_resuming(part.folder, paths.data, str(there)) == ""
+    pull_resumed(model, paths, part.folder.path, str(there), close_after=4)
+    about = part.folder.about()
+    assert (about["params"]["data_root"], about["data_folder"]) == (str(there), str(paths.data))
+    assert before_resuming(part.folder, paths.data) == ""
 
 
 def test_losses_on_other_photos_are_not_compared(model, paths, tmp_path):

@@ -156,9 +156,9 @@ def pull(model: SDModel, paths: Paths, params: TrainParams, **more: Any) -> Pull
     return _pull(train(model, embeddings, params, paths), embeddings, **more)
 
 
-def pull_resumed(model: SDModel, paths: Paths, folder: Path, **more: Any) -> Pulled:
+def pull_resumed(model: SDModel, paths: Paths, folder: Path, data_root: str = "", **more: Any) -> Pulled:
     embeddings = database(paths)
-    return _pull(resume(model, embeddings, folder, paths), embeddings, **more)
+    return _pull(resume(model, embeddings, folder, paths, data_root), embeddings, **more)
 
 
 def _pull(

@@ -13,7 +13,7 @@ from modules.events import Ending, Estimated, Failed
 from modules.jobs import Job, JobState
 from modules.model_state import ModelState, ModelStatus
 from modules.training.run_folder import Run
-from modules.training.whereabouts import before_resuming
+from modules.training.whereabouts import before_resuming, found_in
 from modules.ui.train.chart import Curve, axis, chart
 from modules.ui.train.run_screen import TrainingScreen, how_it_ended, loss_name
 
@@ -22,11 +22,15 @@ OPENS_TRAIN = Markup(' data-open-step="train"')
 _RESERVED = 5  # places of the strip that are kept free from the start
 
 
-def banner(runs: Sequence[Run], checkpoint: str, data: Path) -> Markup:
-    """What was not ended, and the ways to go on with it: the newest in sight, the others behind one line."""
+def banner(runs: Sequence[Run], checkpoint: str, data: Path, photos: str = "") -> Markup:
+    """What was not ended, and the ways to go on with it: the newest in sight, the others behind one line.
+
+    Args:
+        photos: the folder that is chosen in ③.
+    """
     if not runs:
         return NOTHING
-    newest, *others = [_unfinished(run, checkpoint, data) for run in runs]
+    newest, *others = [_unfinished(run, checkpoint, data, photos) for run in runs]
     folded = NOTHING
     if others:
         title = "1 more unfinished run" if len(others) == 1 else f"{len(others)} more unfinished runs"
@@ -43,9 +47,9 @@ _CUT = {
 }
 
 
-def _unfinished(run: Run, checkpoint: str, data: Path) -> Markup:
+def _unfinished(run: Run, checkpoint: str, data: Path, photos: str) -> Markup:
     day = time.strftime("%d %B, %H:%M", time.localtime(run.started))
-    gone = before_resuming(run.folder, data) if run.may_go_on else ""
+    gone = before_resuming(run.folder, data, found_in(run.folder, data, photos)) if run.may_go_on else ""
     gone = f" {gone}" if gone else ""
     needs = "" if checkpoint.startswith(run.checkpoint) else f" It belongs to the checkpoint {run.checkpoint}."
     action = Markup('<button type="button" data-run-action="{}" data-run="{}"{}>{}</button>')

@@ -80,10 +80,11 @@ def wire_tab(tab: TrainTab, page: PageContext) -> None:
 
 def _wire_around(tab: TrainTab, page: PageContext) -> None:
     """Keep header and banner up to date, both with one answer."""
-    heading, (banner, acted) = gr.State(""), unfinished.wire(page)
+    heading, (banner, acted) = gr.State(""), unfinished.wire(page, tab.choice)
 
     def look(choice: Any, head_shown: str, banner_shown: str, acted: unfinished.Acted) -> dict[Any, Any]:
-        head, runs = header(page.app, read_choice(choice)), unfinished.content(page.app, acted)
+        chosen = read_choice(choice)
+        head, runs = header(page.app, chosen), unfinished.content(page.app, acted, chosen.photos)
         updates: dict[Any, Any] = {heading: str(head)}  # never empty: gradio does not take that
         if head != head_shown:
             updates[tab.header] = head

@@ -169,7 +169,9 @@ class _Wiring:
         step.estimate.click(self.estimate, inputs_kwargs=inputs, outputs=answers, **AS_SENT)
         for button, action in ((step.pause, self.pause), (step.stop, self.stop), (step.sample, self.sample)):
             button.click(action, self.inputs, self.outputs, **QUIET)
-        step.resume.click(self.resume, [owner, *self.inputs], [*self.outputs, step.complaint], **QUIET)
+        step.resume.click(
+            self.resume, [owner, self.context.choice, *self.inputs], [*self.outputs, step.complaint], **QUIET
+        )
         step.again.click(self.again, self.inputs, [*self.outputs, self.mine, step.complaint], **QUIET)
 
     # --- looking ----------------------------------------------------------------------------------------------------
@@ -351,13 +353,13 @@ class _Wiring:
             job.sample()
         return self.look(*state)
 
-    def resume(self, owner: str, *state: Any) -> dict[Any, Any]:
+    def resume(self, owner: str, choice: Any, *state: Any) -> dict[Any, Any]:
         """Go on with the run that has just ended early."""
         job, said = newest_training(self.app), fragments.NOTHING
         folder = look(job).folder if job else None
         try:
             if folder:
-                self.app.training.resume(folder, owner)
+                self.app.training.resume(folder, owner, chosen=read_choice(choice).photos)
         except Exception as error:
             said = wiring.complaint(error, train_form.element_id)
         return {**self.look(*state), self.step.complaint: said}

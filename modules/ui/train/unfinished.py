@@ -11,6 +11,7 @@ from modules.app import App
 from modules.events import EmbeddingSaved, Failed
 from modules.ui import fragments, wiring
 from modules.ui.train import run_view
+from modules.ui.train.choice import read_choice
 from modules.ui.train.looking import under_way
 from modules.ui.train.run_screen import resumable
 from modules.ui.wiring import QUIET, PageContext
@@ -29,8 +30,11 @@ class Acted:
     said: Markup = fragments.NOTHING
 
 
-def wire(page: PageContext) -> tuple[gr.State, gr.State]:
+def wire(page: PageContext, choice: gr.Textbox) -> tuple[gr.State, gr.State]:
     """Do what the banner's buttons say.
+
+    Args:
+        choice: what is worked on, see `choice.Choice`.
 
     Returns:
         what the banner shows as text, and what this tab did as `Acted`: for whoever brings the banner up to date.
@@ -38,26 +42,34 @@ def wire(page: PageContext) -> tuple[gr.State, gr.State]:
     app, banner = page.app, page.banner
     shown, acted = gr.State(""), gr.State(Acted())
 
-    def act(owner: str, event: gr.SelectData) -> tuple[Any, Any, Any]:
+    def act(owner: str, choice: Any, event: gr.SelectData) -> tuple[Any, Any, Any]:
         action, path = event.value if isinstance(event.value, list) and len(event.value) == 2 else ("", "")
+        photos = read_choice(choice).photos
         try:
-            done = Acted(do(app, str(action), str(path), owner))
+            done = Acted(do(app, str(action), str(path), owner, photos))
         except Exception as error:
             done = Acted(said=wiring.complaint(error))
-        now = content(app, done)
+        now = content(app, done, photos)
         return now, str(now), done
 
-    banner.select(act, page.owner, [banner, shown, acted], **QUIET)
+    banner.select(act, [page.owner, choice], [banner, shown, acted], **QUIET)
     return shown, acted
 
 
-def content(app: App, acted: Acted) -> Markup:
-    """The runs that can be gone on with, and what became of the last click."""
-    return _told(app, acted) + run_view.banner(resumable(app), app.model_state.checkpoint, app.paths.data)
+def content(app: App, acted: Acted, photos: str = "") -> Markup:
+    """The runs that can be gone on with, and what became of the last click.
+
+    Args:
+        photos: the folder that is chosen in ③, for runs that do not find their own.
+    """
+    return _told(app, acted) + run_view.banner(resumable(app), app.model_state.checkpoint, app.paths.data, photos)
 
 
-def do(app: App, action: str, shown_path: str, owner: str = "") -> str:
+def do(app: App, action: str, shown_path: str, owner: str = "", photos: str = "") -> str:
     """“resume”, “keep” or “discard” a run, named as the page names it. Whatever else is asked does nothing.
+
+    Args:
+        photos: as for `content`.
 
     Returns:
         id of the job that keeps a snapshot, or nothing.
@@ -70,7 +82,7 @@ def do(app: App, action: str, shown_path: str, owner: str = "") -> str:
         return ""
     match action:
         case "resume":
-            app.training.resume(folder, owner)
+            app.training.resume(folder, owner, chosen=photos)
         case "keep":
             return app.training.keep_best(folder, owner).id
         case "discard":

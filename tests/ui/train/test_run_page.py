@@ -346,6 +346,17 @@ def test_the_banner_says_that_photos_set_aside_are_gone(app: WithTraining, tmp_p
     assert "gone" not in unfinished.content(app, Acted())
 
 
+def test_a_carried_run_goes_on_with_the_photos_that_are_chosen(app: WithTraining, tmp_path: Path) -> None:
+    folder, chosen = cut_off(app), tmp_path / "chosen"
+    folder.describe({**folder.about(), "photos": ["a.png"], "params": {"data_root": "/elsewhere/photos"}})
+    assert "The photos are not in “/elsewhere/photos” any more" in unfinished.content(app, Acted(), str(chosen))
+    chosen.mkdir()
+    (chosen / "a.png").touch()
+    assert "any more" not in unfinished.content(app, Acted(), str(chosen))
+    unfinished.do(app, "resume", shown_name(app, folder), photos=str(chosen))
+    wait_until(lambda: folder.about()["params"]["data_root"] == str(chosen))
+
+
 def test_the_legend_and_the_log_say_what_the_loss_is_measured_on(app: WithTraining) -> None:
     job = gated(app)
     app.steps.release(10)

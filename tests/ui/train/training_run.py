@@ -71,7 +71,7 @@ class _Training(TrainingDesk):
 
     def _resume(self, folder: Path, data_root: str) -> Work:
         run = open_run(folder)
-        run.folder.end("", run.step)
+        run.folder.go_on(run.step, data_root, self._paths.data)
         yield from self._steps(run.folder, run.step, run.steps)
 
     def _use(self, folder: Path, step: int, name: str, overwrite: bool) -> Work:
