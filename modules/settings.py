@@ -290,8 +290,8 @@ def as_ours(name: str, value: Any) -> Any:
     """A value as other programs write it, as the setting `name` has it; what is no such spelling stays as it is."""
     if name == "preview_every" and value == -1:  # A1111's “only after a batch”: none while it is drawn
         return 0
-    if name in ("picture_format", "grid_format") and value == "jpeg":
-        return "jpg"
+    if name in ("picture_format", "grid_format") and isinstance(value, str):  # typed there, not chosen
+        return {"jpeg": "jpg"}.get(value.lower(), value.lower())
     if isinstance(value, float) and value.is_integer() and type(Settings.__dataclass_fields__[name].default) is int:
         return int(value)  # 2.0, as sliders of other versions store it
     return value

@@ -63,11 +63,18 @@ def test_a_value_without_meaning_is_told_and_the_others_hold(path, key, value):
 
 def test_files_beside_pictures_come_along_from_a1111():
     theirs = {"save_txt": True, "export_for_4chan": False, "img_downscale_threshold": 2, "target_side_length": 3000.0}
-    content = json.dumps({**theirs, "save_write_log_csv": False}).encode()
+    formats = {"samples_format": "JPEG", "grid_format": "WebP"}  # a box to type into, there
+    content = json.dumps({**theirs, **formats, "save_write_log_csv": False}).encode()
     imported = import_settings(Settings(), content, "config.json")
     assert imported.notices == ()
     assert imported.settings == Settings(
-        save_text=True, jpg_copies=False, jpg_copy_above=2, jpg_copy_side=3000, log_copies=False
+        save_text=True,
+        jpg_copies=False,
+        jpg_copy_above=2,
+        jpg_copy_side=3000,
+        log_copies=False,
+        picture_format="jpg",
+        grid_format="webp",
     )
 
 
