@@ -21,10 +21,11 @@ _SIZE = re.compile(r"(\d{1,5})\s*[x×]\s*(\d{1,5})")
 
 @dataclass(frozen=True)
 class Value:
-    """One value of an axis: how it is labelled, and what it makes of a run."""
+    """One value of an axis: how it is labelled, what it makes of a run, and how it is typed, if not as labelled."""
 
     label: str
     apply: Callable[[Cell], Cell]
+    typed: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Axis:
     @property
     def typed(self) -> str:
         """What was typed, or, where nothing means everything, what that came to."""
-        return self.text.strip() or ", ".join(value.label for value in self.values)
+        return self.text.strip() or ", ".join(value.typed or value.label for value in self.values)
 
 
 def read_axis(name: str, text: str, field: str, cell: Cell, bench: Workbench) -> Axis:
@@ -203,7 +204,7 @@ def _embedding_steps(text: str, field: str, cell: Cell, bench: Workbench) -> lis
         if step not in there:
             known = ", ".join(map(str, there))
             raise ParameterError(field, f"There is no snapshot of step {step}: there are {known:.200}.")
-    return [Value(f"step {step}", lambda cell, step=step: _at_step(cell, step)) for step in steps]
+    return [Value(f"step {step}", lambda cell, step=step: _at_step(cell, step), str(step)) for step in steps]
 
 
 def _at_step(cell: Cell, step: int) -> Cell:

@@ -149,6 +149,7 @@ def test_steps_of_an_embedding_are_those_of_its_snapshots(tmp_path):
     assert [cell.embedding_step for cell in plan.cells] == [100, 200, 300]
     assert plan.table is not None
     assert [column.lines for column in plan.table.columns] == [("step 100",), ("step 200",), ("step 300",)]
+    assert plan.about["X Values"] == '"100, 200, 300"', "can be typed again"
     some = plan_of(bench, script=XYZ, x_type="Embedding step", x_values="100-300 (+200)")
     assert [cell.embedding_step for cell in some.cells] == [100, 300]
     with pytest.raises(ParameterError, match="no snapshot of step 150: there are 100, 200, 300"):
