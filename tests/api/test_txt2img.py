@@ -1,4 +1,5 @@
 import base64
+import errno
 import io
 import json
 import os
@@ -131,6 +132,22 @@ def test_saving_is_asked_for(served: Served) -> None:
     before = files(served)
     served.post("txt2img", {**SMALL, "save_images": True, "do_not_save_samples": True})
     assert files(served) == before
+
+
+def test_a_full_disk_is_507_with_a_sentence_and_costs_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before, settings = files(served), served.app.settings
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        drawn = served.post("txt2img", {**SMALL, "save_images": True})
+        chosen = served.post("options", {"CLIP_stop_at_last_layers": 2})
+    assert (drawn.status_code, chosen.status_code) == (507, 507)
+    assert sentence(drawn).startswith("Disk full: ")
+    assert "config.json" in sentence(chosen)
+    assert (files(served), served.app.settings) == (before, settings)
+    assert served.post("txt2img", SMALL).status_code == 200
 
 
 def test_saved_pictures_are_called_as_the_settings_say(served: Served) -> None:
