@@ -5,7 +5,11 @@ another tab, or another page of the browser, is in front. What was begun by a cl
 looked after wherever somebody goes meanwhile: it is marked by `under_way`.
 """
 
+import json
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 from markupsafe import Markup
@@ -33,6 +37,33 @@ def make_look(name: str) -> gr.HTML:
     It has to be rendered outside of the tab, which is built when it is opened first.
     """
     return gr.HTML("", visible="hidden", elem_id=f"train_look_{name}", js_on_load=_LOOK % name, render=False)
+
+
+def make_marks() -> gr.Textbox:
+    """What a step shows, in short, where the page keeps it: see `marked`. To be rendered outside of the tab."""
+    return gr.Textbox("", visible="hidden", render=False)
+
+
+def marked(shown: Any, values: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Which values are others than the page shows, and the marks of what it shows with them.
+
+    Each answer brings its marks along. A note of the server would be wrong if two answers overtook each other: what
+    the page shows then, an end of a run maybe, would stand there until it changes.
+
+    Args:
+        shown: the marks that the page sends; what cannot be read marks nothing.
+        values: by name; two are the same if their texts are.
+
+    Returns:
+        the marks to send, and the names of values to send.
+    """
+    try:
+        before = json.loads(shown) if shown else {}
+    except (TypeError, ValueError, RecursionError):
+        before = {}
+    before = before if isinstance(before, dict) else {}
+    now = {name: f"{zlib.crc32(str(value).encode()):x}" for name, value in values.items()}
+    return json.dumps({**before, **now}), [name for name in values if before.get(name) != now[name]]
 
 
 def under_way(name: str) -> Markup:

@@ -6,7 +6,7 @@ there is to see, `run_view` how it looks, `train_form` which fields there are, `
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -18,16 +18,25 @@ from modules.model_state import ModelStatus
 from modules.training.prompts import find_templates
 from modules.ui import fragments, wiring
 from modules.ui.train import run_view, train_form
+from modules.ui.train.advice import Advice, taking
 from modules.ui.train.choice import change, read_choice, taken_from
 from modules.ui.train.context import TrainContext
 from modules.ui.train.header import count_photos, named
+from modules.ui.train.looking import make_marks, marked
 from modules.ui.train.run_screen import look, newest_training
 from modules.ui.train.train_layout import TrainStep, cards, make_step
 from modules.ui.wiring import AS_SENT, QUIET, mended
 
 __all__ = ["make_step", "wire"]
 
-_REMEMBER = "(window.rememberedTraining = {...form, ...window.rememberedTraining, %s})"
+# a box of text that is left as it was advised, because somebody only came by, is not taken for typed in
+_REMEMBER = """(form, value, said) => {
+    const typed = (window.rememberedTraining ??= {}), advised = said ? JSON.parse(said).values : {};
+    if ("%(field)s" in typed || value !== advised.%(field)s) typed.%(field)s = value;
+    return {...form, ...typed};
+}"""
+_FOLDER = """(choice, shown) =>
+    document.activeElement?.closest("#%s") ? shown : JSON.parse(choice || "{}").photos || shown"""
 _FORGET = "() => { window.rememberedTraining = {}; }"
 # a field that was refused holds something else: its help stands there again, and the button's complaint goes
 _UNREFUSE = """said => {
@@ -55,25 +64,6 @@ class Mine:
 
 
 @dataclass(frozen=True)
-class Situation:
-    """What the values of a form that nobody has touched depend on.
-
-    Attributes:
-        native_size: (width, height) that the model was made for.
-        file_format: of new embeddings, as the settings have it.
-    """
-
-    photos: int
-    preset: str
-    native_size: tuple[int, int]
-    file_format: str
-
-    def advised(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """What the preset sets, and the reason for each."""
-        return train_form.advised(self.photos, self.preset, self.native_size)
-
-
-@dataclass(frozen=True)
 class Form:
     """What is told about the form as it stands. Each look sends it: kept by the server, an older one could come last.
 
@@ -88,13 +78,6 @@ class Form:
     titles: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What one tab shows: values of its outputs, by name."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-
-
 def wire(step: TrainStep, context: TrainContext) -> None:
     """Connect the controls."""
     _Wiring(step, context).wire()
@@ -103,27 +86,26 @@ def wire(step: TrainStep, context: TrainContext) -> None:
 class _Wiring:
     def __init__(self, step: TrainStep, context: TrainContext):
         self.step, self.context, self.app = step, context, context.app
-        self.shown, self.mine = gr.State(Shown()), gr.State(Mine())
+        self.shown, self.mine = make_marks(), gr.State(Mine())
         names = "model estimate start estimated ending strip curves status live_text log settings"
         self.looking = {name: getattr(step, name) for name in (*_TOGGLES, *names.split())}
         self.looking |= {f"title {name}": group for name, group in step.groups.items()}
-        self.advised_for = gr.State(None)  # written with each advice: what is typed meanwhile must not be overwritten
         self.inputs = [self.shown, self.mine]
         self.outputs = [*self.looking.values(), self.shown]
         self.advised = list(train_form.advised(20, "face", (512, 512))[0])
+        self.advice = gr.Textbox(visible="hidden", render=False)
 
     def wire(self) -> None:
         step, context, form = self.step, self.context, self.step.controls
-        step.remembered.render()  # outside of the tab, which is built when it is opened first
-        step.preset.render()
+        for component in (step.remembered, step.preset, self.advice, self.shown):
+            component.render()  # outside of the tab, which is built when it is opened first
         owner, choice = context.page.owner, context.choice
-        advised = [form[name] for name in self.advised]
         wiring.fill_on_open(
             context.page.page,
             "train",
             self.open_page,
             [step.remembered, step.preset, choice, *self.inputs],
-            [*self.outputs, *form.values(), step.cards, self.advised_for],
+            [*self.outputs, *form.values(), step.cards],
         )
         followed = {name: form[name] for name in train_form.FOLLOWED}
         gr.on(
@@ -137,26 +119,31 @@ class _Wiring:
         gr.on(
             [choice.change, context.tab.select, step.refresh.click, context.page.model.change],
             self.follow_choice,
-            [choice, step.preset, step.remembered, self.advised_for],
-            [form["embedding"], form["data_root"], form["file_format"], *advised, self.advised_for],
+            [choice, step.preset, step.remembered],
+            [form["embedding"], form["template"], self.advice],
             **QUIET,
         )
+        fields = ("embedding", *self.advised, "file_format")
+        followers = [form[name] for name in fields]
+        self.advice.change(None, [self.advice, choice, step.preset], followers, js=taking(fields), **QUIET)
         chosen = taken_from("embedding", "run", "step")
         form["embedding"].input(None, [choice, form["embedding"]], choice, js=chosen, **QUIET)
         folder = form["data_root"]
+        choice.change(None, [choice, folder], folder, js=_FOLDER % train_form.element_id("data_root"), **QUIET)
         gr.on([folder.blur, folder.submit], None, [choice, folder], choice, js=taken_from("photos"), **QUIET)
         step.cards.select(None, None, None, js=_FORGET, **QUIET)
         step.cards.select(
             self.choose_preset,
             [choice, step.remembered],
-            [step.cards, step.preset, step.remembered, *advised, self.advised_for],
+            [step.cards, step.preset, step.remembered, self.advice],
             **QUIET,
         )
         for name, control in form.items():
             # a Gradio text box tells of `input` only for keys that write a letter, not for Delete or paste
-            event = control.blur if isinstance(control, gr.Textbox) else control.input
-            js = f"(form, value) => {_REMEMBER % f'{name}: value'}"
-            event(None, [step.remembered, control], step.remembered, js=js, trigger_mode="always_last", **QUIET)
+            events = [control.input, *([control.blur] if isinstance(control, gr.Textbox) else [])]
+            given = [step.remembered, control, self.advice]
+            newest: dict[str, Any] = {"js": _REMEMBER % {"field": name}, "trigger_mode": "always_last", **QUIET}
+            gr.on(events, None, given, step.remembered, **newest)
             unrefuse = _UNREFUSE % (train_form.element_id(name), json.dumps(control.info))
             mended(control)(None, step.complaint, [control, step.complaint], js=unrefuse, **QUIET)
         txt2img = {f"txt2img_{name}": context.page.txt2img.controls[name] for name in train_form.FROM_TXT2IMG.values()}
@@ -176,20 +163,22 @@ class _Wiring:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    def look_at_form(self, shown_: Shown, mine_: Mine, **values: Any) -> dict[Any, Any]:
+    def look_at_form(self, shown_: Any, mine_: Mine, **values: Any) -> dict[Any, Any]:
         """Updates for what changed since this tab last looked, and for what its form has by now."""
         return self.look(shown_, mine_, _form(values))
 
-    def look(self, shown: Shown, mine: Mine, form: Form | None = None) -> dict[Any, Any]:
+    def look(self, shown: Any, mine: Mine, form: Form | None = None) -> dict[Any, Any]:
         """Updates for what changed since this tab last looked.
 
         Args:
+            shown: the page's marks, see `looking.marked`.
             form: None where the page did not send it.
         """
         values = self._values(mine, form)
-        changed = {name: value for name, value in values.items() if name in _TOGGLES or shown.values.get(name) != value}
-        updates = {self.looking[name]: _update(name, value) for name, value in changed.items()}
-        return {**updates, self.shown: Shown({**shown.values, **values})}
+        marks, changed = marked(shown, values)
+        sent = {name: value for name, value in values.items() if name in _TOGGLES or name in changed}
+        updates = {self.looking[name]: _update(name, value) for name, value in sent.items()}
+        return {**updates, self.shown: marks}
 
     def _values(self, mine: Mine, form: Form | None) -> dict[str, Any]:
         app, data = self.app, self.app.paths.data
@@ -233,51 +222,46 @@ class _Wiring:
 
     def open_page(self, remembered: Any, preset: Any, choice: Any, *state: Any) -> dict[Any, Any]:
         """The form as this browser left it, and the run that is under way."""
-        updates = self.look(*state)
+        controls, updates = self.step.controls, self.look(*state)
         kept = train_form.remembered_values(remembered)
-        updates |= {self.step.controls[name]: gr.update(value=value) for name, value in kept.items()}
-        updates |= self.follow_choice(choice, preset, remembered, None)
+        advice = self._advise(preset, choice, kept)
+        shown = {**kept, **advice.values, "data_root": read_choice(choice).photos}
+        updates |= {controls[name]: gr.update(value=value) for name, value in shown.items()}
+        for name, reason in advice.reasons.items():
+            updates[controls[name]]["info"] = reason
+        for name, choices in self._choices().items():
+            updates[controls[name]]["choices"] = choices
         return {**updates, self.step.cards: cards(preset if preset in train_form.CARDS else "face")}
 
-    def follow_choice(self, choice: Any, preset: Any, remembered: Any, advised_for: Any) -> dict[Any, Any]:
-        """Embedding, photos and templates as they are now; what a preset sizes to the photos, unless it was changed."""
-        form, chosen = self.step.controls, read_choice(choice)
-        names = self.app.embeddings.names()
-        likely = [chosen.embedding] if chosen.embedding else [named(self.app, chosen), _untrained(self.app)]
-        now = next((name for name in likely if name in names), None)
-        templates = list(find_templates(self.app.paths.template_folders))
-        updates: dict[Any, Any] = {
-            form["embedding"]: gr.update(choices=names, value=now),
-            form["template"]: gr.update(choices=templates),
-        }
-        situation = self._situation(preset, choice)
-        if situation != advised_for:
-            values, reasons = situation.advised()
-            kept = train_form.remembered_values(remembered)
-            for name, value in values.items():
-                updates[form[name]] = gr.update(value=kept.get(name, value), info=reasons[name])
-            updates[form["template"]]["choices"] = templates
-            updates[form["file_format"]] = kept.get("file_format", situation.file_format)
-            updates[self.advised_for] = situation
-        if chosen.photos:
-            updates[form["data_root"]] = chosen.photos
-        return updates
+    def follow_choice(self, choice: Any, preset: Any, remembered: Any) -> dict[Any, Any]:
+        """Embeddings and templates as they are now; what a preset sizes to the photos, unless it was changed."""
+        choices = {self.step.controls[name]: gr.update(choices=choices) for name, choices in self._choices().items()}
+        advice = self._advise(preset, choice, train_form.remembered_values(remembered))
+        return {**choices, self.advice: advice.write()}
 
     def choose_preset(self, choice: Any, remembered: Any, event: gr.SelectData) -> dict[Any, Any]:
         """All that the preset sets, also what was changed by hand."""
         preset = str(event.value)
         kept = {name: value for name, value in dict(remembered or {}).items() if name not in self.advised}
-        situation = self._situation(preset, choice)
-        values, reasons = situation.advised()
-        updates: dict[Any, Any] = {
-            self.step.controls[name]: gr.update(value=value, info=reasons[name]) for name, value in values.items()
-        }
-        updates |= {self.step.cards: cards(preset), self.step.preset: preset, self.advised_for: situation}
-        return {**updates, self.step.remembered: kept}
+        advice = self._advise(preset, choice, train_form.remembered_values(kept))
+        updates = {self.step.cards: cards(preset), self.step.preset: preset, self.step.remembered: kept}
+        return {**updates, self.advice: advice.write(anew=True)}
 
-    def _situation(self, preset: Any, choice: Any) -> Situation:
-        photos, size = count_photos(read_choice(choice).photos), self.app.model_state.native_size
-        return Situation(photos, str(preset), size, self.app.settings.embedding_format)
+    def _choices(self) -> dict[str, list[str]]:
+        return {
+            "embedding": self.app.embeddings.names(),
+            "template": list(find_templates(self.app.paths.template_folders)),
+        }
+
+    def _advise(self, preset: Any, choice: Any, kept: Mapping[str, Any]) -> Advice:
+        chosen, names = read_choice(choice), self.app.embeddings.names()
+        likely = [chosen.embedding] if chosen.embedding else [named(self.app, chosen), _untrained(self.app)]
+        size = self.app.model_state.native_size
+        values, reasons = train_form.advised(count_photos(chosen.photos), str(preset), size)
+        values["file_format"] = self.app.settings.embedding_format
+        values = {name: kept.get(name, value) for name, value in values.items()}
+        values["embedding"] = next((name for name in likely if name in names), None)
+        return Advice(chosen.embedding, chosen.photos, preset, values, reasons)
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -293,7 +277,7 @@ class _Wiring:
         self,
         submit: Any,
         owner: str,
-        shown_: Shown,
+        shown_: Any,
         mine_: Mine,
         from_txt2img_: Any,
         **values: Any,
@@ -364,7 +348,7 @@ class _Wiring:
             said = wiring.complaint(error, train_form.element_id)
         return {**self.look(*state), self.step.complaint: said}
 
-    def again(self, shown: Shown, mine: Mine) -> dict[Any, Any]:
+    def again(self, shown: Any, mine: Mine) -> dict[Any, Any]:
         """Put the ended run away and show the form."""
         job = newest_training(self.app)
         mine = replace(mine, put_away=job.id if job else "")

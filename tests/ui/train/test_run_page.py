@@ -219,6 +219,25 @@ def test_a_run_whose_turn_has_come_waits_no_more(app: WithTraining) -> None:
     assert "· encoding photo 1 of 4…" in run_view.status(dataclasses.replace(begun, status="encoding photo 1 of 4"))
 
 
+def test_answers_that_overtake_each_other_leave_nothing_old_on_the_page(app: WithTraining) -> None:
+    """What the page shows is told by the page, and not by a note of the server: the last answer to come counts."""
+    with gr.Blocks():
+        wiring = train._Wiring(train.make_step(), cast(TrainContext, SimpleNamespace(app=app)))
+    assert isinstance(wiring.shown, gr.Textbox), "each answer brings along what the page shows with it"
+    job = gated(app)
+    wait_until(lambda: shown(app).started is not None)
+    early = wiring.look("", train.Mine())
+    app.steps.release(1)
+    settle(job, 1)
+    late = wiring.look("", train.Mine())
+    assert early[wiring.step.status] != late[wiring.step.status]
+    again = wiring.look(early[wiring.shown], train.Mine())  # the early answer came last
+    assert again[wiring.step.status] == late[wiring.step.status]
+    assert wiring.step.status not in wiring.look(late[wiring.shown], train.Mine())
+    for unreadable in ("{", "[1]", 5, None, "[" * 100_000):
+        assert wiring.look(unreadable, train.Mine())[wiring.step.status] == late[wiring.step.status]
+
+
 def test_a_model_that_is_being_loaded_has_no_size_yet(tmp_path: Path) -> None:
     """And nothing can be begun: sizes and rates of the form would suit no model."""
     loading = threading.Event()

@@ -78,15 +78,23 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
 
 
 def test_an_answer_that_comes_late_takes_back_no_choice(page: Page, live: Live) -> None:
-    """An embedding and a folder are chosen while the server still answers to both."""
+    """An embedding, a folder and two values are chosen while the server still answers, a rate as it is typed."""
     open_step(page, live)
     page.evaluate(SLOW_ANSWERS)
     page.locator("#train_embedding input").click()
     page.get_by_role("option", name="realbenny-t2").click()
     page.fill(FOLDER, str(live.app.paths.data / "photos"))
     page.locator(FOLDER).press("Tab")
+    page.locator("#train_steps input").fill("60")
+    page.locator(RATE).press_sequentially("1")
     expect(page.locator("#train_header")).to_contain_text("realbenny-t2 · 12 photos")
-    expect(page.locator("#train_steps input")).to_have_value("120")
+    expect(page.locator("#train_steps")).to_contain_text("for each of 12 photos")  # the advice is there
+    expect(page.locator("#train_steps input")).to_have_value("60")
+    assert page.locator(RATE).input_value().startswith("1")
+    page.locator(RATE).press("Tab")
+    page.locator("#train_presets [data-preset=object]").click()
+    expect(page.locator("#train_steps input")).to_have_value("120")  # what a preset says counts
+    expect(page.locator(RATE)).to_have_value("0.06")
     page.locator("#train_train_embedding").click()
     expect(page.locator("#train_status")).to_contain_text("step 0 / 120")
 
