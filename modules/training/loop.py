@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch.nn import Module
 
@@ -106,8 +106,8 @@ class TrainingLoop:
         self.gradient_norms: list[float] = []
         self.seconds_per_step = 0.0
         self.photos = PhotoWatch([example.photo for example in (*examples, *aside)])
-        self.stopping = False
-        self.sample_asked = False
+        self.stopping = self.sample_asked = False
+        self.about: dict[str, Any] = {}  # what run.json says, which somebody may take away meanwhile
 
     def work(self) -> Work:
         """Train to the end, or until asked to stop.
@@ -145,7 +145,8 @@ class TrainingLoop:
 
     def _started(self) -> TrainingStarted:
         gone = len(self.good.held_out) - len(self.aside)
-        note = str(self.folder.about().get("loss_note", ""))
+        self.about = self.folder.about()
+        note = str(self.about.get("loss_note", ""))
         learned, aside = len(self.examples), len(self.aside)
         return TrainingStarted(self.folder.path, self.step, self.last_step, learned, aside, gone, note)
 
@@ -342,7 +343,7 @@ class TrainingLoop:
                 kept_too = keep_copy(path, self.folder)
                 save_embedding(self._embedding(self.params.embedding), path)
                 self.embeddings.refresh()
-            self.folder.end(kind, self.step)
+            self.folder.describe({**self.about, "ending": kind, "step": self.step})
         except StorageError as error:
             if ended_well:
                 raise

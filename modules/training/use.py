@@ -9,7 +9,7 @@ from modules.embeddings.reading import read_embedding
 from modules.embeddings.writing import save_embedding
 from modules.errors import EmbeddingError, ParameterError
 from modules.events import EmbeddingSaved, Work
-from modules.files import safe_name, write_atomically
+from modules.files import safe_name, storage_error, write_atomically
 from modules.prompts.new_word import name_problem
 from modules.prompts.tokenizer import ClipTokenizer
 from modules.training.backups import backup_of, move, remove, set_aside
@@ -114,7 +114,7 @@ def keep_copy(target: Path, folder: RunFolder) -> str:
         a sentence with a blank before it; empty if there was nothing to keep.
 
     Raises:
-        StorageError: it could not be written.
+        StorageError: it could not be read or written.
     """
     if not target.exists():
         return ""
@@ -122,7 +122,10 @@ def keep_copy(target: Path, folder: RunFolder) -> str:
     if there and any(_vectors_digest(path) == there for path in folder.snapshots().values()):
         return ""
     backup = backup_of(target)
-    write_atomically(backup, target.read_bytes())
+    try:
+        write_atomically(backup, target.read_bytes())
+    except OSError as error:
+        raise storage_error(target, error) from error
     return f" {backup.name} keeps what was there."
 
 

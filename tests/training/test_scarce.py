@@ -105,3 +105,29 @@ def test_no_memory_for_a_step_is_told_and_the_run_goes_on_later(model, paths, ph
     (run,) = find_runs(paths.textual_inversion)
     assert not any(parameter.requires_grad for parameter in model.unet.parameters())
     assert len(run.folder.snapshots()) == 1
+
+
+def test_a_run_whose_description_is_taken_away_meanwhile_ends_as_any_other(model, paths, photos):
+    """It had saved the embedding, and was told as failed."""
+
+    def take_away(event):
+        if isinstance(event, Trained) and event.step == 1:
+            (find_runs(paths.textual_inversion)[0].folder.path / "run.json").unlink()
+
+    run = pull(model, paths, small(photos, steps=2), ask=take_away)
+    assert run.ended.kind is Ending.FINISHED
+    again = find_runs(paths.textual_inversion)[0]
+    assert (again.ending, again.step, again.steps) == (Ending.FINISHED, 2, 2)
+
+
+def test_an_embedding_that_cannot_be_read_is_not_written_over(model, paths, photos):
+    target = paths.embeddings / f"{NAME}.safetensors"
+
+    def spoil(event):
+        if isinstance(event, Trained) and event.step == 1:
+            target.unlink()
+            target.mkdir()
+
+    run = pull(model, paths, small(photos, steps=2), ask=spoil, error=StorageError)
+    assert f"“{target.name}”" in str(run.error)
+    assert find_runs(paths.textual_inversion)[0].may_go_on
