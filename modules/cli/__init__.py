@@ -12,6 +12,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from modules.cli.following import INTERRUPTED
 from modules.cli.host import Stopped
 from modules.errors import DatasetError, ParameterError, WebuiError
 
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str]) -> int:
         return module.run(rest)
     except Stopped as stopped:
         return stopped.code
+    except KeyboardInterrupt:  # between two jobs
+        return INTERRUPTED
     except (ParameterError, DatasetError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         require_free(flags.paths().textual_inversion, safe_name(values["use"], "--use"))
     with hosted(with_checkpoint(flags, named)) as app:
         load(app)
-        if code := follow(app.training.measure(path, values.get("word", ""))):
+        if code := follow(app.training.measure(path, values.get("word", "")), more=True):
             return code
         best = _recommend(folder, needed="use" in values and "step" not in values)
         if values.get("prompts") and (code := _draw(app, folder, values, best)):
@@ -105,7 +105,7 @@ def _draw(app: App, folder: RunFolder, values: Mapping[str, Any], best: int) -> 
     steps = values.get("steps") or _rows(list(folder.snapshots()), best)
     seeds = values.get("seeds", (1,))
     comparison = compare_steps(folder.name, steps, values["prompts"], seeds, look, values.get("description", ""))
-    if code := follow(app.training.compare(folder.path, comparison)):
+    if code := follow(app.training.compare(folder.path, comparison), more=True):
         return code
     sheet = make_sheet(folder, comparison)
     rows, columns = len(comparison.rows), len(comparison.columns)

@@ -14,23 +14,30 @@ from modules.events import (
     Failed,
     HealthChecked,
     Noticed,
+    Request,
     TrainingEnded,
     TrainingStarted,
     as_data,
 )
 from modules.jobs import Job, JobState
 
-EXIT_CODES = {JobState.FINISHED: 0, JobState.FAILED: 1, JobState.INTERRUPTED: 130, JobState.CANCELLED: 130}
-REFUSED = 2
+REFUSED, INTERRUPTED = 2, 130
+EXIT_CODES = {
+    JobState.FINISHED: 0,
+    JobState.FAILED: 1,
+    JobState.INTERRUPTED: INTERRUPTED,
+    JobState.CANCELLED: INTERRUPTED,
+}
 _REFUSALS = {DatasetError.__name__}  # of what was given, though no parameter is named
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> int:
+def follow(job: Job, listen: Callable[[Event], object] = lambda event: None, more: bool = False) -> int:
     """Print the events of a job until it is over; Ctrl-C or SIGTERM interrupts it, keeping what can be kept.
 
     Args:
         listen: called with each event that is printed.
+        more: other jobs come behind this one. An interruption that came too late for it is meant for them too.
 
     Returns:
         the exit code: 2 for a job that was refused because of a parameter, or because no photo can be used.
@@ -48,7 +55,8 @@ def follow(job: Job, listen: Callable[[Event], object] = lambda event: None) -> 
                 refused |= isinstance(event, Failed) and bool(event.field or event.kind in _REFUSALS)
                 listen(event)
             if over:
-                return REFUSED if refused else EXIT_CODES[job.state]
+                code = REFUSED if refused else EXIT_CODES[job.state]
+                return code or (INTERRUPTED if more and job.asked is Request.INTERRUPT else 0)
             job.wait(number, timeout=1.0)
     finally:
         for name, handler in before.items():

@@ -39,7 +39,7 @@ def load(app: App) -> None:
         Stopped: interrupted, or the model cannot be used, which has been told.
         WebuiError: there is no model.
     """
-    code = follow(app.start())
+    code = follow(app.start(), more=True)
     for notice in app.notices:
         tell(as_data(Noticed(notice)))
         say(notice)

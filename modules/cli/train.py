@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> int:
             return follow(app.training.resume(same.folder.path, data_root=params.data_root))
         if start and not _exists(app, params.embedding):
             begin = (start.get("init_text", "*"), start.get("vectors_per_token", 1))
-            if code := follow(app.training.create(params.embedding, *begin)):
+            if code := follow(app.training.create(params.embedding, *begin), more=True):
                 return code
         return follow(app.training.begin(params))
 

@@ -8,17 +8,19 @@ import re
 import signal
 import threading
 import time
+from unittest import mock
 
 import pytest
 from PIL import Image
 
 from modules import cli, images
+from modules.cli import png_info
 from modules.cli.following import follow, tell
 from modules.desks.models import ModelDesk
 from modules.events import ImageDone, Sampled, Trained, as_data
 from modules.flags import COMMANDS
 from modules.infotext import parse_infotext
-from modules.jobs import JobQueue
+from modules.jobs import JobQueue, JobState
 from modules.model.hashes import HashCache, sha256_of
 from modules.params import Txt2ImgParams
 from modules.script_params import ScriptParams
@@ -230,6 +232,30 @@ def test_ctrl_c_interrupts_the_job_and_ends_with_130(tmp_path, capsys):
     }  # fmt: skip
     assert signal.getsignal(signal.SIGINT) is before
     jobs.stop(10)
+
+
+def test_ctrl_c_that_comes_too_late_for_one_job_ends_the_command_before_the_next():
+    """While a model loads nothing is asked for long: the training behind it is what was meant."""
+    followed, jobs = threading.Event(), JobQueue()
+
+    def work():
+        yield Sampled(1, 9)
+        followed.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(6000):  # as above
+            if job.asked:
+                return
+            time.sleep(0.01)
+
+    job = jobs.submit("loading", work())
+    assert follow(job, listen=lambda _: followed.set(), more=True) == 130
+    assert (job.state, follow(job)) == (JobState.FINISHED, 0)
+    jobs.stop(10)
+
+
+def test_ctrl_c_between_two_jobs_ends_with_130(monkeypatch):
+    monkeypatch.setattr(png_info, "run", mock.Mock(side_effect=KeyboardInterrupt))
+    assert cli.main(["png-info", "a.png"]) == 130
 
 
 def test_png_info_prints_text_and_parameters(tmp_path, capsys):
