@@ -14,6 +14,8 @@ from modules.cli.host import hosted, load
 from modules.cli.run_model import named_run, with_checkpoint
 from modules.errors import ParameterError, WebuiError
 from modules.files import safe_name, typed_path
+from modules.paths import Paths
+from modules.prompts.tokenizer import clip_tokenizer
 from modules.training.comparison import Look, compare_steps, make_sheet, parse_seeds
 from modules.training.measurements import MeasurementFile
 from modules.training.recommend import recommend
@@ -36,8 +38,8 @@ def run(arguments: Sequence[str]) -> int:
             raise ParameterError(
                 "steps", f"This run has no snapshot of step {step}: it has {', '.join(map(str, known))}."
             )
-    if "use" in values:  # refused before minutes of measuring
-        require_free(flags.paths().textual_inversion, safe_name(values["use"], "--use"))
+    if "use" in values:
+        _check_use(folder, values["use"], values["overwrite"], flags.paths())
     with hosted(with_checkpoint(flags, named)) as app:
         load(app)
         if code := follow(app.training.measure(path, values.get("word", "")), more=True):
@@ -72,6 +74,20 @@ def _parser() -> Parser:
     parser.add_argument("--description", metavar="WORDS", help="a row with these words in the embedding's place")
     parser.add_argument("--word", help="the plain word that obedience is compared with (default: the initial words)")
     return parser
+
+
+def _check_use(folder: RunFolder, name: str, overwrite: bool, paths: Paths) -> None:
+    """Refuse a name now that would be refused after minutes of measuring.
+
+    Raises:
+        ParameterError, JobBusy: why.
+    """
+    from modules.embeddings.database import EmbeddingDatabase
+    from modules.training.use import require_usable
+
+    require_free(paths.textual_inversion, safe_name(name, "--use"))
+    embeddings = EmbeddingDatabase([paths.embeddings])
+    require_usable(embeddings, paths.embeddings, folder, name, clip_tokenizer(), overwrite)
 
 
 def _recommend(folder: RunFolder, needed: bool) -> int:

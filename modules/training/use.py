@@ -54,11 +54,7 @@ def use_snapshot(
     embedding = read_embedding(found) if found else None
     if embedding is None:
         raise ParameterError("step", f"This run has no snapshot of step {step}: choose another one.")
-    older = taken(target, name)
-    if older and not overwrite:
-        raise ParameterError("name", f"{older[0].name} is there already: choose another name, or overwrite it.")
-    if not older and name != folder.name:  # under these it acted before
-        require_good_name(embeddings, name, tokenizer)
+    older = require_usable(embeddings, target, folder, name, tokenizer, overwrite)
     file = target / f"{name}.{file_format}"
     with set_aside(older, file) as replaced:
         save_embedding(dataclasses.replace(embedding, name=name), file)
@@ -66,6 +62,32 @@ def use_snapshot(
     embeddings.refresh()
     kept = f" {', '.join(backup.name for backup in replaced.values())} keeps what was there." if replaced else ""
     yield EmbeddingSaved(file, f"{name} is now the snapshot of step {step}.{kept}")
+
+
+def require_usable(
+    embeddings: EmbeddingDatabase,
+    target: Path,
+    folder: RunFolder,
+    name: str,
+    tokenizer: ClipTokenizer,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Refuse a name under which no snapshot of a run can be put into use.
+
+    Args: as for `use_snapshot`.
+
+    Returns:
+        the files whose place it takes.
+
+    Raises:
+        ParameterError: it is taken, or could be mistaken for another.
+    """
+    older = taken(target, name)
+    if older and not overwrite:
+        raise ParameterError("name", f"{older[0].name} is there already: choose another name, or overwrite it.")
+    if not older and name != folder.name:  # under these it acted before
+        require_good_name(embeddings, name, tokenizer)
+    return older
 
 
 def require_good_name(embeddings: EmbeddingDatabase, name: str, tokenizer: ClipTokenizer) -> None:

@@ -110,6 +110,8 @@ def test_a_grid_of_steps(home, capsys):
         (["--seeds", "x"], "“x” is no seed"),
         (["--width", "65"], "--width"),
         (["--stepp", "2"], "--stepp"),
+        (["--use", "cat"], "“cat” is an ordinary word"),
+        (["--use", NAME], "is there already"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(trained_once, capsys, words, named):
