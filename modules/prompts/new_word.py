@@ -20,7 +20,7 @@ def name_problem(name: str, taken: Collection[str], tokenizer: ClipTokenizer) ->
         taken: names of the embeddings that are there. The name itself may be among them, in any case: it is replaced.
     """
     ids = tokenizer.encode(name)
-    words = [tokenizer.word(id).removesuffix("</w>") for id in ids]
+    words = [tokenizer.decode([id]) for id in ids]
     if operator := _OPERATORS.search(name):
         return f"“{name}” holds {operator[0]}, which a prompt reads as a command: choose another name."
     if len(ids) == 1:
@@ -88,6 +88,5 @@ def initial_tokens(init_text: str, vectors_per_token: int, tokenizer: ClipTokeni
 
 
 def token_texts(ids: Sequence[int], tokenizer: ClipTokenizer) -> list[str]:
-    """Tokens as a person reads them: “face”, and “real…” for one that goes on in the next."""
-    words = [tokenizer.word(id) for id in ids]
-    return [word.removesuffix("</w>") + ("" if word.endswith("</w>") else "…") for word in words]
+    """Tokens as a person reads them: “face”, “real…” for one that goes on in the next, “�” for a part of a letter."""
+    return [tokenizer.decode([id]) + ("" if tokenizer.word(id).endswith("</w>") else "…") for id in ids]

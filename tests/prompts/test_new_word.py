@@ -56,6 +56,8 @@ def test_names_side_by_side_are_good() -> None:
         ("face", 2, ["face", "face"]),
         ("realbenny man", 3, ["real…", "benny", "man"]),
         ("*", 1, ["*"]),
+        ("Müller", 2, ["mü…", "ller"]),
+        ("日本語", 4, ["日…", "本…", "�…", "�"]),
         ("", 2, []),
     ],
 )
