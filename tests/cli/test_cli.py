@@ -6,6 +6,8 @@ import math
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from unittest import mock
@@ -23,6 +25,7 @@ from modules.infotext import parse_infotext
 from modules.jobs import JobQueue, JobState
 from modules.model.hashes import HashCache, sha256_of
 from modules.params import Txt2ImgParams
+from modules.paths import PROGRAM
 from modules.script_params import ScriptParams
 from tests import tiny
 
@@ -256,6 +259,16 @@ def test_ctrl_c_that_comes_too_late_for_one_job_ends_the_command_before_the_next
 def test_ctrl_c_between_two_jobs_ends_with_130(monkeypatch):
     monkeypatch.setattr(png_info, "run", mock.Mock(side_effect=KeyboardInterrupt))
     assert cli.main(["png-info", "a.png"]) == 130
+
+
+def test_a_reader_that_has_gone_ends_the_command_without_a_traceback(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "webui.py", "png-info", str(tmp_path / "plain.png")]
+    ended = subprocess.run(command, cwd=PROGRAM, stdout=writer, stderr=subprocess.PIPE, timeout=60)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (130, b"")
 
 
 def test_png_info_prints_text_and_parameters(tmp_path, capsys):
