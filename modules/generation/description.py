@@ -136,7 +136,7 @@ def _sampling(params: Txt2ImgParams, first: Pass, second: Pass | None) -> dict[s
         values |= options.infotext(stage.sampler, stage.schedule)
         if stage is second:
             values.pop("Schedule type", None)
-        if stage.sampler.uses_ensd and params.ensd and options.eta_of(stage.sampler):
+        if params.ensd and options.draws_again(stage.sampler):
             values["ENSD"] = params.ensd
     if params.s_min_uncond:
         values["NGMS"] = _number(params.s_min_uncond)

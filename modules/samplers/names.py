@@ -20,12 +20,13 @@ class Sampler:
         schedule: what "Automatic" means for this sampler, or None for Uniform.
         second_order: calls the model twice per step; prompt schedules then count half-steps.
         discard_penultimate: the smallest positive noise level is left out of its schedules.
-        uses_ensd: the "Eta noise seed delta" is worth writing down for its pictures.
+        uses_ensd: A1111 counts it among those that heed the "Eta noise seed delta"; see `SamplerOptions.draws_again`.
         brownian: draws its noise from a Brownian path instead of the image's generator.
         timesteps: steps over training timesteps and has no choice of schedule.
         eta: how much fresh noise it adds by default; None if it adds none or cannot be told.
         churn: takes s_churn, s_tmin, s_tmax.
         s_noise: takes s_noise.
+        renews: adds noise of its own, which no number turns off.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Sampler:
     eta: float | None = None
     churn: bool = False
     s_noise: bool = False
+    renews: bool = False
 
     def total_steps(self, steps: int) -> int:
         """The number of steps that prompt schedules see: model calls, roughly."""
@@ -98,12 +100,12 @@ SAMPLERS: tuple[Sampler, ...] = (
     ),
     Sampler("DPM fast", ("k_dpm_fast",), uses_ensd=True, eta=1.0, s_noise=True),
     Sampler("DPM adaptive", ("k_dpm_ad",), uses_ensd=True, eta=1.0),
-    Sampler("Restart", ("restart",), "Karras", second_order=True),
+    Sampler("Restart", ("restart",), "Karras", second_order=True, renews=True),
     Sampler("DDIM", ("ddim",), timesteps=True, eta=0.0),
     Sampler("DDIM CFG++", ("ddim_cfgpp",), timesteps=True, eta=0.0),
     Sampler("PLMS", ("plms",), timesteps=True),
     Sampler("UniPC", ("unipc",), timesteps=True),
-    Sampler("LCM", ("k_lcm",)),
+    Sampler("LCM", ("k_lcm",), renews=True),
 )
 
 SCHEDULES: tuple[Schedule, ...] = (

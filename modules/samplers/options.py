@@ -72,6 +72,15 @@ class SamplerOptions:
         """The eta that `sampler` runs with."""
         return self.eta if self.eta is not None else sampler.eta or 0.0
 
+    def draws_again(self, sampler: Sampler) -> bool:
+        """Whether `sampler` takes more noise from an image's generator after its first: what the "Eta noise seed delta"
+        decides. A1111 writes that number for fewer, and the pictures of the others do not say how to draw them again.
+        """
+        if sampler.brownian:
+            return False
+        has_eta = sampler.eta is not None and self.eta_of(sampler) != 0
+        return has_eta or sampler.renews or (sampler.churn and self.s_churn > 0)
+
     def infotext(self, sampler: Sampler, schedule: str) -> dict[str, str | float | bool]:
         """What a picture must say to be drawn again, besides sampler name and steps: values off their defaults."""
         found: dict[str, str | float | bool] = {}

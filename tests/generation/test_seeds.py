@@ -83,6 +83,7 @@ def test_the_devices_own_numbers_leave_no_key_as_in_a1111(run):
     [
         ({"sampler": "Euler a", "ensd": 31337}, "ENSD: 31337"),
         ({"sampler": "Euler a", "ensd": -5}, "ENSD: -5"),
+        ({"sampler": "LCM", "ensd": 5}, "ENSD: 5"),
         ({"sampler": "Euler a", "eta_ancestral": 0.5}, "Eta: 0.5"),
         ({"sampler": "DDIM", "eta_ddim": 0.5}, "Eta DDIM: 0.5"),
         ({"sampler": "Euler", "s_churn": 3.0}, "Sigma churn: 3.0"),

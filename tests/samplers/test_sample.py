@@ -9,6 +9,7 @@ from torch import Tensor
 
 from modules.errors import NumericalError, ParameterError
 from modules.samplers import names
+from modules.samplers.noise import ImageNoise
 from modules.samplers.options import SamplerOptions
 from modules.samplers.sample import Start, sample
 from modules.samplers.solvers import Step
@@ -181,6 +182,17 @@ def test_ddim_and_plms_took_one_step_more_before_1_6(sampler: str, today: int, t
         assert mix.calls == calls
         list(sample(sampler, "Automatic", 20, again := guided(), noise(), options, Start(latents, 0.7, all_steps=True)))
         assert again.calls == calls - 1  # a hires pass sets out from the timestep below the noise it is given
+
+
+@EVERY_SAMPLER
+@pytest.mark.parametrize("options", [{}, {"eta": 0.0}, {"eta": 0.5}, {"s_churn": 5.0}], ids=str)
+def test_what_is_said_of_later_draws_is_true(sampler: str, options: dict[str, Any]) -> None:
+    numbers, steps = SamplerOptions(**options), 20 if sampler == "Restart" else 3  # fewer, and nothing is restarted
+    plain, delayed = (
+        list(sample(sampler, "Automatic", steps, guided(), ImageNoise((4, 4, 4), [5], seed_delta=delta), numbers))[-1].x
+        for delta in (0, 31337)
+    )
+    assert numbers.draws_again(names.find_sampler(sampler)) == (not plain.equal(delayed))
 
 
 def test_dpm_fast_takes_its_steps_whatever_the_schedule() -> None:
