@@ -47,6 +47,7 @@ _RELEASE = re.compile(
     r"(?:-(?P<behind>\d{1,9}))?(?:-g[0-9a-f]+)?",
     re.IGNORECASE,
 )
+_NOT_LISTED = str.maketrans("", "", ":,")
 _SURROGATE_OR_NUL = re.compile("[\ud800-\udfff\0]")
 
 _NOVELAI_SAMPLERS = {
@@ -208,6 +209,11 @@ def unquote(text: str) -> str:
     except ValueError:
         return text
     return value if isinstance(value, str) else text
+
+
+def listed(name: str) -> str:
+    """The name as it stands in a list of hashes, “TI hashes”: without what parts the entries of the list."""
+    return name.translate(_NOT_LISTED)
 
 
 def reads_emphasis(emphasis: str, *prompts: str) -> bool:

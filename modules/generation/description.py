@@ -7,7 +7,7 @@ from modules.embeddings.embedding import Embedding
 from modules.generation.partners import NOBODY, Partners
 from modules.generation.passes import sampler_options
 from modules.generation.stages import HiresSize, Pass, is_old_form
-from modules.infotext import VERSION_VALUE, build_infotext, reads_emphasis
+from modules.infotext import VERSION_VALUE, build_infotext, listed, reads_emphasis
 from modules.model.checkpoint import Checkpoint
 from modules.model.vae import VaeFile
 from modules.params import SECOND_PASS, Txt2ImgParams
@@ -69,7 +69,7 @@ def describe(
         user: who drew it; empty: that is nobody's business.
     """
     width, height = hires.size.first if hires else (params.width, params.height)
-    hashes = dict.fromkeys(f"{embedding.name}: {embedding.short_hash}" for embedding in embeddings)
+    hashes = dict.fromkeys(f"{listed(embedding.name)}: {embedding.short_hash}" for embedding in embeddings)
     second_order = first.sampler.second_order or (hires is not None and hires.stage.sampler.second_order)
     texts = [prompts.prompt, prompts.negative_prompt]
     texts += [prompts.hr_prompt, prompts.hr_negative_prompt] if hires else []

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modules.infotext import listed
 from modules.model.checkpoint import Checkpoint
 from modules.params import default
 from modules.prompts.tags import cut_tags
@@ -36,9 +37,6 @@ class _Case:
     maker: Maker
     values: Mapping[str, Any]
     here: Here
-
-
-_NOT_IN_HASHES = str.maketrans("", "", ":,")  # what names lose in the list of hashes
 
 
 def _other_picture(case: _Case) -> Iterator[Difference]:
@@ -125,7 +123,7 @@ def _embeddings(case: _Case) -> Iterator[Difference]:
         if not name:
             continue
         found = case.here.embeddings.get(name) or next(
-            (digits for other, digits in case.here.embeddings.items() if other.translate(_NOT_IN_HASHES) == name), None
+            (digits for other, digits in case.here.embeddings.items() if listed(other) == name), None
         )
         if found and (not wanted or found.startswith(wanted) or wanted.startswith(found)):
             continue

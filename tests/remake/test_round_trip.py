@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from modules.embeddings.embedding import Embedding
 from modules.errors import ParameterError
 from modules.generation.description import Hires, Prompts, describe
 from modules.generation.partners import Partners
@@ -187,6 +189,15 @@ OFF_DEFAULT: dict[str, tuple[Any, dict[str, Any]]] = {
     "old_timelines": (True, {}),
     "old_edit_steps": (True, {"sampler": "Heun"}),
 }
+
+
+def test_an_embedding_with_a_comma_in_its_name_is_found_again() -> None:
+    embedding = Embedding("half, of: it", torch.zeros(1, 768), sha256="ab" * 32)
+    params = Txt2ImgParams(seed=1, prompt="half, of: it")
+    text = describe(params, Prompts.of(params), (1, 2), CHECKPOINT, Pass.first(params), [embedding])
+    assert 'TI hashes: "half of it: abababababab"' in text  # as A1111 writes it
+    here = dataclasses.replace(HERE, embeddings={embedding.name: "ab" * 6})
+    assert remake(text, here).differences == ()
 
 
 def test_no_field_is_forgotten() -> None:
