@@ -68,17 +68,17 @@ def in_todays_keys(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:
         said["Eta DDIM"] = said.pop("Eta")
     own = said.get("Hires sampler", SAME_SAMPLER) != SAME_SAMPLER
     if own and not maker.ours and said.get("Hires schedule type", SAME_SCHEDULE) == SAME_SCHEDULE:
-        said["Hires schedule type"] = _chosen_schedule(said)
+        said["Hires schedule type"] = _shared_schedule(said)
     return said
 
 
-def _chosen_schedule(said: Mapping[str, Any]) -> str:
-    """The schedule that a second pass with another sampler shared with the first in A1111: that which was chosen, not
-    what “Automatic” meant for the first sampler. Names of samplers told their own until 1.8."""
+def _shared_schedule(said: Mapping[str, Any]) -> str:
+    """The schedule of a second pass with another sampler, where A1111 does not tell it: that of the first, which a
+    sampler without one of its own did not share if “Automatic” was chosen. Names of samplers told schedules until 1.8.
+    """
     schedule = str(said.get("Schedule type", names.AUTOMATIC))
-    if schedule == names.AUTOMATIC:
-        return schedule
-    return names.read_pasted(str(said.get("Sampler", "")), schedule)[1]
+    first, second = _samplers(said)
+    return names.AUTOMATIC if schedule == first.schedule and second.schedule is None else schedule
 
 
 def old_rules(maker: Maker, said: Mapping[str, Any]) -> dict[str, Any]:

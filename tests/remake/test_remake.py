@@ -214,6 +214,7 @@ def test_each_time_has_its_rules(text, rules):
         ("LMS Karras", "Euler", "v1.8.0", "Automatic"),
         ("Euler a", "DPM++ 2M SDE Karras", "v1.6.0", "Karras"),
         ("DPM++ 2M, Schedule type: Karras", "Euler a", "v1.10.1", "Automatic"),  # “Automatic” is each sampler's own
+        ("DPM++ 2M, Schedule type: Karras", "DPM++ 2M SDE", "v1.10.1", "Karras"),  # another one would be told
         ("Euler a, Schedule type: Automatic", "DPM++ 2M", "v1.10.1", "Automatic"),
         ("DPM++ 2M, Schedule type: Exponential", "Euler a", "v1.10.1", "Exponential"),
         ("DPM++ 2M, Schedule type: Karras", "Euler a, Hires schedule type: Karras", "v1.10.1", "Karras"),
