@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from modules.app import App, ModelStatus
 from modules.cli.following import follow, say, tell
 from modules.errors import WebuiError
-from modules.events import Noticed, as_data
+from modules.events import Noticed, Work, as_data
 from modules.flags import Flags
 
 
@@ -48,5 +48,9 @@ def load(app: App) -> None:
     if app.model_state.status is not ModelStatus.READY:
         raise WebuiError(app.model_state.sentence)
     # what is made here names the model by its hash, and the command may end before that is known
-    if code := follow(app.jobs.submit("Computing the hash of the model", app.models.with_hash())):
+    if code := follow(app.jobs.submit("Computing the hash of the model", _hashed(app))):
         raise Stopped(code)
+
+
+def _hashed(app: App) -> Work:
+    yield from app.models.with_hash()

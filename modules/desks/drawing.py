@@ -2,13 +2,13 @@
 App; which model is in use, and when a run may begin, is the App's."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from modules.errors import ParameterError, WebuiError
-from modules.events import Noticed, Status, Work
+from modules.events import Event, Noticed, Request, Status, Work
 from modules.generation import partners, stages
 from modules.generation.model_use import Use
 from modules.generation.partners import Partners
@@ -39,6 +39,7 @@ class Models(Protocol):
     def in_use(self) -> "Conditioner": ...
     def find(self, title: str, /) -> Checkpoint: ...
     def lend(self, checkpoint: Checkpoint, /) -> Work: ...
+    def with_hash(self) -> Generator[Event, Request | None, bool]: ...
     def back_after(self, work: Work, /, lent: bool = False) -> Work: ...
 
 
@@ -301,4 +302,5 @@ class _Lent:
     def use(self, checkpoint: Checkpoint | None) -> Use:
         """See `model_use.Models.use`."""
         yield from self._desk.models.lend(checkpoint or self.own)
+        yield from self._desk.models.with_hash()  # which its pictures name
         return (yield from self._desk.dressed(self._desk.models.in_use(), self._vae, self._overrides, self._embedding))

@@ -9,14 +9,14 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modules.desks.checkpoints import CheckpointShelf
 from modules.desks.settings import SettingsDesk
 from modules.errors import ModelMissing, StorageError, WebuiError
-from modules.events import Noticed, Request, Status, Work
+from modules.events import Event, Noticed, Request, Status, Work
 from modules.flags import Flags
 from modules.jobs import Job, JobQueue
 from modules.model.checkpoint import Checkpoint
@@ -262,11 +262,13 @@ class ModelDesk:
         if failure:
             raise failure
 
-    def with_hash(self) -> Work:
-        """Part of work whose files name the model: wait until its hash is known, or cannot be."""
-        if self._hashing and self._hashing.is_alive():
-            yield Status("computing the hash of the model")
-            self._hashing.join()
+    def with_hash(self) -> Generator[Event, Request | None, bool]:
+        """Part of work whose files name the model: wait until its hash is known, or cannot be. False: interrupted."""
+        while self._hashing and self._hashing.is_alive():
+            if (yield Status("computing the hash of the model")) is Request.INTERRUPT:
+                return False
+            self._hashing.join(0.5)  # seconds until somebody may interrupt again
+        return True
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -328,8 +330,7 @@ class ModelDesk:
 
     def _unload(self) -> Work:
         yield Status("putting the model away")
-        conditioner = self.conditioner
-        if conditioner is None:
+        if (conditioner := self.conditioner) is None:
             return
         self._put_away = conditioner.model.checkpoint
         sentence = "The model was put away to free memory: the next picture loads it again."

@@ -189,17 +189,17 @@ class TrainingDesk:
         from modules.training.create import create_embedding
 
         yield from self._models.ready()
-        yield from self._models.with_hash()
-        given = (name, init_text, vectors_per_token, overwrite, self._file_format())
-        yield from create_embedding(*self._models.loaded(), self._paths.embeddings, *given)
-        self._embeddings.report()
+        if (yield from self._models.with_hash()):
+            given = (name, init_text, vectors_per_token, overwrite, self._file_format())
+            yield from create_embedding(*self._models.loaded(), self._paths.embeddings, *given)
+            self._embeddings.report()
 
     def _train(self, params: TrainParams) -> Work:
         from modules.training.train import train
 
         yield from self._models.ready()
-        yield from self._models.with_hash()
-        yield from train(*self._models.loaded(), params, self._paths)
+        if (yield from self._models.with_hash()):
+            yield from train(*self._models.loaded(), params, self._paths)
 
     def _estimate(self, params: TrainParams) -> Work:
         from modules.training.train import estimate
@@ -211,8 +211,8 @@ class TrainingDesk:
         from modules.training.train import resume
 
         yield from self._models.ready()
-        yield from self._models.with_hash()
-        yield from resume(*self._models.loaded(), folder, self._paths, data_root)
+        if (yield from self._models.with_hash()):
+            yield from resume(*self._models.loaded(), folder, self._paths, data_root)
 
     def _measure(self, folder: Path, word: str) -> Work:
         from modules.training.measure import measure_snapshots

@@ -136,7 +136,8 @@ def _sampling(params: Txt2ImgParams, first: Pass, second: Pass | None) -> dict[s
         values |= options.infotext(stage.sampler, stage.schedule)
         if stage is second:
             values.pop("Schedule type", None)
-        if params.ensd and options.draws_again(stage.sampler):
+        in_a1111 = stage.sampler.uses_ensd and bool(options.eta_of(stage.sampler))
+        if params.ensd and (in_a1111 if params.a1111_exact else options.draws_again(stage.sampler)):
             values["ENSD"] = params.ensd
     if params.s_min_uncond:
         values["NGMS"] = _number(params.s_min_uncond)

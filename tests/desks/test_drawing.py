@@ -43,10 +43,10 @@ def desk(tmp_path, conditioner):
 
 
 class OneModel:
-    """Where the desk gets its only model from; None: there is none."""
+    """Where the desk gets its only model from; None: there is none. `sha256` is known when somebody waits for it."""
 
-    def __init__(self, conditioner):
-        self.conditioner = conditioner
+    def __init__(self, conditioner, sha256: str = ""):
+        self.conditioner, self.sha256 = conditioner, sha256
 
     def in_use(self):
         if self.conditioner is None:
@@ -60,15 +60,25 @@ class OneModel:
         assert checkpoint == self.in_use().model.checkpoint
         yield from ()
 
+    def with_hash(self):
+        if self.sha256:
+            model = self.conditioner.model
+            hashed = replace(model, checkpoint=replace(model.checkpoint, sha256=self.sha256))
+            self.conditioner = self.conditioner.with_model(hashed)
+        yield from ()
+        return True
+
     def back_after(self, work: Work, lent: bool = False) -> Work:
         assert lent
         return work
 
 
-def desk_of(folder: Path, conditioner, settings: Settings | None = None, paths: Paths | None = None) -> DrawingDesk:
+def desk_of(
+    folder: Path, conditioner, settings: Settings | None = None, paths: Paths | None = None, sha256: str = ""
+) -> DrawingDesk:
     """A desk with one model."""
-    paths = paths or Paths(folder)
-    return DrawingDesk(paths, lambda: settings or Settings(), HashCache(paths.hash_cache), OneModel(conditioner))
+    paths, model = paths or Paths(folder), OneModel(conditioner, sha256)
+    return DrawingDesk(paths, lambda: settings or Settings(), HashCache(paths.hash_cache), model)
 
 
 def vae(path: Path, seed: int) -> Path:
@@ -128,6 +138,11 @@ def test_a_chosen_vae_draws_and_is_told_with_its_hash(desk, tmp_path):
     assert other.path.read_bytes() != plain.path.read_bytes()
     again, _ = draw(desk)
     assert again.infotext == plain.infotext
+
+
+def test_the_first_picture_by_a_model_names_its_hash(tmp_path, conditioner):
+    done, _ = draw(desk_of(tmp_path, conditioner, sha256="ab" * 32))
+    assert parse_infotext(done.infotext)["Model hash"] == "ababababab"
 
 
 def test_a_vae_stays_loaded_until_another_is_asked_for(desk, tmp_path, monkeypatch):

@@ -78,6 +78,12 @@ def test_the_devices_own_numbers_leave_no_key_as_in_a1111(run):
     assert (pixels(done) == pixels(plain)).all()  # here the device is the CPU
 
 
+@pytest.mark.parametrize(("sampler", "told"), [("Euler a", True), ("LCM", False)])
+def test_a1111_writes_ensd_for_some_of_the_samplers_that_heed_it(run, sampler, told):
+    (done,) = run(prompt="a cat", sampler=sampler, steps=2, ensd=5, a1111_exact=True).pictures
+    assert ("ENSD: 5" in done.infotext) == told
+
+
 @pytest.mark.parametrize(
     ("values", "key"),
     [
