@@ -95,7 +95,7 @@ def test_from_photos_to_the_word_in_a_prompt(
         group.click()
     for field, value in {
         "create_image_every": STEPS,
-        "save_embedding_every": 2,
+        "save_embedding_every": STEPS,  # measuring a snapshot takes longer than all the rest
         "save_state_every": 2,
         "held_out_every": 2,
         "preview_steps": 2,
@@ -104,18 +104,18 @@ def test_from_photos_to_the_word_in_a_prompt(
     page.locator("#train_train_embedding").click()
     expect(page.locator("#ti_output")).to_contain_text(f"Training finished at {STEPS} steps", timeout=LONG)
     [run] = find_runs(studio.data / "textual_inversion")
-    assert list(run.folder.snapshots()) == [0, 2, STEPS]
+    assert list(run.folder.snapshots()) == [0, STEPS]
 
     # ④ the best step
     step(page, "compare")
     page.locator("#compare_measure").click()
     expect(page.locator("#compare_measure")).to_have_text("All are measured", timeout=LONG)
-    assert list(read_measurements(run.folder.path, NAME)) == [0, 2, STEPS]
+    assert list(read_measurements(run.folder.path, NAME)) == [0, STEPS]
     page.locator("#compare_prompts textarea").fill(f"portrait of {NAME}, glasses")
     page.locator("#compare_seeds").locator("textarea, input").fill("5")
     page.locator("#compare_description").locator("textarea, input").fill("a man with a beard")
     page.locator("#compare_draw").click()
-    expect(page.locator("#compare_grid td img")).to_have_count(4, timeout=LONG)
+    expect(page.locator("#compare_grid td img")).to_have_count(3, timeout=LONG)
     page.locator(".snapshot", has_text=f"step {STEPS}").click()
     page.get_by_role("button", name=f"Use step {STEPS}").first.click()
 
