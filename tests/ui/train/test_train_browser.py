@@ -61,7 +61,11 @@ def test_what_cannot_be_used_is_refused_beside_its_field_and_two_clicks_are_one_
     page.fill(FOLDER, str(live.app.paths.data / "photos"))
     page.locator(FOLDER).press("Tab")
     expect(page.locator("#train_steps input")).to_have_value("120")  # ten for each of twelve photos
+    expect(page.locator("#train_steps")).to_contain_text("for each of 12 photos")
+    page.wait_for_timeout(500)  # a hand takes as long to the next field; `fill` and a click come before Gradio's events
     page.fill(RATE, "fast")
+    expect(page.locator(RATE)).to_have_value("fast")
+    page.wait_for_timeout(200)
     page.locator("#train_train_embedding").click()
     expect(page.locator("#train_embedding_learn_rate")).to_contain_text("“fast” is no schedule")
     frame = "element => getComputedStyle(element).borderColor"
