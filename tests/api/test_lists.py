@@ -2,6 +2,7 @@ import base64
 import io
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -129,6 +130,14 @@ def test_what_is_no_picture_is_a_sentence(served: Served, image: str, words: str
     assert words in sentence(answer)
 
 
+def refused(served: Served, method: str, path: str, status: int, words: str) -> httpx.Response:
+    """The answer, once it is the refusal that is expected, in the one form of all errors."""
+    answer = served.client.request(method, path)
+    assert answer.status_code == status
+    assert words in sentence(answer)
+    return answer
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
@@ -155,9 +164,7 @@ def test_what_is_no_picture_is_a_sentence(served: Served, image: str, words: str
 def test_what_is_not_here_says_so_and_is_not_described(
     served: Served, method: str, path: str, status: int, words: str
 ) -> None:
-    answer = served.client.request(method, f"/sdapi/v1/{path}")
-    assert answer.status_code == status
-    assert words in sentence(answer)
+    refused(served, method, f"/sdapi/v1/{path}", status, words)
     described = served.get("/openapi.json").json()["paths"].get(f"/sdapi/v1/{path}", {})
     assert method.lower() not in described
     assert not served.wishes
@@ -178,9 +185,7 @@ def test_what_is_not_here_says_so_and_is_not_described(
 def test_addresses_beside_it_refuse_in_the_same_form(
     served: Served, method: str, path: str, status: int, words: str
 ) -> None:
-    answer = served.client.request(method, path)
-    assert answer.status_code == status
-    assert words in sentence(answer)
+    answer = refused(served, method, path, status, words)
     assert answer.headers.get("allow") == {405: words.rpartition("use ")[2].rstrip(".")}.get(status)
 
 
