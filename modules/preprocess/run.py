@@ -4,7 +4,7 @@ Both are generators of events and stop before the next photo when asked to. The 
 """
 
 import os
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,12 +44,24 @@ class Judged(Event):
 
     photo: Photo
 
+    @property
+    def sentence(self) -> str:
+        """What is to be said of it; empty if it is good."""
+        name = self.photo.path.name
+        told = (remark.text if name in remark.text else f"“{name}”: {remark.text}" for remark in self.photo.remarks)
+        return "\n".join(told)
+
 
 @dataclass(frozen=True)
 class Surveyed(Event):
     """The last event of `survey`: the set as a whole."""
 
     report: SetReport
+
+    @property
+    def sentence(self) -> str:
+        """The report in words, a line for each of its sentences."""
+        return "\n".join(self.report.sentences)
 
 
 @dataclass(frozen=True)
@@ -110,17 +122,21 @@ def survey(
             are not opened again.
 
     Yields:
-        `Progressed` and `Judged` for each photo, `Surveyed` at the end, also of an interrupted survey.
+        `Noticed` for what is no photo, `Progressed` and `Judged` for each photo, `Surveyed` at the end, also of an
+        interrupted survey.
 
     Raises:
         ParameterError: a folder that cannot be used.
         DatasetError: no photos in it.
     """
     listing = list_folder(folder_of(params.source, "source", roots))
+    stopped = False
+    for notice in _strangers(listing, params.destination):
+        stopped |= (yield notice) is Request.INTERRUPT
     faces = load_face_finder(models)
     photos: list[Photo] = []
     for done, (number, path) in enumerate(listing.photos):
-        if (yield Progressed(done, len(listing.photos), path.name)) is Request.INTERRUPT:
+        if (yield Progressed(done, len(listing.photos), path.name)) is Request.INTERRUPT or stopped:
             break
         photo = _if_unchanged((known or {}).get(path.name), path, copies) or judge(
             path, number, params.size, _weights(params), faces, copies
@@ -246,9 +262,8 @@ class _Run:
         return list_folder(self.source)
 
     def _prepare(self, listing: Listing) -> Work:
-        for path, sentence in listing.strangers:
-            if Path(os.path.realpath(path)) != self.destination:  # unlike `resolve`, not stopped by links in a circle
-                yield from self._tell(Noticed(sentence))
+        for notice in _strangers(listing, str(self.destination)):
+            yield from self._tell(notice)
         if self.params.flip:
             yield from self._tell(Noticed(FLIP_WARNING))
         proposes = self.params.focal_debug or any(
@@ -356,6 +371,12 @@ class _Run:
         end = "interrupted" if self.interrupted else "finished"
         skipped = f", {_count(len(self.skipped), 'photo')} skipped" if self.skipped else ""
         return f"Preprocessing {end}. {_count(len(self.pictures), 'picture')} written{skipped}."
+
+
+def _strangers(listing: Listing, destination: str) -> Iterator[Noticed]:
+    """What lies in the source and is no photo, but for the destination."""
+    own = os.path.realpath(os.path.expanduser(destination))  # unlike `resolve`, not stopped by links in a circle
+    return (Noticed(sentence) for path, sentence in listing.strangers if os.path.realpath(path) != own)
 
 
 def _count(number: int, noun: str) -> str:

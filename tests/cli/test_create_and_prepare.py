@@ -50,9 +50,12 @@ def test_prepare_writes_what_training_reads_and_needs_no_model(tmp_path, capsys)
 def test_a_survey_writes_nothing(tmp_path, capsys):
     photos = make_photos(tmp_path / "photos", 2)
     assert run(["prepare", str(photos), "--survey", "--data-dir", str(tmp_path)]) == 0
-    lines, _ = told(capsys)
-    assert [line["photo"]["path"] for line in events(lines, "judged")] == sorted(str(p) for p in photos.iterdir())
+    lines, sentences = told(capsys)
+    paths = sorted(photos.iterdir())
+    assert [line["photo"]["path"] for line in events(lines, "judged")] == [str(path) for path in paths]
     assert events(lines, "surveyed")[0]["report"]
+    assert f"“{paths[0].name}”: Small: " in sentences
+    assert "2 photos: 2 " in sentences
 
 
 def test_prepare_needs_two_folders(tmp_path, capsys):

@@ -30,6 +30,16 @@ def test_all_entries_are_counted_and_strangers_named(tmp_path):
     assert not hasattr(os, "mkfifo") or "“pipe.png” is no file" in told
 
 
+def test_overviews_of_several_pictures_are_no_photos(tmp_path):
+    overviews = ["grid-0000.png", "grid-0012-7-a fox.jpg", "prompt_matrix-0001.png", "xyz_grid-0003.webp"]
+    for name in (*overviews, "grid.png", "grid-7.png", "my grid-0000.png"):
+        (tmp_path / name).touch()
+    listing = list_folder(tmp_path)
+    assert [path.name for _, path in listing.photos] == ["grid-7.png", "grid.png", "my grid-0000.png"]
+    assert [path.name for path, _ in listing.strangers] == overviews
+    assert "“grid-0000.png” is an overview of several pictures" in listing.strangers[0][1]
+
+
 @pytest.mark.parametrize("prepare", [lambda path: None, Path.touch], ids=["missing", "file"])
 def test_what_is_no_folder_is_a_fault_of_the_field(tmp_path, prepare):
     folder = tmp_path / "photos"

@@ -369,11 +369,20 @@ def test_a_survey_judges_every_photo_and_writes_nothing(source):
     assert contents(source.parent) == before
 
 
-@pytest.mark.parametrize(("at", "photos"), [(Progressed, 0), (Judged, 1)])
+def test_a_survey_names_what_is_no_photo_but_not_its_own_destination(source):
+    (source / "holidays").mkdir()
+    (source / "ready").mkdir()
+    told = notices(list(survey(form(source, destination=str(source / "ready")), source)))
+    assert "“holidays” is a folder: what lies in it is not looked at." in told
+    assert "ready" not in told
+
+
+@pytest.mark.parametrize(("at", "photos"), [(Noticed, 0), (Progressed, 0), (Judged, 1)])
 def test_a_survey_can_be_stopped(source, at, photos):
+    (source / "orphan.txt").touch()
     work = survey(form(source), source)
     until(work, lambda event: isinstance(event, at))
-    end = work.send(Request.INTERRUPT)
+    end = [work.send(Request.INTERRUPT), *work][-1]
     assert isinstance(end, Surveyed)
     assert end.report.photos == photos
 
