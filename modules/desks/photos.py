@@ -74,11 +74,19 @@ class PhotoDesk:
             DatasetError: no photos in it.
             JobBusy: the queue is full.
         """
-        source = folder_of(folder, "source", self._roots)
-        list_folder(source)
-        kept = self.albums.open(source, size)
+        kept = self.albums.open(self.require_photos(folder), size)
         self.look(kept.album.params, owner)
         return kept
+
+    def require_photos(self, folder: str) -> Path:
+        """The folder that a user names, if it can be opened.
+
+        Raises:
+            ParameterError, DatasetError: as for `open`.
+        """
+        source = folder_of(folder, "source", self._roots)
+        list_folder(source)
+        return source
 
     def allowed(self, source: str) -> Path | None:
         """A folder that was opened before, as far as it is still there and this server may look at it."""

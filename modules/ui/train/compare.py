@@ -15,7 +15,7 @@ from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import change, read_choice
 from modules.ui.train.compare_screen import RunScreen
 from modules.ui.train.context import TrainContext
-from modules.ui.train.looking import Said
+from modules.ui.train.looking import Said, forget_when_mended
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
 SEEDS = "1, 2"
@@ -152,6 +152,8 @@ class _Wiring:
         step.stop_measuring.click(partial(self.stop, "Measuring"), state, self.look_outputs, **QUIET)
         step.stop_drawing.click(partial(self.stop, "Comparing"), state, self.look_outputs, **QUIET)
         form = [step.prompts, step.seeds, step.steps, step.description]
+        fields = ("prompts", "seeds", "steps", "description")
+        forget_when_mended({element_id(name): getattr(step, name) for name in fields}, self.shown, step.complaint)
         step.draw.click(self.draw, [owner, *state, *form], self.look_outputs, **AS_SENT)
         step.use.click(self.use, context.choice, context.change, **QUIET).then(None, None, None, js=OPEN_USE, **QUIET)
 

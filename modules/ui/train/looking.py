@@ -15,12 +15,15 @@ import gradio as gr
 from markupsafe import Markup
 
 from modules.ui.fragments import NOTHING
+from modules.ui.wiring import AS_SENT, mended
 
 _LOOK = """
 document.addEventListener("train-look", event => {
     if (event.detail === "%s") trigger("click");
 });
 """
+
+_STANDS_THERE = """(said, state) => [(said ?? "").includes('data-about="%s"'), state]"""
 
 
 @dataclass
@@ -29,6 +32,33 @@ class Said:
     click may end after it, and must not take back what the click has said."""
 
     words: Markup = NOTHING
+
+    def mended(self, element_id: str) -> Any:
+        """What to show once somebody has changed a control: nothing, if what was said was a complaint about it."""
+        if f'data-about="{element_id}"' not in self.words:
+            return gr.skip()
+        self.words = NOTHING
+        return NOTHING
+
+
+def forget_when_mended(controls: Mapping[str, Any], shown: gr.State, told: gr.HTML) -> None:
+    """Take a complaint about a control away as soon as somebody changes it.
+
+    The page says whether it stood there at that moment: what was typed just before the click that was refused may
+    reach the server after it.
+
+    Args:
+        controls: by their ids in the page.
+        shown: its `said` is a `Said`.
+        told: shows the words of that.
+    """
+    for element_id, control in controls.items():
+
+        def forget(stood_there: Any, state: Any, element_id: str = element_id) -> Any:
+            return state.said.mended(element_id) if stood_there is True else gr.skip()
+
+        asked = {"js": _STANDS_THERE % element_id, "trigger_mode": "always_last", **AS_SENT}
+        mended(control)(forget, [told, shown], told, **asked)
 
 
 def make_look(name: str) -> gr.HTML:

@@ -18,7 +18,7 @@ from modules.ui.fragments import NOTHING
 from modules.ui.train import photos_form, photos_view
 from modules.ui.train.choice import change, read_choice
 from modules.ui.train.context import TrainContext
-from modules.ui.train.looking import Said
+from modules.ui.train.looking import Said, forget_when_mended
 from modules.ui.train.photo_edits import told
 from modules.ui.train.photos_form import element_id
 from modules.ui.train.photos_layout import PhotosStep
@@ -89,6 +89,7 @@ class _Wiring:
         owner = context.page.owner
         typed = [step.controls["source"], owner, *self.state]
         gr.on([step.open.click, step.controls["source"].submit], self.open, typed, self.all_outputs, **AS_SENT)
+        forget_when_mended({element_id("source"): step.controls["source"]}, self.shown, step.status)
         step.table.select(self.open_sent, [owner, *self.state], self.all_outputs, **QUIET)
 
         keywords = {"owner": owner, "source_": step.source, "shown": self.shown, "choice": context.choice}
@@ -152,10 +153,7 @@ class _Wiring:
     def _values(self, screen: PhotosScreen, shown: Shown) -> dict[str, Any]:
         album = screen.kept.album if screen.kept else None
         native_size = self.context.app.model_state.native_size
-        if album:
-            titles = photos_form.group_titles(album.params)
-        else:
-            titles = {"size": photos_form.size_title(*native_size)} if all(native_size) else {}
+        titles = photos_form.group_titles(album.params) if album else {"size": self._size_title()}
         table = (screen.key, _told_revision(screen))
         is_fetching = screen.download is not None and not screen.download.is_over
         return {
@@ -212,24 +210,38 @@ class _Wiring:
             return token, None
         return token, change(photos=str(written.folder))
 
-    def _native_size(self) -> tuple[int, int]:
+    def _size_title(self) -> str:
+        """What the group of the size says while no folder is open."""
+        state = self.context.app.model_state
+        if state.status is ModelStatus.LOADING and not all(state.native_size):
+            return photos_form.SIZE_OF_MODEL
+        return photos_form.size_title(*(state.native_size if all(state.native_size) else Advice().native_size))
+
+    def _native_size(self, said: Said) -> tuple[int, int]:
         """What pictures are cut to in a folder that nobody has opened before. Of a model that is being loaded, this
-        waits until it is known: what is chosen now is kept with the folder."""
+        waits until it is known, and says so: what is chosen now is kept with the folder."""
         models, state = self.context.app.models, self.context.app.model_state
         if all(state.native_size):
             return state.native_size
-        advice = models.advice() if state.status is ModelStatus.LOADING else None
-        return (advice or Advice()).native_size
+        if state.status is not ModelStatus.LOADING:
+            return Advice().native_size
+        said.words = photos_view.WAITING  # the looks show it
+        return (models.advice() or Advice()).native_size
 
     # --- doing ------------------------------------------------------------------------------------------------------
+
+    def _open(self, folder: str, owner: str, said: Said) -> Path:
+        """The source of the album of a folder; one that cannot be opened is refused before the model is waited for."""
+        self.desk.require_photos(folder)
+        return self.desk.open(folder, owner, self._native_size(said)).album.source
 
     def open(self, folder: Any, owner: str, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
         """Open the folder that was typed."""
         try:
-            kept = self.desk.open(str(folder or ""), owner, self._native_size())
+            opened = self._open(str(folder or ""), owner, shown.said)
         except Exception as error:
             return self.look(source, shown, choice, complaint(error, element_id))
-        return self.look(str(kept.album.source), _cleared(shown), choice)
+        return self.look(str(opened), _cleared(shown), choice)
 
     def open_sent(self, owner: str, source: str, shown: Shown, choice: str, event: gr.SelectData) -> dict[Any, Any]:
         """Open the folder into which photos were sent."""
@@ -265,7 +277,7 @@ class _Wiring:
         try:
             folder = self._find(source_)
             if typed and (folder is None or typed != str(folder)):
-                folder = self.desk.open(typed, owner, self._native_size()).album.source
+                folder = self._open(typed, owner, shown.said)
                 source_ = str(folder)
             if folder is None:
                 raise ParameterError("source", WITHOUT_FOLDER)

@@ -32,6 +32,7 @@ PARTS = ("focal_crop", "split", "auto_sized_crop")  # tools with fields of their
 
 RATIOS = {"1:1 square": (1, 1), "4:5 upright": (4, 5), "2:3 upright": (2, 3), "3:2 wide": (3, 2), "16:9 wide": (16, 9)}
 FREE = "as below"
+SIZE_OF_MODEL = "Size: that of the model, which is being loaded"
 
 
 def element_id(field: str) -> str:

@@ -77,7 +77,7 @@ def make_step() -> PhotosStep:
     titles = photos_form.group_titles(PreprocessParams(focal_crop=True))
     with gr.Row(elem_id="photos_bottom"):
         with gr.Column(elem_id="photos_groups", scale=3, min_width=280):
-            with gr.Accordion(titles["size"], open=False) as groups["size"]:
+            with gr.Accordion(photos_form.SIZE_OF_MODEL, open=False) as groups["size"]:
                 ratio = gr.Dropdown(
                     [*photos_form.RATIOS, photos_form.FREE],
                     value=photos_form.ratio_of(512, 512),

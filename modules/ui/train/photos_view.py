@@ -13,6 +13,10 @@ from modules.ui.train.looking import under_way
 from modules.ui.train.photos_form import element_id
 from modules.ui.train.photos_screen import Activity, PhotosScreen
 
+WAITING = Markup('<p class="took" role="status">{}</p>').format(
+    "The model is still being loaded: photos are cut to its size. They are looked at as soon as it is known."
+)
+
 
 def status(screen: PhotosScreen) -> Markup:
     """One line of a fixed height: what is under way, else why the last of it failed."""

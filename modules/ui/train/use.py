@@ -20,7 +20,7 @@ from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import read_choice
 from modules.ui.train.compare_screen import Doing, RunScreen, doing
 from modules.ui.train.context import TrainContext
-from modules.ui.train.looking import Said, under_way
+from modules.ui.train.looking import Said, forget_when_mended, under_way
 from modules.ui.wiring import AS_SENT, QUIET, complaint
 
 HINT = "The same seed with the plain word, with the embedding, and with its weight from 0.5 to 1.5."
@@ -127,6 +127,8 @@ class _Wiring:
         step.use.click(self.use, state, self.look_outputs, **AS_SENT)
         step.undo.click(self.undo, state, self.look_outputs, **AS_SENT)
         step.draw.click(self.draw, [*state, step.prompt, step.seeds], self.look_outputs, **AS_SENT)
+        fields = {element_id("name"): step.name, element_id("prompts"): step.prompt, element_id("seeds"): step.seeds}
+        forget_when_mended(fields, self.shown, step.result)
         step.stop.click(self.stop, state, self.look_outputs, **QUIET)
         step.prompts.select(self.try_prompt, None, [self.txt2img, context.page.tabs], **QUIET)
 

@@ -250,6 +250,7 @@ def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Se
     page.click("#photos_open")
     expect(page.locator("#photos_status")).to_contain_text("does not exist")
     box.fill(str(outside))
+    expect(page.locator("#photos_status")).to_have_text("")
     page.click("#train_run_preprocess")  # as in A1111: both folders typed, one button
     expect(page.locator("#photos_result")).to_contain_text("1 picture written")
     with Image.open(outside / "preprocess" / "00000-0-anna.png") as written:

@@ -110,17 +110,28 @@ def test_a_folder_opened_while_the_model_is_being_loaded_gets_its_size(
         wiring = make_wiring(tmp_path)
     models = wiring.context.app.models
     assert models.state.status is ModelStatus.LOADING
-    monkeypatch.setattr(models, "advice", lambda: Advice((128, 192)))
-    shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
+    page = wiring.open_page("", "", Shown(), "")
+    shown = page[wiring.shown]
+    assert page[wiring.outputs["group size"]]["label"] == form.SIZE_OF_MODEL
+
+    def advice() -> Advice:
+        assert "still being loaded" in wiring.look_again("", shown, "")[wiring.step.status]
+        return Advice((128, 192))
+
+    monkeypatch.setattr(models, "advice", advice)
+    refused = wiring.open(str(tmp_path / "nowhere"), "", "", shown, "")
+    assert "does not exist" in refused[wiring.step.status], "told at once"
 
     def opened(folder: Path) -> tuple[int, int]:
         wiring.open(str(folder), "", "", shown, "")
         return wiring.desk.albums.open(folder).album.params.size
 
     assert opened(folders[0]) == (128, 192)
+    assert not shown.said.words
     models.state = ModelState(ModelStatus.READY, "", "sd2", "cpu", (768, 768))
     assert opened(folders[1]) == (768, 768)
     models.state = ModelState(ModelStatus.FAILED, "There is no model.")
+    assert wiring.look("", shown, "")[wiring.outputs["group size"]]["label"] == "Size: 512×512"
     assert opened(folders[2]) == (512, 512)
     assert opened(folders[0]) == (128, 192)
     assert wiring.context.app.stop()
