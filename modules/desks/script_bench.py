@@ -14,6 +14,7 @@ from modules.events import Status, Work
 from modules.generation.scripts.cells import Cell
 from modules.settings import Settings
 from modules.training.run_folder import Run, find_runs
+from modules.training.uses import last_use
 
 if TYPE_CHECKING:  # these bring torch
     from modules.generation.outputs import OutputFolder
@@ -58,7 +59,7 @@ class ScriptBench:
 
     def snapshot_steps(self, prompt: str) -> Sequence[int]:
         """The steps of the snapshots of the newest run whose embedding the prompt names; none: empty."""
-        run = self._named_run(prompt)
+        _, run = self._named_run(prompt)
         return list(run.folder.snapshots()) if run else []
 
     def draw(self, cell: Cell, outputs: "OutputFolder") -> Work:
@@ -82,7 +83,7 @@ class ScriptBench:
 
     def _snapshot(self, cell: Cell) -> tuple[str, Path]:
         """Name and file of the embedding that a run is to be drawn with."""
-        run = self._named_run(f"{cell.params.prompt} {cell.params.negative_prompt}")
+        name, run = self._named_run(f"{cell.params.prompt} {cell.params.negative_prompt}")
         path = run.folder.snapshots().get(cell.embedding_step or 0) if run else None
         if run is None or path is None:
             raise ParameterError(
@@ -90,12 +91,19 @@ class ScriptBench:
                 f"The prompt “{cell.params.prompt:.60}” names no embedding with a snapshot of step "
                 f"{cell.embedding_step}.",
             )
-        return run.folder.name, path
+        return name, path
 
-    def _named_run(self, prompt: str) -> Run | None:
-        """The newest run with snapshots; of several names in the prompt the longest."""
-        named = [run for run in find_runs(self._runs) if _stands_in(run.folder.name, prompt) and run.folder.snapshots()]
-        return max(named, key=lambda run: len(run.folder.name), default=None)  # the first of equals is the newest
+    def _named_run(self, prompt: str) -> tuple[str, Run | None]:
+        """The newest run with snapshots, and what the prompt calls it; of several names in the prompt the longest."""
+        runs = [run for run in find_runs(self._runs) if run.folder.snapshots()]
+        named = [(name, run) for run in runs for name in _names(run) if _stands_in(name, prompt)]
+        return max(named, key=lambda one: len(one[0]), default=("", None))  # the first of equals is the newest
+
+
+def _names(run: Run) -> list[str]:
+    """What its embedding answers to: the name that was trained, and the one under which a snapshot is in use."""
+    use = last_use(run.folder)
+    return [run.folder.name, *([use.name] if use and use.name != run.folder.name and use.is_in_force else [])]
 
 
 def _stands_in(name: str, prompt: str) -> bool:

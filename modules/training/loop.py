@@ -101,8 +101,7 @@ class TrainingLoop:
         self.batches = BatchSource(model, state, examples, self.prompts, self.last_step)
         self.rate_unit = rate_unit(model, state.origin.init_text) if params.relative_rate else 1.0
         self.inversion = self._learner(state)
-        self.begun_with = state.optimiser.vectors
-        self.good = state
+        self.begun_with, self.good = state.optimiser.vectors, state
         self.gradient_norms: list[float] = []
         self.seconds_per_step = 0.0
         self.photos = PhotoWatch([example.photo for example in (*examples, *aside)])
@@ -346,6 +345,7 @@ class TrainingLoop:
             self.folder.describe({**self.about, "ending": kind, "step": self.step})
         except StorageError as error:
             if ended_well:
+                yield from self._end(Ending.FAILED, str(error))
                 raise
             _log.warning("The last state of %s could not be written: %s", self.folder.path.name, error)
             kept = False

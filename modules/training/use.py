@@ -117,7 +117,7 @@ def undo_use(embeddings: EmbeddingDatabase, path: Path) -> Work:
     use = last_use(folder)
     if use is None:
         raise ParameterError("name", "There is nothing to undo: no snapshot of this run was put into use.")
-    if use.path.exists() and _digest(use.path) != use.sha256:
+    if use.path.exists() and not use.is_in_force:
         raise ParameterError("name", f"{use.path.name} was changed since: rename it first if you want to keep it.")
     remove(use.path)
     for before, now in use.replaced.items():

@@ -1,5 +1,6 @@
 """What was put into use from a run, and what it took the place of, so that it can be undone. Knows no torch."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +30,14 @@ class Use:
     path: Path
     sha256: str
     replaced: Mapping[Path, Path]
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether its file is there, with the content that was written."""
+        try:
+            return hashlib.sha256(self.path.read_bytes()).hexdigest() == self.sha256
+        except OSError:
+            return False
 
 
 def last_use(folder: RunFolder) -> Use | None:

@@ -1,5 +1,6 @@
 """Scripts in the App: the model, the VAE and the snapshot that each run names, and the model before put back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,15 @@ def test_a_plot_over_the_steps_of_an_embedding_draws_its_snapshots(app):
     assert sheet.height > 64  # the labels stand above the pictures
     plain = of(finished(app.generate(FORM)), ImageDone)[0]
     assert "TI hashes" not in plain.infotext  # nothing was put into the folder of embeddings
+
+
+def test_a_snapshot_in_use_under_another_name_brings_the_steps_of_its_run(app):
+    width = tiny.KINDS["sd1"].text_encoder["hidden_size"]
+    folder = trained(app.paths.textual_inversion, "anna-t1", (5, 6), width)
+    finished(app.training.use_snapshot(folder.path, 5, "mascot-t1"))
+    assert app.snapshot_steps("a Mascot-T1 cat") == [5, 6]
+    script = ScriptParams(script=XYZ, x_type="Embedding step", x_values="6")
+    [picture] = of(finished(app.run_script(replace(FORM, prompt="a mascot-t1 cat"), script)), ImageDone)
+    assert parse_infotext(picture.infotext)["TI hashes"].startswith("mascot-t1: ")
+    (app.paths.embeddings / "mascot-t1.safetensors").write_bytes(b"another one")
+    assert app.snapshot_steps("a mascot-t1 cat") == []

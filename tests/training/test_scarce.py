@@ -130,4 +130,6 @@ def test_an_embedding_that_cannot_be_read_is_not_written_over(model, paths, phot
 
     run = pull(model, paths, small(photos, steps=2), ask=spoil, error=StorageError)
     assert f"“{target.name}”" in str(run.error)
+    assert run.ended.kind is Ending.FAILED
+    assert run.ended.sentence == f"{run.error} The vectors after 2 steps are kept in {NAME}-2.safetensors."
     assert find_runs(paths.textual_inversion)[0].may_go_on
