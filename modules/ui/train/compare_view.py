@@ -138,11 +138,14 @@ def grid(cells: Cells | None, screen: RunScreen, hint: str) -> Markup:
             )
         )
     shape = f"--ratio:{comparison.look.width}/{comparison.look.height}"
+    of_step = (
+        f" of step {comparison.rows[-1].step}" if comparison.kind == "strength" else ""
+    )  # maybe not the chosen one
     where = sheet.path.relative_to(screen.run.folder.path.parent.parent)
     return Markup(
         '<div class="sheet" style="{}"><table><thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table></div>'
-        '<p class="took">{} of {} pictures · <span class="path">{}</span></p>'
-    ).format(shape, fragments.join(heads), fragments.join(rows), len(cells.drawn), comparison.count, where)
+        '<p class="took">{} of {} pictures{} · <span class="path">{}</span></p>'
+    ).format(shape, fragments.join(heads), fragments.join(rows), len(cells.drawn), comparison.count, of_step, where)
 
 
 def _cell(cells: Cells, row: int, column: int, text: str, screen: RunScreen) -> Markup:

@@ -3,7 +3,7 @@
 import pytest
 
 from modules.errors import ParameterError
-from modules.training.comparison import Look, compare_steps, make_sheet
+from modules.training.comparison import Look, compare_steps, compare_strengths, make_sheet
 from modules.training.measurements import MeasurementFile
 from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import Choice
@@ -85,6 +85,14 @@ def test_what_a_user_typed_is_text(app):
     for tag in ("<img src=x", "<script>", "<b>", "<i>"):
         assert tag not in html
     assert "0 of 2 pictures" in html
+
+
+def test_pictures_of_a_strength_say_of_which_step(app):
+    """Somebody may pick another step after they were drawn."""
+    make_sheet(measured(app), compare_strengths(NAME, 300, [NAME], [1], Look(width=64, height=64), "face"))
+    screen = find(app, Choice())
+    assert screen
+    assert "0 of 6 pictures of step 300 ·" in compare_view.grid(screen.strength_sheet, screen, "")
 
 
 def test_damaged_files_of_a_run_cost_no_page(app):
