@@ -146,7 +146,9 @@ function show(next) {
     list.replaceChildren();
     unsent.clear();
   }
+  const isAnother = next.key !== album.key;
   album = next;
+  if (isAnother) sendKept();
   root.classList.toggle("empty", !album.photos.length);
   if (!photo()) selected = album.photos[0]?.name ?? "";
   refresh(sheet, tiles, makeTile, showTile);

@@ -37,17 +37,50 @@ function decide(edit) {
   const { key } = album;
   for (const what of [...timers.keys()]) if (what !== `crop ${edit.photo}`) flush(what);
   if ("crop" in edit && edit.crop === null) forget(edit.photo);
-  queue = queue.then(async () => {
+  queue = queue.then(() => sendAll(key, [...takeKept(key), edit]));
+  return queue;
+}
+
+async function sendAll(key, edits) {
+  for (const [index, edit] of edits.entries()) {
     try {
       const told = await ask(`${key}/edit`, JSON.stringify(edit), { "Content-Type": "application/json" });
       if (edit.crop && unsent.get(edit.photo) === edit.crop) unsent.delete(edit.photo);
       if (key === album.key) show({ ...told, sent: album.sent });
       if (message.classList.contains("bad")) say("");
     } catch (error) {
-      say(error instanceof TypeError ? "The server does not answer: this change is not kept yet." : error.message, true);
+      const isGone = error instanceof TypeError;
+      say(isGone ? GONE : error.message, true);
+      if (isGone) return keepEdits(key, edits.slice(index));
     }
-  });
-  return queue;
+  }
+}
+
+// Decisions that no server has heard of outlive the reload with which the page begins again when there is one.
+const GONE = "The server does not answer: this change waits in this browser until it does.";
+const keptAs = (key) => `photo edits ${key}`;
+
+function keepEdits(key, edits) {
+  try {
+    sessionStorage.setItem(keptAs(key), JSON.stringify(edits));
+  } catch {
+    say("The server does not answer, and this browser keeps nothing: this change is lost when the page is left.", true);
+  }
+}
+
+function takeKept(key) {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(keptAs(key)) ?? "[]");
+    sessionStorage.removeItem(keptAs(key));
+    return kept;
+  } catch {
+    return []; // a browser that lets nothing be kept
+  }
+}
+
+function sendKept() {
+  const { key } = album;
+  queue = queue.then(() => sendAll(key, takeKept(key)));
 }
 
 function forget(name) {

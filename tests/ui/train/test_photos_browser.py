@@ -191,6 +191,15 @@ def test_all_captions_are_edited_and_another_tab_sees_it(page: Page, serve: Serv
     expect(other.locator("#photo_caption")).to_have_value("by hand")
     expect(other.locator(".photos_table .tile i i")).to_have_count(0)  # markup in names and captions stays text
 
+    page.route("**/edit", lambda route: route.abort())  # as if the server had gone
+    for caption in ("typed too late", "typed later still"):
+        texts.nth(1).fill(caption)
+        texts.nth(1).blur()
+        expect(page.locator(".photos_table .message")).to_contain_text("waits in this browser")
+    page.unroute("**/edit")
+    page.reload()
+    expect(other.locator("#photo_caption")).to_have_value("typed later still")
+
 
 def test_the_crop_moves_under_a_finger_and_the_tools_take_effect(
     browser: Browser, serve: Serve, photos: list[Path]
