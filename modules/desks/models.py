@@ -296,14 +296,14 @@ class ModelDesk:
 
         conditioner, state = self.conditioner, self.state
         old = conditioner.model.checkpoint if conditioner else None
-        request = yield Status(f"loading {checkpoint.name}")
-        if request is Request.INTERRUPT:
+        if (yield Status(f"loading {checkpoint.name}")) is Request.INTERRUPT:
             return
         loading = ModelState(ModelStatus.LOADING, f"Loading {checkpoint.name}.", checkpoint.title)
         self._put(conditioner, None if lent else loading)
         del conditioner  # or the old model could not go
         try:
-            judge(checkpoint.path)
+            if old:
+                judge(checkpoint.path)
             self._put(None, None)
             self._on_leave()
             free_memory()  # before the new one needs the room

@@ -18,6 +18,8 @@ SMALL = {
     "width": "64",
     "height": "64",
     "steps": "6",
+    "batch-size": "2",
+    "gradient-step": "1",
     "seed": "7",
     "create-image-every": "0",
     "save-embedding-every": "2",
