@@ -45,14 +45,14 @@ KARRAS_RHO = 7.0
 DRAWN_STEPS = (16, 20, 20, 20, 28)
 GUIDANCE = (4.0, 7.0)  # drawn from, the recommended scale among them
 LEAST_SIGMA = 0.4  # steps below change no subject any more
-MOODY_STEPS = 0.3  # in this share of the steps a person without a mood is taught as one with it
+MOODY_STEPS = 0.5  # in this share of the steps a person without a mood is taught as one with it
 FOLLOWS_TEACHER = 0.4  # of the pictures go on with the teacher's answer, so that blends are seen from the first day
 MOST_GRADIENT = 0.1  # the usual norm; the first steps of a picture are up to twice that
 KEPT_SHARE = 2.0  # how much the true pictures count beside the drawn ones
 WARM_UP = 40  # steps
 SAVE_EVERY = 25  # steps
 STEPS_OF_A_SEED = 1_000_000
-PLAIN_SHARE = 0.45  # of the drawn pictures; the others alternate
+PLAIN_SHARE = 0.55  # of the drawn pictures; the others alternate
 PLACEHOLDERS = 256  # rows of the token table that no caption uses, for those vectors
 
 
@@ -132,6 +132,7 @@ class Batch:
         generator = torch.Generator().manual_seed(seed)
         self.sigmas = noise.karras(rng.choice(DRAWN_STEPS))
         self.scale = rng.uniform(*GUIDANCE)
+        self.importance = torch.tensor([drawing.importance for drawing in drawings])
         self.moody = round(MOODY_STEPS * len(self.sigmas))
         self.latents = torch.randn(len(drawings), 4, sizes.LATENT_SIZE, sizes.LATENT_SIZE, generator=generator)
         self.latents *= self.sigmas[0]
@@ -203,10 +204,10 @@ def kept_lessons(
     return noisy, sigmas, texts.contexts(captions, persons)
 
 
-def weighted_error(eps: Tensor, wanted: Tensor, sigmas: Tensor) -> Tensor:
+def weighted_error(eps: Tensor, wanted: Tensor, sigmas: Tensor, importance: Tensor | float = 1.0) -> Tensor:
     """Squared error of eps [B, 4, h, w], more weight where an error moves the picture more: sqrt(1 + sigma²), between
     that of eps (1) and that of v (1 + sigma²)."""
-    return ((eps - wanted).square().mean(dim=(1, 2, 3)) * (1 + sigmas.square()).sqrt()).mean()
+    return ((eps - wanted).square().mean(dim=(1, 2, 3)) * (1 + sigmas.square()).sqrt() * importance).mean()
 
 
 def rate(step: int, steps: int, peak: float) -> float:
@@ -218,19 +219,20 @@ class Training:
     """The UNet that learns, and what it is taught with.
 
     Args:
-        teacher: packed file; also what the UNet begins from.
+        teacher: packed file.
         seed: draws the pictures.
         drawings, kept: pictures that are drawn at a time, and true ones in a step.
+        start: packed file that the UNet begins from; None: the teacher.
     """
 
-    def __init__(self, teacher: Path, seed: int, drawings: int, kept: int):
+    def __init__(self, teacher: Path, seed: int, drawings: int, kept: int, start: Path | None = None):
         self._painter, self._noise = Painter(teacher), Noise()
         self.texts = Texts(self._painter)
         self._empty = self.texts.contexts([""], [[]])
         self._seed, self._drawings, self._kept = seed, drawings, kept
         self._batch: Batch | None = None
         self.unet = sizes.make_unet()
-        self.unet.load_state_dict(self._painter.unet.state_dict())
+        self.unet.load_state_dict(Painter(start).unet.state_dict() if start else self._painter.unet.state_dict())
         self.average = torch.optim.swa_utils.AveragedModel(self.unet, avg_fn=_average)
         self.optimizer = torch.optim.AdamW(self.unet.parameters(), weight_decay=0.0)
         self.step = 0
@@ -267,7 +269,7 @@ class Training:
             torch.cat([batch.heard(), contexts]),
         )
         drawn, kept = eps.split([self._drawings, self._kept])
-        errors = weighted_error(drawn, taught, sigma), weighted_error(kept, as_before, levels)
+        errors = weighted_error(drawn, taught, sigma, batch.importance), weighted_error(kept, as_before, levels)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
@@ -321,7 +323,8 @@ def write_packed(teacher: Path, unet: Mapping[str, Tensor], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Teach a packed model to blend what a prompt alternates.")
-    parser.add_argument("--teacher", type=Path, default=CHECKPOINT, help="packed file, also what the UNet begins from")
+    parser.add_argument("--teacher", type=Path, default=CHECKPOINT, help="packed file whose answers are taught")
+    parser.add_argument("--start-from", type=Path, help="packed file that the UNet begins from; default: the teacher")
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--drawings", type=int, default=8, help="pictures drawn at a time")
     parser.add_argument("--kept", type=int, default=8, help="true pictures a step")
@@ -330,7 +333,7 @@ def main() -> None:
     args = parser.parse_args()
     sizes.be_polite()
     state_path = sizes.WORK / f"distilled-{args.seed}.pt"
-    training = Training(args.teacher, args.seed, args.drawings, args.kept)
+    training = Training(args.teacher, args.seed, args.drawings, args.kept, args.start_from)
     if state_path.exists():
         training.restore(sizes.load_state(state_path))
     latents, portraits = load_latents("train")
