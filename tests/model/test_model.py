@@ -143,10 +143,15 @@ def test_an_ideal_model_gives_the_clean_latents(prediction_type: str) -> None:
 # Overflow
 
 
+@pytest.fixture(scope="module")
+def half_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("half") / "half.safetensors")
+
+
 @pytest.fixture
-def half(tmp_path: Path) -> SDModel:
-    path = tiny.checkpoint(tmp_path / "half.safetensors")
-    return load_model(Checkpoint(path, path.name), DevicePolicy(CPU, small=Precision(torch.float16, torch.float16)))
+def half(half_file: Path) -> SDModel:
+    policy = DevicePolicy(CPU, small=Precision(torch.float16, torch.float16))
+    return load_model(Checkpoint(half_file, half_file.name), policy)
 
 
 def overflow_in_half(module: nn.Module) -> list[torch.dtype]:

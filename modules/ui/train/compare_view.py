@@ -138,9 +138,8 @@ def grid(cells: Cells | None, screen: RunScreen, hint: str) -> Markup:
             )
         )
     shape = f"--ratio:{comparison.look.width}/{comparison.look.height}"
-    of_step = (
-        f" of step {comparison.rows[-1].step}" if comparison.kind == "strength" else ""
-    )  # maybe not the chosen one
+    # of a strength: maybe not the step that is chosen now
+    of_step = f" of step {comparison.rows[-1].step}" if comparison.kind == "strength" else ""
     where = sheet.path.relative_to(screen.run.folder.path.parent.parent)
     return Markup(
         '<div class="sheet" style="{}"><table><thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table></div>'
