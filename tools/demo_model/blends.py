@@ -10,6 +10,7 @@ from tools.demo_model.world import (
     Portrait,
     caption,
     imagine,
+    is_held_out,
 )
 
 MOOD = "smiling"  # of the teacher where a person has none: always the same, so that there is one answer to learn
@@ -57,11 +58,11 @@ class Drawing:
 def alternated(rng: random.Random) -> Drawing:
     """A prompt that alternates between two subjects, four of five times a person and an animal."""
     while True:
-        portrait = imagine(SERIES, rng.randrange(2**40))
-        if portrait.is_person and portrait.style in ANIMAL_STYLES:
+        portrait = replace(imagine(SERIES, rng.randrange(2**40)), beard="none")
+        if portrait.is_person and portrait.style in ANIMAL_STYLES and not is_held_out(portrait.person):
             break
-    plain = replace(portrait, hair="none", hair_colour="none", skin="none", beard="none")
-    portrait = plain if rng.random() < 0.7 else replace(portrait, beard="none")
+    if rng.random() < 0.7:
+        portrait = replace(portrait, hair="none", hair_colour="none", skin="none")
     mooded = portrait
     if rng.random() < 0.7:
         portrait = replace(portrait, mood="none")

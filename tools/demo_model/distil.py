@@ -128,7 +128,7 @@ class Batch:
     """Some pictures that are drawn together, one step at a time (DPM++ 2M, Lu et al. 2022b)."""
 
     def __init__(self, drawings: list[Drawing], texts: Texts, noise: Noise, rng: random.Random, seed: int):
-        self.drawings, self.rng = drawings, rng
+        self.drawings = drawings
         generator = torch.Generator().manual_seed(seed)
         self.sigmas = noise.karras(rng.choice(DRAWN_STEPS))
         self.scale = rng.uniform(*GUIDANCE)
