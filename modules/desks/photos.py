@@ -9,7 +9,7 @@ import importlib.util
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from modules.errors import DatasetError, FileFormatError, JobBusy, ModelMissing, ParameterError
 from modules.events import Event, Progressed, Work
@@ -62,21 +62,25 @@ class PhotoDesk:
 
     # --- albums -----------------------------------------------------------------------------------------------------
 
-    def open(self, folder: str, owner: str = "", size: Size = (512, 512)) -> Kept:
+    def open(
+        self, folder: str, owner: str = "", size: Size = (512, 512), chosen: Mapping[str, Any] | None = None
+    ) -> Kept:
         """The album of a folder, which is looked at if it has changed since.
 
         Args:
             folder: as a user names it.
             size: of the pictures to write, if nobody has chosen one for this folder.
+            chosen: what is decided with the opening, by field name of `PreprocessParams`.
 
         Raises:
-            ParameterError: no such path, or outside of where this server may look.
+            ParameterError: no such path, or outside of where this server may look, or a choice that cannot be used.
             DatasetError: no photos in it.
             JobBusy: the queue is full.
         """
-        kept = self.albums.open(self.require_photos(folder), size)
-        self.look(kept.album.params, owner)
-        return kept
+        source = self.require_photos(folder)
+        params = dataclasses.replace(self.albums.open(source, size).album.params, **(chosen or {}))
+        self.look(params, owner)
+        return self.albums.open(source)
 
     def require_photos(self, folder: str) -> Path:
         """The folder that a user names, if it can be opened.

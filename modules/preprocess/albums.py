@@ -20,6 +20,7 @@ FILE = "album.json"
 COPIES = "copies"
 COPIES_KEPT = 20  # albums; about 200 kB for each photo
 DESTINATION = "preprocess"  # inside the source, as the article has it
+FRESH = PreprocessParams(focal_crop=True)  # the tools of a folder that nobody has opened before
 
 _KEY = re.compile(r"[A-Za-z0-9-]{1,60}")
 
@@ -51,18 +52,33 @@ class Albums:
         digest = hashlib.sha256(str(source).encode("utf-8", "surrogateescape")).hexdigest()[:12]
         return f"{re.sub(r'[^A-Za-z0-9]+', '-', source.name)[:40].strip('-') or 'photos'}-{digest}"
 
+    def find(self, source: Path) -> Kept | None:
+        """The album of a folder as it was left; None if there is none yet.
+
+        Args:
+            source: resolved, so that each folder has one album only.
+        """
+        key = self.key(source)
+        with self._lock:
+            if key not in self._kept and (album := self._load(self.root / key / FILE, source)):
+                self._kept[key] = Kept(album)
+            return self._kept.get(key)
+
     def open(self, source: Path, size: Size = (512, 512)) -> Kept:
         """The album of a folder: as it was left, or a new one, in which the focal point is looked for.
 
         Args:
-            source: resolved, so that each folder has one album only.
+            source: resolved, as for `find`.
             size: of the pictures to write, in a new one.
         """
-        key = self.key(source)
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = Kept(self._load(self.root / key / FILE, source, size))
-            return self._kept[key]
+            if kept := self.find(source):
+                return kept
+            width, height = size
+            fresh = replace(
+                FRESH, source=str(source), destination=str(source / DESTINATION), width=width, height=height
+            )
+            return self._kept.setdefault(self.key(source), Kept(Album(fresh)))
 
     def source(self, key: str) -> Path:
         """The folder that the album of that name is about.
@@ -128,15 +144,13 @@ class Albums:
         for _, folder in sorted(found, reverse=True)[albums:]:
             Copies(folder / COPIES).forget(())
 
-    def _load(self, path: Path, source: Path, size: Size) -> Album:
-        width, height = size
-        fresh = Album(PreprocessParams(str(source), str(source / DESTINATION), width, height, focal_crop=True))
+    def _load(self, path: Path, source: Path) -> Album | None:
         if not path.exists():
-            return fresh
+            return None
         try:
             album = load_album(path)
         except FileFormatError as error:
             _log.warning("%s It is kept as %s.", error, path.with_suffix(".damaged"))
             path.replace(path.with_suffix(".damaged"))
-            return fresh
+            return None
         return replace(album, params=replace(album.params, source=str(source)))

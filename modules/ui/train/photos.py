@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from markupsafe import Markup
 
 from modules.errors import JobBusy, ParameterError
 from modules.model_state import Advice, ModelStatus
-from modules.preprocess.albums import DESTINATION
+from modules.preprocess.albums import DESTINATION, FRESH, Kept
+from modules.preprocess.crop import Size
 from modules.preprocess_params import PreprocessParams
+from modules.ui import fragments
 from modules.ui.fragments import NOTHING
 from modules.ui.train import photos_form, photos_view
 from modules.ui.train.choice import change, read_choice
@@ -39,12 +42,14 @@ class Shown:
         params: what the form shows.
         written: which run the choice of the other steps was made from.
         said: the same for all looks of the tab.
+        chosen: what was set by hand while no folder is open, for the one that will be; the same for all looks, too.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     params: PreprocessParams | None = None
     written: str | None = None
     said: Said = field(default_factory=Said)
+    chosen: dict[str, Any] = field(default_factory=dict)
 
 
 def wire(step: PhotosStep, context: TrainContext) -> None:
@@ -75,6 +80,7 @@ class _Wiring:
             "write": step.write,
             "interrupt": step.interrupt,
             "ratio": step.ratio,
+            "size later": step.size_later,
             **{f"group {name}": group for name, group in step.groups.items()},
             **{f"part {name}": part for name, part in step.parts.items()},
             **{f"field {name}": control for name, control in step.controls.items()},
@@ -87,13 +93,13 @@ class _Wiring:
         fill_on_open(context.page.page, "photos", self.open_page, [step.remembered, *self.state], self.all_outputs)
         context.look.click(self.look_again, self.state, self.all_outputs, **QUIET)
         owner = context.page.owner
-        typed = [step.controls["source"], owner, *self.state]
-        gr.on([step.open.click, step.controls["source"].submit], self.open, typed, self.all_outputs, **AS_SENT)
         forget_when_mended({element_id("source"): step.controls["source"]}, self.shown, step.status)
         step.table.select(self.open_sent, [owner, *self.state], self.all_outputs, **QUIET)
 
         keywords = {"owner": owner, "source_": step.source, "shown": self.shown, "choice": context.choice}
         inputs = {**keywords, **step.controls}
+        opening = [step.open.click, step.controls["source"].submit]
+        gr.on(opening, self.open, inputs_kwargs=inputs, outputs=self.all_outputs, **AS_SENT)
         events = []
         for control in step.controls.values():
             if isinstance(control, gr.Textbox):
@@ -137,13 +143,11 @@ class _Wiring:
             for name, value in changed.items()
             if name in self.outputs
         }
-        params = screen.kept.album.params if screen.kept else None
-        if params and params != shown.params:
-            updates |= self._show_params(params)
-        elif params is None and changed.get("size"):
-            updates |= self._show_size(*changed["size"])
+        params = self._to_show(screen, shown)
+        if params != shown.params:
+            updates |= self._show_params(params, None if screen.kept else shown.params or FRESH)
         written, told_choice = self._choice(screen, shown, choice)
-        updates[self.shown] = Shown(values, params, written, shown.said)
+        updates[self.shown] = Shown(values, params, written, shown.said, shown.chosen)
         if shown.values.get("opened") != source:
             updates |= {self.step.source: source, self.step.remembered: str(folder or "")}
         if told_choice is not None:
@@ -152,13 +156,12 @@ class _Wiring:
 
     def _values(self, screen: PhotosScreen, shown: Shown) -> dict[str, Any]:
         album = screen.kept.album if screen.kept else None
-        native_size = self.context.app.model_state.native_size
-        titles = photos_form.group_titles(album.params) if album else {"size": self._size_title()}
+        params, has_size = self._to_show(screen, shown), self._has_size(screen.kept, shown.chosen)
+        titles = photos_form.group_titles(params) | ({} if has_size else {"size": photos_form.SIZE_OF_MODEL})
         table = (screen.key, _told_revision(screen))
         is_fetching = screen.download is not None and not screen.download.is_over
         return {
             "opened": str(album.source) if album else "",
-            "size": native_size if all(native_size) and not album else None,
             "table": table,
             "status": photos_view.status(screen),
             "report": shown.values["report"] if shown.values.get("table") == table else photos_view.report(screen),
@@ -169,8 +172,10 @@ class _Wiring:
             "fetch": (photos_view.fetch_label(screen.download), is_fetching or not screen.has_blip),
             "write": photos_view.write_label(album),
             "interrupt": screen.running is not None,
+            "size later": NOTHING if has_size else fragments.paragraphs([photos_form.SIZE_LATER]),
             **{f"group {name}": title for name, title in titles.items()},
-            **({f"part {name}": getattr(album.params, name) for name in photos_form.PARTS} if album else {}),
+            "part size": has_size,
+            **{f"part {name}": getattr(params, name) for name in photos_form.PARTS},
         }
 
     def _update(self, name: str, value: Any, screen: PhotosScreen) -> Any:
@@ -188,15 +193,26 @@ class _Wiring:
             case _:
                 return value
 
-    def _show_params(self, params: PreprocessParams) -> dict[Any, Any]:
-        shown = photos_form.shown_values(params)
-        updates = {control: shown[name] for name, control in self.step.controls.items()}
-        return updates | {self.step.ratio: photos_form.ratio_of(params.width, params.height)}
+    def _to_show(self, screen: PhotosScreen, shown: Shown) -> PreprocessParams:
+        """What the form is to show: what is decided about the folder; while none is open, what it would be opened with
+        now, as far as that is known."""
+        if screen.kept:
+            return screen.kept.album.params
+        width, height = self._native_size() or (shown.params or FRESH).size
+        return dataclasses.replace(FRESH, **{"width": width, "height": height, **shown.chosen})
 
-    def _show_size(self, width: int, height: int) -> dict[Any, Any]:
-        """The size of the model in use, with which a folder would be opened now."""
-        fields = self.step.controls
-        return {fields["width"]: width, fields["height"]: height, self.step.ratio: photos_form.ratio_of(width, height)}
+    def _show_params(self, params: PreprocessParams, before: PreprocessParams | None) -> dict[Any, Any]:
+        """Updates of the form.
+
+        Args:
+            before: what it shows, so that nothing else is touched: somebody may be typing. None: send everything.
+        """
+        values = photos_form.shown_values(params)
+        news = {name for name, value in values.items() if before is None or getattr(before, name) != value}
+        if before:
+            news -= {"source"}
+        updates = {self.step.controls[name]: values[name] for name in news}
+        return updates | {self.step.ratio: photos_form.ratio_of(params.width, params.height)}
 
     def _choice(self, screen: PhotosScreen, shown: Shown, choice: str) -> tuple[str | None, str | None]:
         """Tell the other steps of a folder that was written just now; one that was chosen by hand stays."""
@@ -210,55 +226,73 @@ class _Wiring:
             return token, None
         return token, change(photos=str(written.folder))
 
-    def _size_title(self) -> str:
-        """What the group of the size says while no folder is open."""
+    def _native_size(self) -> Size | None:
+        """What pictures are cut to where nobody has chosen a size; None while a model is being loaded."""
         state = self.context.app.model_state
-        if state.status is ModelStatus.LOADING and not all(state.native_size):
-            return photos_form.SIZE_OF_MODEL
-        return photos_form.size_title(*(state.native_size if all(state.native_size) else Advice().native_size))
-
-    def _native_size(self, said: Said) -> tuple[int, int]:
-        """What pictures are cut to in a folder that nobody has opened before. Of a model that is being loaded, this
-        waits until it is known, and says so: what is chosen now is kept with the folder."""
-        models, state = self.context.app.models, self.context.app.model_state
         if all(state.native_size):
             return state.native_size
-        if state.status is not ModelStatus.LOADING:
-            return Advice().native_size
-        said.words = photos_view.WAITING  # the looks show it
-        return (models.advice() or Advice()).native_size
+        return None if state.status is ModelStatus.LOADING else Advice().native_size
+
+    def _has_size(self, kept: Kept | None, chosen: Mapping[str, Any]) -> bool:
+        """Whether it is known what pictures are cut to."""
+        return kept is not None or chosen.keys() >= photos_form.SIZE or self._native_size() is not None
 
     # --- doing ------------------------------------------------------------------------------------------------------
 
-    def _open(self, folder: str, owner: str, said: Said) -> Path:
-        """The source of the album of a folder; one that cannot be opened is refused before the model is waited for."""
-        self.desk.require_photos(folder)
-        return self.desk.open(folder, owner, self._native_size(said)).album.source
+    def _open(self, folder: str, owner: str, shown: Shown, chosen: Mapping[str, Any]) -> Path:
+        """The source of the album of a folder; one that cannot be opened is refused before anything is waited for.
 
-    def open(self, folder: Any, owner: str, source: str, shown: Shown, choice: str) -> dict[Any, Any]:
-        """Open the folder that was typed."""
+        Where its size is neither chosen nor kept with the folder, this waits until the model is known, and says so:
+        what is taken now is kept.
+        """
+        kept = self.desk.albums.find(self.desk.require_photos(folder))
+        size = self._native_size() or Advice().native_size
+        if not self._has_size(kept, chosen):
+            shown.said.words = photos_view.WAITING  # the looks show it
+            size = (self.context.app.models.advice() or Advice()).native_size
+        typed = {name: value for name, value in chosen.items() if value != ""}
+        source = self.desk.open(folder, owner, size, typed).album.source
+        shown.chosen.clear()  # it is kept with the folder from here on
+        return source
+
+    def _choose(self, shown: Shown, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Note what was set by hand while no folder is open.
+
+        Raises:
+            ParameterError: a value that cannot be used.
+        """
+        has_size = self._has_size(None, shown.chosen)
+        chosen = photos_form.set_by_hand(values, shown.params or FRESH, shown.chosen, has_size)
+        shown.chosen.update(chosen)
+        return chosen
+
+    def open(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
+        """Open the folder that was typed, with what was set before any was open."""
         try:
-            opened = self._open(str(folder or ""), owner, shown.said)
+            chosen = {} if self._find(source_) else self._choose(shown, values)
+            opened = self._open(str(values["source"] or ""), owner, shown, chosen)
         except Exception as error:
-            return self.look(source, shown, choice, complaint(error, element_id))
+            return self.look(source_, shown, choice, complaint(error, element_id))
         return self.look(str(opened), _cleared(shown), choice)
 
     def open_sent(self, owner: str, source: str, shown: Shown, choice: str, event: gr.SelectData) -> dict[Any, Any]:
         """Open the folder into which photos were sent."""
         try:
-            folder = self.desk.sent_folder(str(event.value))
-        except ParameterError as error:
+            folder = str(self.desk.sent_folder(str(event.value)))
+            opened = self._open(folder, owner, shown, {} if self._find(source) else shown.chosen)
+        except Exception as error:
             return self.look(source, shown, choice, complaint(error, element_id))
-        return self.open(str(folder), owner, source, shown, choice)
+        return self.look(str(opened), _cleared(shown), choice)
 
     def change(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
         """Choose other tools."""
         folder = self._find(source_)
-        if folder is None:
-            return {self.shown: shown}
         try:
-            params = self._params(folder, values)
-            self.desk.set_params(params, owner)
+            if folder:
+                params = self._params(folder, values)
+                self.desk.set_params(params, owner)
+            else:
+                params = dataclasses.replace(shown.params or FRESH, **self._choose(shown, values))
         except Exception as error:
             return self.look(source_, shown, choice, complaint(error, element_id))
         updates = self.look(source_, _cleared(dataclasses.replace(shown, params=params)), choice)
@@ -277,11 +311,13 @@ class _Wiring:
         try:
             folder = self._find(source_)
             if typed and (folder is None or typed != str(folder)):
-                folder = self._open(typed, owner, shown.said)
+                chosen = self._carried_over(folder, values) if folder else self._choose(shown, values)
+                folder = self._open(typed, owner, shown, chosen)
                 source_ = str(folder)
-            if folder is None:
+            elif folder:
+                self.desk.set_params(self._params(folder, values), owner)
+            else:
                 raise ParameterError("source", WITHOUT_FOLDER)
-            self.desk.set_params(self._params(folder, values), owner)
             self.desk.write(folder, owner)
         except Exception as error:
             return self.look(source_, shown, choice, complaint(error, element_id))
@@ -317,6 +353,13 @@ class _Wiring:
     def _find(self, source: str) -> Path | None:
         """The folder that is open, if this server may look at it."""
         return self.desk.allowed(source) if source else None
+
+    def _carried_over(self, folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+        """What the form says to another folder than the one that is open: all but where the pictures of that one go."""
+        params = dataclasses.asdict(self._params(folder, values))
+        typed = str(values["destination"] or "").strip()
+        is_own = typed in ("", self.desk.albums.open(folder).album.params.destination)
+        return {name: value for name, value in params.items() if name not in ("source", "destination" * is_own)}
 
     def _params(self, folder: Path, values: dict[str, Any]) -> PreprocessParams:
         destination = str(values["destination"] or "").strip() or str(folder / DESTINATION)

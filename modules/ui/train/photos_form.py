@@ -33,6 +33,8 @@ PARTS = ("focal_crop", "split", "auto_sized_crop")  # tools with fields of their
 RATIOS = {"1:1 square": (1, 1), "4:5 upright": (4, 5), "2:3 upright": (2, 3), "3:2 wide": (3, 2), "16:9 wide": (16, 9)}
 FREE = "as below"
 SIZE_OF_MODEL = "Size: that of the model, which is being loaded"
+SIZE_LATER = "As soon as the model is known, its size stands here, and another one can be chosen."
+SIZE = {"width", "height"}
 
 
 def element_id(field: str) -> str:
@@ -77,6 +79,28 @@ def to_params(values: Mapping[str, Any]) -> PreprocessParams:
 def shown_values(params: PreprocessParams) -> dict[str, Any]:
     """What each control is to show."""
     return dataclasses.asdict(params)
+
+
+def set_by_hand(
+    values: Mapping[str, Any], shown: PreprocessParams, before: Mapping[str, Any], has_size: bool
+) -> dict[str, Any]:
+    """What somebody has set in the form while no folder is open, by field name; width and height are one decision.
+
+    Args:
+        values: of all controls, as the page sends them.
+        shown: what the form has shown by itself, or as it was set.
+        before: what was set by hand until then.
+        has_size: the controls of the size can be seen.
+
+    Raises:
+        ParameterError: a value that cannot be used, naming the field.
+    """
+    sent = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+    now = to_params({**sent, "source": ""})
+    chosen = {*before, *(name for name in values if getattr(now, name) != getattr(shown, name))} - {"source"}
+    if chosen & SIZE:
+        chosen |= SIZE
+    return {name: getattr(now, name) for name in chosen if has_size or name in before or name not in SIZE}
 
 
 def ratio_of(width: int, height: int) -> str:

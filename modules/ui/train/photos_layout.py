@@ -30,7 +30,8 @@ class PhotosStep:
         source: the folder that is open; what the text box says counts only when it is opened.
         remembered: the same, in the browser's memory.
         groups: the folded groups, by the names of `photos_form.group_titles`.
-        parts: what is shown while a tool is on, by its field.
+        size_later: stands in for the size while a model is being loaded.
+        parts: what is shown while a tool is on, by its field; the “size” once it is known.
     """
 
     controls: dict[str, Any]
@@ -41,6 +42,7 @@ class PhotosStep:
     status: gr.HTML
     report: gr.HTML
     ratio: gr.Dropdown
+    size_later: gr.HTML
     groups: dict[str, gr.Accordion]
     parts: dict[str, gr.Column]
     blip: gr.HTML
@@ -78,15 +80,17 @@ def make_step() -> PhotosStep:
     with gr.Row(elem_id="photos_bottom"):
         with gr.Column(elem_id="photos_groups", scale=3, min_width=280):
             with gr.Accordion(photos_form.SIZE_OF_MODEL, open=False) as groups["size"]:
-                ratio = gr.Dropdown(
-                    [*photos_form.RATIOS, photos_form.FREE],
-                    value=photos_form.ratio_of(512, 512),
-                    label="Ratio",
-                    elem_id="photos_ratio",
-                    info="A model was trained on squares of its size: nearest to that, an embedding learns best.",
-                )
-                control("width")
-                control("height")
+                size_later = _html("photos_size_later")
+                with gr.Column(visible=False) as parts["size"]:
+                    ratio = gr.Dropdown(
+                        [*photos_form.RATIOS, photos_form.FREE],
+                        value=photos_form.ratio_of(512, 512),
+                        label="Ratio",
+                        elem_id="photos_ratio",
+                        info="A model was trained on squares of its size: nearest to that, an embedding learns best.",
+                    )
+                    control("width")
+                    control("height")
             with gr.Accordion(titles["crop"], open=False) as groups["crop"]:
                 control("focal_crop", value=True, info="Proposes the part with faces and detail; else the middle.")
                 with gr.Column() as parts["focal_crop"]:
@@ -122,8 +126,8 @@ def make_step() -> PhotosStep:
         interrupt = gr.Button("Interrupt", elem_id="train_interrupt_preprocessing", interactive=False, scale=0)
         write = gr.Button("Preprocess", variant="primary", elem_id="train_run_preprocess", scale=0)
     return PhotosStep(
-        controls, source, remembered, open_folder, table, status, report, ratio, groups, parts, blip, describe, fetch,
-        write, interrupt, result, told,
+        controls, source, remembered, open_folder, table, status, report, ratio, size_later, groups, parts, blip,
+        describe, fetch, write, interrupt, result, told,
     )  # fmt: skip
 
 

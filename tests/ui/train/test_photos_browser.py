@@ -247,7 +247,10 @@ def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Se
     live = serve()
     open_step(page, live)
     box = page.locator("#train_process_src input, #train_process_src textarea")
-    expect(page.get_by_role("button", name="Size: 128×128")).to_be_visible()  # the model's
+    page.get_by_role("button", name="Size: 128×128").click()  # the model's
+    page.locator("#train_process_height input[type=number]").fill("192")
+    page.locator("#train_process_height input[type=number]").press("Tab")
+    expect(page.get_by_role("button", name="Size: 128×192")).to_be_visible()
     page.click("#train_run_preprocess")
     said = page.locator("#photos_status")
     expect(said).to_contain_text("drop them into the box below")
@@ -263,7 +266,7 @@ def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Se
     page.click("#train_run_preprocess")  # as in A1111: both folders typed, one button
     expect(page.locator("#photos_result")).to_contain_text("1 picture written")
     with Image.open(outside / "preprocess" / "00000-0-anna.png") as written:
-        assert written.size == (128, 128)
+        assert written.size == (128, 192), "as it was set before a folder was open"
     expect(page.get_by_role("button", name="Fetch BLIP (1 GB)")).to_be_hidden()
     page.get_by_role("button", name="Captions by BLIP: off").click()
     expect(page.locator("#photos_blip")).to_contain_text("is not on this machine")

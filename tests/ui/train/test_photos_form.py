@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import gradio as gr
 import pytest
@@ -11,6 +11,7 @@ from PIL import Image
 
 from modules.errors import ParameterError
 from modules.model_state import Advice, ModelState, ModelStatus
+from modules.preprocess.albums import FRESH, Albums
 from modules.preprocess_params import PreprocessParams
 from modules.ui.train import photos
 from modules.ui.train import photos_form as form
@@ -82,6 +83,11 @@ def test_titles_say_what_is_set_inside() -> None:
     assert form.group_titles(PreprocessParams())["tools"] == "More tools: off"
 
 
+def sent(**values: object) -> dict[str, Any]:
+    """All controls as the page sends them."""
+    return {**form.shown_values(FRESH), **values}
+
+
 def make_wiring(tmp_path: Path) -> photos._Wiring:
     context = SimpleNamespace(app=StandIn(tmp_path / "data"), choice=gr.Textbox(), change=gr.Textbox())
     return photos._Wiring(photos.make_step(), cast(TrainContext, context))
@@ -119,11 +125,11 @@ def test_a_folder_opened_while_the_model_is_being_loaded_gets_its_size(
         return Advice((128, 192))
 
     monkeypatch.setattr(models, "advice", advice)
-    refused = wiring.open(str(tmp_path / "nowhere"), "", "", shown, "")
+    refused = wiring.open("", "", shown, "", **sent(source=str(tmp_path / "nowhere")))
     assert "does not exist" in refused[wiring.step.status], "told at once"
 
     def opened(folder: Path) -> tuple[int, int]:
-        wiring.open(str(folder), "", "", shown, "")
+        wiring.open("", "", shown, "", **sent(source=str(folder)))
         return wiring.desk.albums.open(folder).album.params.size
 
     assert opened(folders[0]) == (128, 192)
@@ -133,7 +139,67 @@ def test_a_folder_opened_while_the_model_is_being_loaded_gets_its_size(
     models.state = ModelState(ModelStatus.FAILED, "There is no model.")
     assert wiring.look("", shown, "")[wiring.outputs["group size"]]["label"] == "Size: 512×512"
     assert opened(folders[2]) == (512, 512)
+    models.state = ModelState(ModelStatus.LOADING)
+    monkeypatch.setattr(models, "advice", lambda: pytest.fail("a folder that is known waits for no model"))
+    wiring.desk.albums = Albums(wiring.desk.albums.root)  # as after a restart
     assert opened(folders[0]) == (128, 192)
+    assert wiring.context.app.stop()
+
+
+def test_no_size_is_named_before_the_model_is_known(tmp_path: Path) -> None:
+    with gr.Blocks():
+        wiring = make_wiring(tmp_path)
+    step, models = wiring.step, wiring.context.app.models
+    page = wiring.open_page("", "", Shown(), "")
+    assert page[step.parts["size"]]["visible"] is False
+    assert "its size stands here" in page[step.size_later]
+    assert not {step.controls["width"], step.controls["height"]} & {*page}
+    flipped = wiring.change("", "", page[wiring.shown], "", **sent(flip=True))
+    assert flipped[step.groups["tools"]]["label"] == "More tools: flipped copies"
+    models.state = ModelState(ModelStatus.READY, "", "sd2", "cpu", (768, 640))
+    known = wiring.look("", flipped[wiring.shown], "")
+    assert known[step.parts["size"]]["visible"] is True
+    assert not known[step.size_later]
+    assert (known[step.controls["width"]], known[step.controls["height"]]) == (768, 640)
+    assert not {step.controls[name] for name in ("source", "destination", "flip")} & {*known}, "somebody may type there"
+
+
+def test_what_is_set_before_a_folder_is_open_is_kept_with_the_one_that_is_opened(tmp_path: Path) -> None:
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (300, 300)).save(tmp_path / name / "a.png")
+    with gr.Blocks():
+        wiring = make_wiring(tmp_path)
+    models = wiring.context.app.models
+    models.state = ModelState(ModelStatus.READY, "", "demo", "cpu", (128, 128))
+    shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
+    form_now = sent(width=128, height=128)
+    refused = wiring.change("", "", shown, "", **{**form_now, "width": 131})
+    assert "not a multiple of 8" in refused[wiring.step.status]
+    form_now |= {"height": 192.0, "split": True}
+    chosen = wiring.change("", "", refused[wiring.shown], "", **form_now)
+    assert chosen[wiring.step.groups["size"]]["label"] == "Size: 128×192"
+    assert chosen[wiring.step.parts["split"]]["visible"] is True
+    assert chosen[wiring.step.ratio] == "2:3 upright"
+    models.state = ModelState(ModelStatus.LOADING, "another")
+    waiting = wiring.look("", chosen[wiring.shown], "")
+    assert wiring.step.groups["size"] not in waiting
+    form_now |= {"source": str(tmp_path / "first"), "destination": str(tmp_path / "ready")}  # not left: no event yet
+    opened = wiring.open("", "", waiting[wiring.shown], "", **form_now)
+    album = wiring.desk.albums.open(tmp_path / "first").album
+    assert (album.params.size, album.params.split) == ((128, 192), True)
+    assert album.destination == tmp_path / "ready"
+
+    models.state = ModelState(ModelStatus.READY, "", "sd2", "cpu", (768, 768))
+    shown, first = opened[wiring.shown], str(tmp_path / "first")
+    form_now |= {"source": str(tmp_path / "second")}
+    shown = wiring.open("", first, shown, "", **form_now)[wiring.shown]
+    assert wiring.desk.albums.open(tmp_path / "second").album.params.size == (768, 768), "looked at, it has its own"
+    form_now |= {"source": str(tmp_path / "third")}
+    wiring.write("", first, shown, "", **form_now)
+    third = wiring.desk.albums.open(tmp_path / "third").album
+    assert third.params.size == (128, 192), "written at once, it is written as the form says"
+    assert third.destination == tmp_path / "third" / "preprocess", "but not among the pictures of the first"
     assert wiring.context.app.stop()
 
 
@@ -150,7 +216,7 @@ def test_a_look_that_began_before_a_click_does_not_take_back_what_it_said(tmp_pa
     with gr.Blocks():
         wiring = make_wiring(tmp_path)
     shown = wiring.open_page("", "", Shown(), "")[wiring.shown]
-    refused = wiring.open("", "", "", shown, "")[wiring.step.status]
+    refused = wiring.open("", "", shown, "", **sent())[wiring.step.status]
     assert "No folder is named" in refused
     late = wiring.look_again("", shown, "")
     assert late[wiring.step.status] == refused
