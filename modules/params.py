@@ -18,6 +18,7 @@ FIRST_PASS, SECOND_PASS, BOTH_PASSES = "first pass", "second pass", "both passes
 HIRES_FIELDS = (  # that say how a second pass is done
     "hr_upscaler", "hr_second_pass_steps", "denoising_strength", "hr_scale", "hr_resize_x", "hr_resize_y",
     "hr_checkpoint", "hr_sampler", "hr_schedule", "hr_prompt", "hr_negative_prompt", "extra_noise",
+    "token_merging_ratio_hr",
 )  # fmt: skip
 MOST_STEPS = 1000  # of one pass: the noise levels that a model knows
 LONGEST_SIDE = 8192  # pixels
@@ -245,6 +246,18 @@ class Txt2ImgParams:
     )
     tiling: bool = parameter(False, "Tiling", info="A picture whose edges fit each other.")
     clip_skip: int = parameter(1, "Clip skip", minimum=1, maximum=12, step=1)
+
+    token_merging_ratio: float = parameter(
+        0.0,
+        "Token merging ratio",
+        minimum=0.0,
+        maximum=0.9,
+        step=0.1,
+        info="Parts of the picture that are alike are attended to as one: faster, a little less exact. 0 = off.",
+    )
+    token_merging_ratio_hr: float = parameter(
+        0.0, "Token merging ratio for the hires pass", minimum=0.0, maximum=0.9, step=0.1, info="0 = as in the first."
+    )
 
     # --- how prompts are read -----------------------------------------------------------------------------------------
     emphasis: str = parameter("Original", "Emphasis mode", choices=EMPHASIS_CHOICES)

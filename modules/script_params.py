@@ -14,7 +14,8 @@ AXES = (
     "Eta", "Eta for DDIM", "Sigma Churn", "Sigma min", "Sigma max", "Sigma noise", "Schedule min sigma",
     "Schedule max sigma", "Schedule rho", "Beta schedule alpha", "Beta schedule beta",
     "Negative Guidance minimum sigma", "Refiner checkpoint", "Refiner switch at", "ENSD", "RNG",
-    "UniPC Order", "Always discard next-to-last sigma", "SGM noise multiplier",
+    "UniPC Order", "Token merging ratio", "Token merging ratio high-res", "Always discard next-to-last sigma",
+    "SGM noise multiplier",
 )  # fmt: skip
 VALUES_HELP = "Values with commas: 1, 2, 3. Ranges: 1-5, 1-10 (+3), 1-10 [5]. A value with a comma stands in quotes."
 

@@ -19,6 +19,7 @@ OTHER = "Other"
 LIMITS = "Limits of this server"
 SAMPLERS = "Sampler parameters"
 GUIDANCE = "Negative prompt"
+SPEED = "Speed"
 
 
 def _setting(key: str, default: Any, control: Control, section: str = OTHER) -> Any:
@@ -90,6 +91,8 @@ class Settings:
     s_min_uncond: float = _form_default("s_min_uncond", "s_min_uncond", GUIDANCE)
     s_min_uncond_all: bool = _form_default("s_min_uncond_all", "s_min_uncond_all", GUIDANCE)
     skip_early_cond: float = _form_default("skip_early_cond", "skip_early_cond", GUIDANCE)
+    token_merging_ratio: float = _form_default("token_merging_ratio", "token_merging_ratio", SPEED)
+    token_merging_ratio_hr: float = _form_default("token_merging_ratio_hr", "token_merging_ratio_hr", SPEED)
     extra_noise: float = _form_default("img2img_extra_noise", "extra_noise", "Hires. fix")
     hr_refiner_pass: str = _form_default("hires_fix_refiner_pass", "hr_refiner_pass", "Hires. fix")
     refiner_by_steps: bool = _form_default("refiner_switch_by_sample_steps", "refiner_by_steps", "Hires. fix")

@@ -147,6 +147,7 @@ def _said(asked: Mapping[str, Any]) -> dict[str, Any]:
     """The request's own values by our names, and those that have no single name here."""
     said = ours(Txt2ImgParams, table.TXT2IMG, asked)
     said = {name: value for name, value in said.items() if value != "" or name not in table.NAMES}
+    said = {name: value for name, value in said.items() if value != 0 or name not in table.ZERO_IS_NOTHING}
     if "sampler" not in said and asked.get("sampler_index"):
         said["sampler"] = asked["sampler_index"]
     for name in ("seed_resize_from_w", "seed_resize_from_h"):

@@ -54,9 +54,10 @@ RECOMMENDED = ("width", "height", "steps", "sampler", "schedule", "cfg_scale")
 # Fields of A1111's request whose work is not done here: with one of these values they ask for nothing.
 ABSENT: Mapping[str, tuple[Any, ...]] = {
     "restore_faces": (None, False),
-    "token_merging_ratio": (None, 0),
-    "token_merging_ratio_hr": (None, 0),
 }
+
+# Fields in which 0 says nothing, as in A1111: then the setting holds.
+ZERO_IS_NOTHING = frozenset(("token_merging_ratio", "token_merging_ratio_hr"))
 
 # The same for settings that mean several fields, with what switching them on means.
 FORM_SWITCHES: Mapping[str, Mapping[str, Any]] = {

@@ -86,6 +86,8 @@ def describe(
         "VAE hash": vae.sha256[:10] or None if vae else None,
         "VAE": vae.name if vae else None,
         "Clip skip": params.clip_skip if params.clip_skip > 1 else None,
+        "Token merging ratio": _ratio(params.token_merging_ratio),
+        "Token merging ratio hr": _ratio(params.token_merging_ratio_hr) if hires else None,
         "RNG": params.randn_source if params.randn_source != "GPU" else None,
         "Tiling": params.tiling or None,
         **_variation(params, seeds[1]),
@@ -116,6 +118,10 @@ def _number(value: float) -> str:
     """The number as short as A1111 writes it, and with as many digits as it takes to draw the same picture again."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
+
+
+def _ratio(value: float) -> str | None:
+    return _number(value) if value else None
 
 
 def _variation(params: Txt2ImgParams, subseed: int) -> dict[str, object]:

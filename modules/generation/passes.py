@@ -6,7 +6,9 @@ from typing import Literal, cast
 import torch
 from torch import Tensor
 
-from modules.generation.tiling import Tiled
+from modules.generation.altered import Altered
+from modules.generation.tiling import circular
+from modules.generation.token_merging import merging
 from modules.model.model import SDModel, StableDenoiser
 from modules.params import Txt2ImgParams
 from modules.samplers.guidance import Denoiser, GuidanceOptions
@@ -70,12 +72,25 @@ def image_noise(
     )
 
 
-def denoiser(model: SDModel, params: Txt2ImgParams) -> Denoiser:
-    """The model as the samplers call it, over the noise levels that the form asks for."""
-    found = model.denoiser
+def merging_ratio(params: Txt2ImgParams, second: bool) -> float:
+    """The share of tokens that self-attention takes into others in a pass: a second one may have its own."""
+    return (second and params.token_merging_ratio_hr) or params.token_merging_ratio
+
+
+def denoiser(model: SDModel, params: Txt2ImgParams, second: bool = False) -> Denoiser:
+    """The model as the samplers call it, over the noise levels that the form asks for.
+
+    Args:
+        second: it draws the second pass of a hires fix.
+    """
+    found: Denoiser = model.denoiser
     if params.downcast_alphas or params.zero_terminal_snr:
-        table = found.sigmas
+        table = model.denoiser.sigmas
         table = table.half_precision() if params.downcast_alphas else table
         table = table.zero_terminal_snr() if params.zero_terminal_snr else table
         found = StableDenoiser(model.unet, model.prediction_type, table)
-    return Tiled(found, model.unet) if params.tiling else found
+    if params.tiling:
+        found = Altered(found, lambda _: circular(model.unet))
+    if ratio := merging_ratio(params, second):
+        found = Altered(found, lambda x: merging(model.unet, (x.shape[2], x.shape[3]), ratio))
+    return found

@@ -3,10 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import Tensor, nn
-
-from modules.samplers.guidance import Denoiser
-from modules.samplers.sigmas import NoiseTable
+from torch import nn
 
 
 @contextmanager
@@ -23,23 +20,3 @@ def circular(network: nn.Module) -> Iterator[None]:
     finally:
         for layer, mode in before:
             layer.padding_mode = mode  # pyright: ignore[reportAttributeAccessIssue] (what it was before)
-
-
-class Tiled:
-    """A denoiser whose network wraps around."""
-
-    def __init__(self, denoiser: Denoiser, network: nn.Module):
-        self._denoiser = denoiser
-        self._network = network
-
-    @property
-    def sigmas(self) -> NoiseTable:
-        return self._denoiser.sigmas
-
-    def __call__(self, x: Tensor, sigma: Tensor, cond: Tensor, /) -> Tensor:
-        with circular(self._network):
-            return self._denoiser(x, sigma, cond)
-
-    def eps(self, x: Tensor, timestep: Tensor, cond: Tensor, /) -> Tensor:
-        with circular(self._network):
-            return self._denoiser.eps(x, timestep, cond)

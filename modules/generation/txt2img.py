@@ -325,7 +325,7 @@ class _Run:
         """The model in use as samplers call it, and what tells it the prompts of a pass."""
         told = self.teller.tell(self.drawing, second)
         options = passes.guidance_options(self.params, self.drawing.padding(self.rules))
-        return passes.denoiser(self.model, self.params), [told.cond] * images, [told.uncond] * images, options
+        return passes.denoiser(self.model, self.params, second), [told.cond] * images, [told.uncond] * images, options
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -228,8 +228,6 @@ _TOLD = {
 }  # fmt: skip
 _CANNOT = {
     "Face restoration": "faces repaired by another network",
-    "Token merging ratio": "tokens merged to be faster",
-    "Token merging ratio hr": "tokens merged in the second pass",
 }
 
 

@@ -36,6 +36,8 @@ KEYS = {
     "VAE": "vae",
     "Clip skip": "clip_skip",
     "ENSD": "ensd",
+    "Token merging ratio": "token_merging_ratio",
+    "Token merging ratio hr": "token_merging_ratio_hr",
     "RNG": "randn_source",
     "Tiling": "tiling",
     "Eta": "eta_ancestral",

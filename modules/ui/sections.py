@@ -108,6 +108,7 @@ _SAMPLING = (
     ("sigma_min", "sigma_max", "rho"),
     ("randn_source", "discard_penultimate", "sgm_noise_multiplier"),
     ("s_min_uncond", "skip_early_cond", "s_min_uncond_all"),
+    ("token_merging_ratio", "token_merging_ratio_hr"),
     ("beta_alpha", "beta_beta"),
     ("unipc_order", "unipc_variant", "unipc_skip_type"),
     ("unipc_lower_order_final", "zero_terminal_snr"),

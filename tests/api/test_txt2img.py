@@ -333,7 +333,7 @@ def test_a_batch_larger_than_the_page_offers(served: Served) -> None:
 
 def test_what_means_nothing_here_is_named(served: Served) -> None:
     body = {**SMALL, "disable_extra_networks": True, "x é": 1, "y" * 99: None, "send_images": False}
-    body |= {"restore_faces": False, "token_merging_ratio": 0}  # these ask for nothing
+    body |= {"restore_faces": False}  # this asks for nothing
     overrides = {"face_restoration_unload": True, "randn_source": "NV", "studio_most_steps": 9}
     content = json.dumps({**body, "override_settings": overrides})
     named = "disable_extra_networks, x%20%C3%A9, studio_most_steps, face_restoration_unload"
@@ -350,6 +350,13 @@ def test_a_setting_of_a1111_that_is_a_switch_of_the_form_here(served: Served) ->
     assert parse_infotext(text)["Noise Schedule"] == "Zero Terminal SNR"
     assert "Noise Schedule" not in info(served.post("txt2img", SMALL))["infotexts"][0]
     assert served.get("options").json()["sd_noise_schedule"] == "Default"
+
+
+def test_a_merging_ratio_of_zero_leaves_it_to_the_setting(served: Served) -> None:
+    for sent, set_to, drawn in ((0, None, None), (0.25, 0.5, "0.25"), (0, 0.5, "0.5")):
+        body = {**SMALL, "token_merging_ratio": sent, "override_settings": {"token_merging_ratio": set_to}}
+        (text,) = info(served.post("txt2img", body))["infotexts"]
+        assert parse_infotext(text).get("Token merging ratio") == drawn
 
 
 def test_other_models_for_a_part_of_a_picture(served: Served) -> None:

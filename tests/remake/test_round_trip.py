@@ -178,6 +178,8 @@ OFF_DEFAULT: dict[str, tuple[Any, dict[str, Any]]] = {
     "s_min_uncond": (1.5, {}),
     "s_min_uncond_all": (True, {"s_min_uncond": 1.5}),
     "skip_early_cond": (0.2, {}),
+    "token_merging_ratio": (0.5, {}),
+    "token_merging_ratio_hr": (0.3, HIRES),
     "vae": (SOFT.name, {}),
     "tiling": (True, {}),
     "clip_skip": (2, {}),

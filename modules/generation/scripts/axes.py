@@ -282,6 +282,8 @@ _READERS: dict[str, Reader] = {
     "ENSD": _numbers("ENSD", "ensd"),
     "RNG": _choices("RNG", "randn_source"),
     "UniPC Order": _numbers("UniPC Order", "unipc_order"),
+    "Token merging ratio": _numbers("Token merging ratio", "token_merging_ratio"),
+    "Token merging ratio high-res": _numbers("Token merging ratio high-res", "token_merging_ratio_hr"),
     "Always discard next-to-last sigma": _switches("discard_penultimate"),
     "SGM noise multiplier": _switches("sgm_noise_multiplier"),
 }
