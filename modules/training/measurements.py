@@ -39,6 +39,12 @@ class Measurement:
     likeness_each: tuple[float, ...] = ()
     photos: int = 0
 
+    @property
+    def followed(self) -> float:
+        """Obedience as people are told it, 0 … 1: no prompt is followed better than wholly; what was measured beyond that
+        is noise."""
+        return min(1.0, max(0.0, self.obedience))
+
 
 @dataclass(frozen=True)
 class Conditions:

@@ -107,13 +107,13 @@ def _why_alike(snapshots: Sequence[Measurement], chosen: int) -> str:
     one, later = snapshots[chosen], snapshots[chosen + 1 :]
     told = (
         f"Its drawings have come {_share(one.likeness)} of the way from the plain word to the photos, and it follows "
-        f"prompts {one.obedience:.0%} as well as the plain word."
+        f"prompts {one.followed:.0%} as well as the plain word."
     )
     if not later:
         return f"{told} Longer training may give more."
     last = later[-1]
-    if last.obedience < one.obedience - MUCH:
-        return f"{told} Later ones obey less: {last.obedience:.0%} at step {last.step}."
+    if last.followed < one.followed - MUCH:
+        return f"{told} Later ones obey less: {last.followed:.0%} at step {last.step}."
     if float(last.likeness or 0) < float(one.likeness or 0) - MUCH:
         return f"{told} Later ones have moved away: {_share(last.likeness)} at step {last.step}."
     return f"{told} Later ones are not nearer."
@@ -241,15 +241,15 @@ def _reason(snapshots: Sequence[Measurement], chosen: int, is_held_out: bool) ->
     lowest = min(range(len(losses)), key=losses.__getitem__)
     learned = (losses[0] - losses[chosen]) / (losses[0] - losses[lowest]) if losses[0] > losses[lowest] else 1.0
     told = (
-        f"It has made {learned:.0%} of the best progress {on}, and follows prompts {one.obedience:.0%} as well as the "
+        f"It has made {learned:.0%} of the best progress {on}, and follows prompts {one.followed:.0%} as well as the "
         "plain word."
     )
     later = snapshots[chosen + 1 :]
     if not later:
         return f"{told} Longer training may give more."
     last = later[-1]
-    if last.obedience < one.obedience - 0.1:
-        return f"{told} Later ones obey less: {last.obedience:.0%} at step {last.step}."
+    if last.followed < one.followed - 0.1:
+        return f"{told} Later ones obey less: {last.followed:.0%} at step {last.step}."
     if losses[-1] > losses[chosen]:
         return f"{told} After it the loss rises again."
     return f"{told} Later ones are no better than the noise of the measurement."

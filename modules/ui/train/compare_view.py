@@ -83,7 +83,7 @@ def _card(screen: RunScreen, snapshot: Snapshot, is_chosen: bool) -> Markup:
             _share(
                 "How far its drawings have come from the plain word towards your photos", "likeness", measured.likeness
             ),
-            _share("How well prompts are followed; 100% = as with the plain word", "obeys", measured.obedience),
+            _share("How well prompts are followed; 100% = as with the plain word", "obeys", measured.followed),
             Markup('<span title="Mean error on {}">loss {}</span>').format(
                 "photos it never learned from" if screen.is_held_out else "its own photos", loss
             ),
@@ -167,7 +167,7 @@ def in_use(screen: RunScreen, step: int | None) -> Markup:
     told = screen.recommended
     lines = [f"of {screen.name}, which began as “{screen.word or '*'}”"]
     if snapshot.measured:
-        lines.append(f"follows prompts {snapshot.measured.obedience:.0%} as well as the plain word")
+        lines.append(f"follows prompts {snapshot.measured.followed:.0%} as well as the plain word")
     if told and told.confidence:
         lines.append("the recommended one" if told.step == step else f"recommended is step {told.step}")
     return Markup(

@@ -13,10 +13,10 @@ from modules.files import safe_name
 from modules.jobs import Job
 from modules.prompts.new_word import name_problem
 from modules.training.backups import backup_of
-from modules.training.comparison import compare_strengths, parse_seeds, substitute
+from modules.training.comparison import compare_strengths, parse_seeds
 from modules.training.uses import Use, last_use, taken
 from modules.ui import fragments
-from modules.ui.train import compare_screen, compare_view
+from modules.ui.train import compare_screen, compare_view, prompt_word
 from modules.ui.train.choice import read_choice
 from modules.ui.train.compare_screen import Doing, RunScreen, doing
 from modules.ui.train.context import TrainContext
@@ -109,6 +109,7 @@ class _Wiring:
         self.shown = gr.State(Shown())
         # each browser's last job, and its run: a tab's own state may be written by a look that began sooner
         self.asked: dict[str, tuple[str, str]] = {}
+        self.written: dict[str, prompt_word.Written] = {}  # by each browser's last use that was not undone
         names = "about name taken use undo result prompts prompt seeds draw stop drawing grid body"
         self.outputs = {name: getattr(step, name) for name in names.split()}
         self.txt2img = context.page.txt2img.prompt.text
@@ -159,8 +160,8 @@ class _Wiring:
             ended = doing(job)
             result, told_now = self._result(job, ended), job.id
             shown.said.words = result
-            if shown.values and not ended.failed and job.title.startswith("Using"):  # not again after a reload
-                more = {self.txt2img: with_name(str(prompt or ""), used.name if used else name)}
+            if shown.values and not ended.failed:  # not again after a reload
+                more = self._prompt(owner, job, screen.key, used.name if used else name, str(prompt or ""))
         elif job:  # the name comes into the prompt wherever somebody goes meanwhile
             result = Markup('<p class="quiet" role="status"{}>{}…</p>').format(under_way("use"), job.title)
         values["result"] = result
@@ -224,6 +225,17 @@ class _Wiring:
             return Markup('<p class="notice bad" role="alert">{}</p>').format(ended.text)
         texts = [event.text for event in job.events_since()[0] if isinstance(event, EmbeddingSaved)]
         return Markup('<p class="notice good" role="status">{}</p>').format(" ".join(texts))
+
+    def _prompt(self, owner: str, job: Job, run: str, name: str, prompt: str) -> dict[Any, str]:
+        """What a job that has ended well makes of the prompt: a use writes its word there, and its undoing takes out
+        what that wrote."""
+        if job.title.startswith("Using"):
+            self.written[owner] = prompt_word.write(run, name, prompt)
+            return {self.txt2img: self.written[owner].after}
+        written = self.written.pop(owner, None)
+        if written is None or written.run != run:
+            return {}
+        return {self.txt2img: prompt_word.take_out(written, prompt)}
 
     def _changed(self, values: dict[str, Any], shown: Shown, key: str, told: str) -> dict[Any, Any]:
         changed = {name: value for name, value in values.items() if name in TOGGLES or shown.values.get(name) != value}
@@ -302,13 +314,6 @@ class _Wiring:
         except Exception as error:
             told = complaint(error, element_id)
         return self.look(owner, choice, shown, name, prompt, told)
-
-
-def with_name(prompt: str, name: str) -> str:
-    """The prompt with the word in it: as it is if it has it already."""
-    if not prompt.strip():
-        return f"portrait of {name}"
-    return prompt if substitute(prompt, name, "") != prompt else f"{prompt.rstrip(' ,')}, {name}"
 
 
 def _html(elem_id: str) -> gr.HTML:

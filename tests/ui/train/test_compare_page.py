@@ -79,6 +79,7 @@ def test_from_no_run_to_the_best_step_in_a_prompt(page: Page, live: Live) -> Non
     expect(page.locator("#use_grid td img")).to_have_count(6)
     page.locator("#use_undo").click()
     expect(page.locator("#use_result")).to_contain_text("what it was before")
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("")  # only that press had written there
     assert file.read_bytes() == b"older"
     page.locator("#use_ready button").first.click()
     expect(page.locator("#txt2img_prompt textarea")).to_be_visible()

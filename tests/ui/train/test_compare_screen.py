@@ -1,5 +1,7 @@
 """What steps ④ and ⑤ gather and say, without a browser."""
 
+from dataclasses import replace
+
 import pytest
 
 from modules.errors import ParameterError
@@ -8,7 +10,7 @@ from modules.training.measurements import MeasurementFile
 from modules.ui.train import compare_screen, compare_view
 from modules.ui.train.choice import Choice
 from modules.ui.train.compare_screen import find, wanted
-from modules.ui.train.use import with_name
+from modules.ui.train.prompt_word import take_out, write
 from tests.ui.train.runs import CONDITIONS, NAME, WithRuns, make_run, measurement
 
 
@@ -61,6 +63,22 @@ def test_the_recommended_step_is_chosen_unless_another_is_picked(app):
     assert html.count("<em>recommended</em>") == 1
     assert 'data-step="300" aria-pressed="true"' in html
     assert "obeys 71%" in html
+
+
+def test_nobody_is_told_that_prompts_are_followed_better_than_wholly(app):
+    """The noise of measuring may go beyond; what was measured stays in the file."""
+    folder = make_run(app.paths)
+    beyond = [replace(measurement(place), obedience=obeyed) for place, obeyed in ((0, 1.0), (4, 1.02), (5, -0.01))]
+    MeasurementFile(folder).write(CONDITIONS, beyond)
+    screen = find(app, Choice())
+    assert screen
+    assert screen.recommended
+    assert "follows prompts 100% as well" in screen.recommended.reason
+    assert "Later ones obey less: 0% at step 500" in screen.recommended.reason
+    html = compare_view.strip(screen, 400) + compare_view.in_use(screen, 400)
+    assert "obeys 100%" in html
+    assert "follows prompts 100% as well" in html
+    assert MeasurementFile(folder).read()[400].obedience == 1.02
 
 
 def test_before_it_is_measured(app):
@@ -129,4 +147,25 @@ def test_how_a_job_is_told(app):
     ],
 )
 def test_the_name_is_written_into_the_prompt_once(prompt, expected):
-    assert with_name(prompt, "benny") == expected
+    assert write("", "benny", prompt).after == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "since", "expected"),
+    [
+        ("", "portrait of benny", ""),
+        ("", "portrait of benny, smiling", "smiling"),
+        ("", "painting of benny, smiling", "painting of, smiling"),
+        ("a dog, ", "a dog, benny", "a dog, "),
+        ("a dog", "a dog, benny, in snow", "a dog, in snow"),
+        ("a dog", "a dog, benny in snow", "a dog, in snow"),
+        ("a dog", "a cat, benny", "a cat"),
+        ("a dog", "a dog, benny, benny's hat, benny", "a dog, benny's hat, benny"),
+        ("a dog", "a dog,\nbenny, in snow", "a dog,\nin snow"),
+        ("a dog", "a dog, (benny:1.2)", "a dog, (benny:1.2)"),
+        ("a dog", "all new", "all new"),
+        ("benny, a dog", "benny, a dog, in snow", "benny, a dog, in snow"),
+    ],
+)
+def test_undone_the_prompt_loses_what_the_use_wrote_and_nothing_else(before, since, expected):
+    assert take_out(write("", "benny", before), since) == expected
