@@ -1,4 +1,4 @@
-"""The words that belong to a picture: its side file `<stem>.txt`, else what its name says."""
+"""The words that belong to a picture: its side file `<stem>.txt`, else what its name says; and which are no photos."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,20 @@ from modules.errors import FileFormatError
 
 LONGEST_CAPTION = 100_000  # bytes; a prompt of that length has no use, and a hostile file could be any size
 
+_OVERVIEW = re.compile(r"(grid|xyz_grid|prompt_matrix)-\d{4,}(-.*)?")  # as this program and A1111 call them
 _COUNTER = re.compile(r"^[\d-]+\s*")
 
 
 def caption_file(picture: Path) -> Path:
     """Where the caption of a picture lies."""
     return picture.with_suffix(".txt")
+
+
+def overview(picture: Path) -> str:
+    """Why a picture is no photo to learn from: by its name it shows several pictures. Empty for others."""
+    if not _OVERVIEW.fullmatch(picture.stem):
+        return ""
+    return f"“{picture.name}” is an overview of several pictures: it is left out; a photo needs another name."
 
 
 def side_caption(picture: Path) -> str | None:

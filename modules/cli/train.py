@@ -110,12 +110,14 @@ def _same_run(app: App, params: TrainParams, values: Mapping[str, Any], preset: 
     Raises:
         ParameterError: the only such run learned from photos of which some are gone.
     """
-    here = {path.name for path in photo_files(folder_of(params.data_root, "data_root"))}
+    photos = folder_of(params.data_root, "data_root")
+    here = {path.name for path in photo_files(photos)}
     lacking = ""
     for run in find_runs(plan.log_root(params, app.paths)):
         about = run.folder.about()
         learned, aside = ({*map(str, about.get(which, ()))} for which in ("photos", "held_out"))
         gone, unseen = sorted(learned - here), len((learned | aside) - here)
+        gone = [name for name in gone if not (photos / name).is_file()]  # an overview: runs learned from those once
         then = [params]
         if values and unseen:
             then.append(_advised(app, values, preset, len(here) + unseen))

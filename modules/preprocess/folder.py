@@ -1,15 +1,12 @@
 """What lies in a folder of photos, always in the same order; and which folders may be used."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from modules.errors import DatasetError, ParameterError
-from modules.filewords import caption_file
+from modules.filewords import caption_file, overview
 
 LEFT_BY_SYSTEMS = ("desktop.ini", "thumbs.db")
-
-_OVERVIEW = re.compile(r"(grid|xyz_grid|prompt_matrix)-\d{4,}(-.*)?")  # as this program and A1111 call them
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,8 @@ def list_folder(folder: Path) -> Listing:
                 strangers.append((path, f"“{path.name}” is a folder: what lies in it is not looked at."))
             elif not path.is_file():
                 strangers.append((path, f"“{path.name}” is no file: it is left out."))
-            elif _OVERVIEW.fullmatch(path.stem):
-                what = "is an overview of several pictures: it is left out; a photo needs another name."
-                strangers.append((path, f"“{path.name}” {what}"))
+            elif sentence := overview(path):
+                strangers.append((path, sentence))
             elif path.suffix.lower() != ".txt":
                 photos.append((number, path))
         captions = {caption_file(path).name for _, path in photos}

@@ -41,8 +41,7 @@ class Measurement:
 
     @property
     def followed(self) -> float:
-        """Obedience as people are told it, 0 … 1: no prompt is followed better than wholly; what was measured beyond that
-        is noise."""
+        """Obedience as people are told it, 0 … 1: no prompt is followed better than wholly, what is beyond is noise."""
         return min(1.0, max(0.0, self.obedience))
 
 

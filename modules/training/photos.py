@@ -10,9 +10,10 @@ from PIL import Image
 
 from modules import images
 from modules.errors import DatasetError, ParameterError
-from modules.filewords import filewords
+from modules.filewords import filewords, overview
 
 NO_PHOTOS = (".txt", ".caption", ".json", ".csv", ".md", ".ini", ".db")  # what lies beside photos, passed over
+MOST_TOLD = 5  # files that a sentence names
 SMALLEST = 64  # pixels of the shorter side
 
 
@@ -41,6 +42,21 @@ def photo_files(folder: Path) -> list[Path]:
     Raises:
         ParameterError: no folder.
     """
+    return [path for path in _picture_files(folder) if not overview(path)]
+
+
+def overviews(folder: Path) -> list[str]:
+    """A sentence for each of the first files of a folder that are overviews of several pictures, and one for the rest.
+
+    Raises:
+        ParameterError: no folder.
+    """
+    found = [sentence for path in _picture_files(folder) if (sentence := overview(path))]
+    more = len(found) - MOST_TOLD
+    return [*found[:MOST_TOLD], *([f"So are {more} more overviews."] if more > 0 else [])]
+
+
+def _picture_files(folder: Path) -> list[Path]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
@@ -109,8 +125,8 @@ def others(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 def _told(changed: Sequence[str], since: str, then: str) -> str:
     if not changed:
         return ""
-    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
-    return f"{len(changed)} of the photos changed {since}: {', '.join(changed[:5])}{more}. {then}"
+    more = f" and {len(changed) - MOST_TOLD} more" if len(changed) > MOST_TOLD else ""
+    return f"{len(changed)} of the photos changed {since}: {', '.join(changed[:MOST_TOLD])}{more}. {then}"
 
 
 def changes(photos: Sequence[Photo]) -> dict[str, str]:

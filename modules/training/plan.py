@@ -9,7 +9,7 @@ from modules.files import folder_of, inside
 from modules.paths import Paths
 from modules.samplers import names
 from modules.training.learning_rate import RateSchedule, parse_rates
-from modules.training.photos import photo_files
+from modules.training.photos import overviews, photo_files
 from modules.training.prompts import read_template
 from modules.training_params import TrainParams
 
@@ -27,8 +27,10 @@ def check(params: TrainParams, paths: Paths, roots: Sequence[Path] = ()) -> None
         raise ParameterError("embedding", "No embedding is chosen: create one first, then choose it here.")
     rates(params, 0)
     clipping(params, 0)
-    if not photo_files(folder_of(params.data_root, "data_root", roots)):
-        raise ParameterError("data_root", f"There are no pictures in “{params.data_root}”: put some there.")
+    folder = folder_of(params.data_root, "data_root", roots)
+    if not photo_files(folder):
+        told = " ".join([f"There are no pictures in “{params.data_root}”: put some there.", *overviews(folder)])
+        raise ParameterError("data_root", told)
     read_template(params.template, paths.template_folders)
     log_root(params, paths)
     try:

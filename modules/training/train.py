@@ -20,7 +20,7 @@ from modules.training import plan
 from modules.training.dataset import Example, encode_files, refusals, set_aside
 from modules.training.lock import held, starting
 from modules.training.loop import TrainingLoop
-from modules.training.photos import others, photo_files, replaced
+from modules.training.photos import others, overviews, photo_files, replaced
 from modules.training.prompts import read_template, require_name
 from modules.training.run_folder import RunFolder, new_run_folder, open_run, require_free
 from modules.training.settings_file import write_settings
@@ -63,6 +63,8 @@ def train(model: SDModel, embeddings: EmbeddingDatabase, params: TrainParams, pa
     examples = yield from _load(model, photo_files(folder_of(params.data_root, "data_root")), params)
     if examples is None:
         return
+    for sentence in overviews(folder_of(params.data_root, "data_root")):
+        yield Noticed(sentence)
     aside = set(set_aside([example.photo.name for example in examples], params))
     learned = [example for example in examples if example.photo.name not in aside]
     held_out = [example for example in examples if example.photo.name in aside]

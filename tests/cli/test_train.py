@@ -6,15 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from modules.cli import following
+from modules.cli import following, train
 from modules.model.hashes import sha256_of
-from modules.paths import PROGRAM
+from modules.paths import PROGRAM, Paths
 from modules.training.run_folder import RunFolder, find_runs, require_free
+from modules.training_params import TrainParams
 from tests.cli.runs import MODEL, NAME, events, run, server, told, trained, training
 from tests.training.tiny_run import another_process, make_photos
 
@@ -108,6 +112,18 @@ def test_the_same_command_goes_on_without_photos_that_were_set_aside(tmp_path, m
     assert "The 2 photos that were set aside are gone: resumed, the held-out loss is measured on" in sentences
     assert events(lines, "training_started")[0]["first_step"] == before.step
     assert the_run(tmp_path).steps == before.steps
+
+
+def test_a_run_that_has_learned_from_an_overview_goes_on(tmp_path, monkeypatch):
+    """New runs leave those out; in this one none of its photos is gone."""
+    photos = make_photos(tmp_path / "photos", 1)
+    shutil.copy(next(photos.glob("*.png")), photos / "grid-0000.png")
+    params = TrainParams(NAME, data_root=str(photos))
+    about = {"photos": [path.name for path in photos.glob("*.png")], "params": asdict(params)}
+    before = SimpleNamespace(folder=SimpleNamespace(about=lambda: about), may_go_on=True)
+    monkeypatch.setattr(train, "find_runs", lambda root: [before])
+    app: Any = SimpleNamespace(paths=Paths(tmp_path))
+    assert train._same_run(app, params, {}, "face") is before
 
 
 @pytest.mark.parametrize("gone", ["one", "one for another", "all"])

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import sys
 
 import pytest
@@ -381,10 +382,12 @@ def test_two_are_set_aside(model, paths, tmp_path):
     photos = make_photos(tmp_path / "more", 8)
     (photos / "broken.png").write_bytes(b"no picture")
     (photos / "notes.md").write_text("no picture either")
+    shutil.copy(next(photos.glob("*.png")), photos / "grid-0000.png")
     run = pull(model, paths, small(photos, steps=3, held_out_every=1))
     started = run.of(TrainingStarted)[0]
     assert (started.photos, started.held_out) == (6, 2)
     assert any(event.text.startswith("1 photo is not used: broken.png") for event in run.of(Noticed))
+    assert any(event.text.startswith("“grid-0000.png” is an overview") for event in run.of(Noticed))
     about = run.folder.about()
     assert len(about["held_out"]) == 2
     assert not set(about["held_out"]) & set(about["photos"])

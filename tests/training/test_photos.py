@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from modules.errors import DatasetError, ParameterError
-from modules.training.photos import changes, describe_photo, fit, keep_shape, open_photo, photo_files
+from modules.preprocess.folder import list_folder
+from modules.training.photos import changes, describe_photo, fit, keep_shape, open_photo, overviews, photo_files
 
 
 def ramp(width: int, height: int) -> Image.Image:
@@ -71,6 +72,12 @@ def test_files_of_a_folder(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in photo_files(tmp_path)] == ["a.JPG", "b.png"]
+    for number in range(7):
+        (tmp_path / f"grid-{number:04}.png").write_bytes(b"")
+    assert [path.name for path in photo_files(tmp_path)] == ["a.JPG", "b.png"]
+    told = overviews(tmp_path)
+    assert told[0] in [sentence for _, sentence in list_folder(tmp_path).strangers], "as preparing says it"
+    assert (len(told), told[-1]) == (6, "So are 2 more overviews.")
     with pytest.raises(ParameterError) as raised:
         photo_files(tmp_path / "gone")
     assert raised.value.field == "data_root"
