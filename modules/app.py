@@ -14,7 +14,8 @@ from modules import images
 from modules.desks.checkpoints import CheckpointShelf
 from modules.desks.drawing import DAYS_FOLDERS, DrawingDesk, Place
 from modules.desks.embeddings import EmbeddingDesk
-from modules.desks.models import ModelDesk, free_memory
+from modules.desks.memory import free_memory
+from modules.desks.models import ModelDesk
 from modules.desks.photos import PhotoDesk
 from modules.desks.script_bench import ScriptBench
 from modules.desks.settings import SettingsDesk
@@ -177,7 +178,7 @@ class App:
         work = self._txt2img(params, place, settings, picture, suited)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        cuts_in = not self._needs_another(checkpoint) and not partners.wanted(params)  # training needs its model
+        cuts_in = not self._needs_another(checkpoint, owner) and not partners.wanted(params)  # training needs its model
         return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
 
     def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "", place: Place = DAYS_FOLDERS) -> Job:
@@ -204,7 +205,7 @@ class App:
         wanted = {**made.values, **second, **size, "enable_hr": True, "preview_every": form.preview_every}
         params = self.drawing.checked(Txt2ImgParams(**wanted))
         title = f"Hires. fix of {opened.width}×{opened.height}"
-        cuts_in = not partners.wanted(params)
+        cuts_in = not self._needs_another("", owner) and not partners.wanted(params)
         work = self._txt2img(params, place, picture=opened)
         return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
 
@@ -235,12 +236,19 @@ class App:
         work = self._script(plan, bench, script, suited)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        cuts_in = not self._needs_another(checkpoint) and not plan.needs_other_checkpoints
+        cuts_in = not self._needs_another(checkpoint, owner) and not plan.needs_other_checkpoints
         return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
 
-    def _needs_another(self, checkpoint: str) -> bool:
+    def waiting_checkpoint(self, owner: str) -> str:
+        """The file of the checkpoint that a browser session chose, while training holds another one; else empty."""
+        waits = self.models.waits(owner) if owner and self.training.under_way() else None
+        return waits.name if waits else ""
+
+    def _needs_another(self, checkpoint: str, owner: str) -> bool:
         """Whether a run that asks for this checkpoint (empty: for none) has to wait until training is over. A program
-        that names the one in use with every request need not."""
+        that names the one in use with every request need not; whoever chose another one on the page does."""
+        if not checkpoint:
+            return bool(self.waiting_checkpoint(owner))
         run = self.training.under_way()
         trained_with = run and run.state is JobState.RUNNING and checkpoint and self.models.is_in_use(checkpoint)
         return bool(checkpoint) and not trained_with

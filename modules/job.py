@@ -52,6 +52,7 @@ class Job:
         progress: how much is done, 0 … 1.
         gives_way: waiting jobs that may cut in run between two of its events; it can be paused.
         cuts_in: it may run in between; other jobs wait until the running one is over.
+        stands_back: another job cuts in at this moment.
         asked: what it was last asked to do, if anything.
     """
 
@@ -76,6 +77,7 @@ class Job:
         self.progress = 0.0
         self.gives_way = gives_way
         self.cuts_in = cuts_in
+        self.stands_back = False
         self.asked: Request | None = None
         self._paused = False
         self._away = 0.0  # seconds that it stood still for others, or paused

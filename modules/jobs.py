@@ -186,7 +186,9 @@ class JobQueue:
                     self._changed.wait_for(lambda: not job.is_paused or self._next_in())
                 other = self._next_in()
             if other:
+                job.stands_back = True
                 self._run(other)
+                job.stands_back = False
             if not (paused and job.is_paused):
                 break
         job.come_back()

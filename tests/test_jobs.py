@@ -440,6 +440,7 @@ def test_short_work_cuts_in_one_job_between_two_events(queue, held):
     def short(name: str) -> Work:
         order.append(f"{name} after {len(long.events_since()[0])}")
         assert queue.running() is not long
+        assert long.stands_back is (name in "ab")
         yield Noticed(name)
 
     waiting = queue.submit("another model", short("c"))

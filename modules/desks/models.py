@@ -4,9 +4,7 @@ There is room for one. The old model goes before the new one comes, but not befo
 """
 
 import dataclasses
-import gc
 import logging
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modules.desks.checkpoints import CheckpointShelf
+from modules.desks.memory import free_memory
 from modules.desks.settings import SettingsDesk
 from modules.errors import ModelMissing, StorageError, WebuiError
 from modules.events import Event, Noticed, Request, Status, Work
@@ -75,6 +74,7 @@ class ModelDesk:
         self._asking = threading.Lock()  # two requests may ask for the same at once
         self._selected: tuple[Checkpoint, Job] | None = None
         self._coming: tuple[Checkpoint, Job] | None = None  # the newest job that leaves another one in use
+        self._chosen: dict[str, tuple[Checkpoint, Job]] = {}  # by each browser session that chose one, the last
         self._comes_back: Checkpoint | None = None  # after the job that runs
         self._put_away: Checkpoint | None = None  # the one to load again when it is needed
         self._hashing: threading.Thread | None = None
@@ -110,9 +110,15 @@ class ModelDesk:
             last = next((job for job in reversed(self._jobs.jobs()) if not job.is_over), None)
             if last and not last.asked and self._selected == (checkpoint, last):  # an interrupted one may not load
                 return last
-            job = self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner)
-            self._selected = self._coming = (checkpoint, job)
+            job = self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner, kind="load")
+            self._selected = self._coming = self._chosen[owner] = (checkpoint, job)
             return job
+
+    def waits(self, owner: str) -> Checkpoint | None:
+        """The checkpoint that a browser session chose last, as long as it is not in use; None: there is nothing to wait
+        for."""
+        checkpoint, job = self._chosen.get(owner, (None, None))
+        return checkpoint if checkpoint and job and not job.is_over and not self._is_in_use(checkpoint) else None
 
     def is_in_use(self, title: str) -> bool:
         """Whether a title, file name or hash means the checkpoint that will draw what is queued now, and that one is
@@ -375,18 +381,6 @@ class ModelDesk:
         """Put a model into use, or none; `state` is what is told of it, None: what was told before."""
         with self._lock:
             self.conditioner, self.state = conditioner, state or self.state
-
-
-def free_memory() -> None:
-    """Give what nothing refers to any more back to the system, on the device too."""
-    gc.collect()
-    torch = sys.modules.get("torch")  # not imported for this: without torch there is nothing of it to free
-    if torch is None:
-        return
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()
 
 
 def _ready(model: "SDModel") -> ModelState:

@@ -36,6 +36,9 @@ def paragraphs(texts: Sequence[str]) -> Markup:
 
 def device_line(screen: Screen) -> Markup:
     """“cpu · fp32 · 2 threads”, or what stands in the way."""
+    if screen.is_ready and screen.waiting_checkpoint:
+        text = f"{screen.waiting_checkpoint} is loaded when the training is over; your pictures wait for it."
+        return Markup('<span class="state busy" role="status">{}</span>').format(text)
     if screen.is_ready and not screen.model.sentence:
         return Markup('<span class="quiet">{}</span>').format(screen.model.device)
     kind = {ModelStatus.LOADING: "busy", ModelStatus.FAILED: "bad", ModelStatus.READY: "bad"}[screen.model.status]

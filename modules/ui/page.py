@@ -146,7 +146,7 @@ def make_page(app: App) -> gr.Blocks:
         script_part.wire_script_part(app, tab.script, tab.prompt.text)
         style_editor.wire_editor(app, tab.styles, tab.prompt.text, tab.negative.text)
         _wire_jobs(app, watch, memory, tab, frame)
-        _wire_checkpoints(app, watch, frame)
+        _wire_checkpoints(app, watch, frame, memory.owner)
         context = PageContext(app, page, memory.owner, tabs, tab, memory.recommended, banner)
         embeddings_panel.wire_panel(tab.embeddings, context)
         train.wire_tab(train_tab, context)
@@ -333,17 +333,20 @@ def _wire_jobs(app: App, watch: Watch, memory: Memory, tab: Txt2ImgTab, frame: F
         if not job or not owner or job.owner != owner:
             return {memory.seen: seen}
         job.interrupt()
-        return watch.look(owner, seen, selected, job.id)
+        updates = watch.look(owner, seen, selected, job.id)
+        if job.kind == "load":  # as long as another is chosen in the box, it says what is not going to be
+            updates[frame.checkpoint] = watch.checkpoint_choices(app.model_state.checkpoint)
+        return updates
 
     frame.queue.select(cancel, list(look.values()), outputs, **QUIET)
 
 
-def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
+def _wire_checkpoints(app: App, watch: Watch, frame: Frame, owner: gr.State) -> None:
     """Choosing another checkpoint is a job like any other; a page that cannot have it shows the old one again."""
 
-    def select(title: str) -> dict[Any, Any]:
+    def select(title: str, owner: str) -> dict[Any, Any]:
         try:
-            app.models.select(title)
+            app.models.select(title, owner)
         except Exception as error:
             return {
                 frame.checkpoint: watch.checkpoint_choices(app.model_state.checkpoint),
@@ -351,5 +354,5 @@ def _wire_checkpoints(app: App, watch: Watch, frame: Frame) -> None:
             }
         return {frame.checkpoint: gr.skip()}
 
-    frame.checkpoint.input(select, frame.checkpoint, [frame.checkpoint, frame.device], **AS_SENT)
+    frame.checkpoint.input(select, [frame.checkpoint, owner], [frame.checkpoint, frame.device], **AS_SENT)
     frame.refresh.click(lambda: watch.checkpoint_choices(app.model_state.checkpoint), None, frame.checkpoint, **QUIET)

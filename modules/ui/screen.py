@@ -63,12 +63,14 @@ class Screen:
         queue: the running job and the waiting ones, in their order.
         run: this browser's newest run that was started; None before the first one.
         notices: sentences about the start of the program.
+        waiting_checkpoint: that this browser chose, while training holds another one; empty: none.
     """
 
     model: ModelState
     queue: tuple[QueueEntry, ...] = ()
     run: Run | None = None
     notices: tuple[str, ...] = ()
+    waiting_checkpoint: str = ""
 
     @property
     def is_ready(self) -> bool:
@@ -90,7 +92,8 @@ def look(app: App, owner: str) -> Screen:
         if not job.is_over
     )
     started = [job for job in jobs if job.owner == owner and job.kind == "txt2img" and job.started]
-    return Screen(app.model_state, queue, gather(started[-1]) if started else None, tuple(app.notices))
+    run = gather(started[-1]) if started else None
+    return Screen(app.model_state, queue, run, tuple(app.notices), app.waiting_checkpoint(owner))
 
 
 def gather(job: Job) -> Run:

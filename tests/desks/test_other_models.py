@@ -1,6 +1,7 @@
 """Other models in a run of the App: one loaded at a time, the first one back afterwards, whatever happens."""
 
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from modules.app import App
 from modules.errors import OutOfMemory, ParameterError
-from modules.events import Event, Failed, ImageDone
+from modules.events import Event, Failed, ImageDone, Status, Work
 from modules.flags import Flags
 from modules.infotext import parse_infotext
 from modules.jobs import Job, JobState
@@ -114,6 +115,25 @@ def test_the_vae_beside_each_checkpoint_is_its_own(app, models, monkeypatch):
         vae.unlink()
     assert taken == [("two", "two.vae.safetensors")]
     assert "VAE" not in said, "that of the first model is the one inside it"
+
+
+def test_whoever_chose_another_model_waits_for_it_while_training_holds_the_first(app):
+    """The page names it above the pictures; those of other browsers cut in."""
+    go = threading.Event()
+
+    def steps() -> Work:
+        while not go.wait(0.01):
+            yield Status("a step")
+
+    training = app.jobs.submit("Training x", steps(), gives_way=True, kind="train")
+    app.models.select("two", "ann")
+    assert [app.waiting_checkpoint(owner) for owner in ("ann", "bob", "")] == ["two.safetensors", "", ""]
+    mine, theirs = (app.generate(Txt2ImgParams(**SMALL), owner) for owner in ("ann", "bob"))
+    assert drawn(theirs)["Model"] == "one"
+    assert not training.is_over
+    go.set()
+    assert drawn(mine)["Model"] == "two"
+    assert not app.waiting_checkpoint("ann")
 
 
 @pytest.mark.parametrize("values", [HIRES, REFINED], ids=["hires", "refiner"])

@@ -51,6 +51,7 @@ WITH_TEXT: dict[str, Callable[[str], Markup]] = {
     "device": lambda text: fragments.device_line(Screen(ModelState(ModelStatus.READY, "", "m", text))),
     "sentence": lambda text: fragments.device_line(Screen(ModelState(ModelStatus.FAILED, text))),
     "loading": lambda text: fragments.device_line(Screen(ModelState(ModelStatus.LOADING, text))),
+    "waiting": lambda text: fragments.device_line(Screen(READY, waiting_checkpoint=text)),
     "queue, mine": lambda text: fragments.queue_list((QueueEntry(text, text, True, True, 0.5),)),
     "queue, another's": lambda text: fragments.queue_list((QueueEntry("id", text, False, False, 0.0),)),
     "stage, failed": lambda text: fragments.stage(Screen(READY, run=run(JobState.FAILED, failed=Failed(text))), text),

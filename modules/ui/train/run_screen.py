@@ -45,6 +45,7 @@ class TrainingScreen:
     Attributes:
         id, title: of the job.
         state: of the job.
+        stands_back: another job cuts in at this moment.
         is_paused: it stands still, or will after this step, until somebody lets it go on.
         is_stopping: it was asked to end, and will after this step.
         name: of the embedding.
@@ -59,6 +60,7 @@ class TrainingScreen:
     id: str
     title: str
     state: JobState
+    stands_back: bool
     is_paused: bool
     is_stopping: bool
     elapsed: float
@@ -135,6 +137,7 @@ def look(job: Job) -> TrainingScreen:
         id=job.id,
         title=job.title,
         state=state,
+        stands_back=job.stands_back,
         is_paused=is_paused and not job.is_over,
         is_stopping=is_stopping and not job.is_over,
         elapsed=elapsed,

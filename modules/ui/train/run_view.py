@@ -154,7 +154,9 @@ def status(screen: TrainingScreen) -> Markup:
     else:
         step, done = (trained.step if trained else started.first_step), _share(screen)
         parts.append(f"step {step} / {started.steps}")
-        if screen.is_stopping:
+        if screen.stands_back and not screen.is_paused:
+            parts.append("stopping after the job that cuts in…" if screen.is_stopping else "another job cuts in…")
+        elif screen.is_stopping:
             parts.append("stopping after this step…")
         elif screen.is_paused:
             parts.append("paused, everything is saved" if screen.status.startswith("paused") else "pausing…")

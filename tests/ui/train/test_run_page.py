@@ -203,6 +203,7 @@ def test_pause_and_stop_are_said_at_once_and_done_after_the_step(app: WithTraini
     app.steps.release(1)
     settle(job, 3)
     assert "paused" not in run_view.status(shown(app))
+    assert "another job cuts in…" in run_view.status(dataclasses.replace(shown(app), stands_back=True))
     job.interrupt()
     assert "stopping after this step…" in run_view.status(shown(app))
     app.steps.release(1)
