@@ -207,7 +207,7 @@ class Txt2ImgParams:
     )
     beta_alpha: float = parameter(0.6, "Beta schedule alpha", minimum=0.01, maximum=10.0, step=0.01)
     beta_beta: float = parameter(0.6, "Beta schedule beta", minimum=0.01, maximum=10.0, step=0.01)
-    unipc_variant: str = parameter("bh1", "UniPC variant", choices=("bh1", "bh2"))
+    unipc_variant: str = parameter("bh1", "UniPC variant", choices=("bh1", "bh2", "vary_coeff"))
     unipc_skip_type: str = parameter(
         "time_uniform", "UniPC skip type", choices=("time_uniform", "time_quadratic", "logSNR")
     )

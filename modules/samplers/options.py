@@ -44,7 +44,7 @@ class SamplerOptions:
     beta_alpha: float = 0.6
     beta_beta: float = 0.6
     all_timesteps: bool = False
-    unipc_variant: Literal["bh1", "bh2"] = "bh1"
+    unipc_variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"
     unipc_skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"
     unipc_order: int = 3
     unipc_lower_order_final: bool = True
@@ -58,8 +58,10 @@ class SamplerOptions:
         for name in ("beta_alpha", "beta_beta"):
             if not 0 < getattr(self, name) <= 1000:
                 raise ParameterError(name, f"{name} {getattr(self, name)} must lie above 0 and not above 1000.")
-        if self.unipc_variant not in ("bh1", "bh2"):
-            raise ParameterError("unipc_variant", f"UniPC has no variant {self.unipc_variant!r}: choose bh1 or bh2.")
+        if self.unipc_variant not in ("bh1", "bh2", "vary_coeff"):
+            raise ParameterError(
+                "unipc_variant", f"UniPC has no variant {self.unipc_variant!r}: choose bh1, bh2 or vary_coeff."
+            )
         if self.unipc_skip_type not in ("time_uniform", "time_quadratic", "logSNR"):
             raise ParameterError(
                 "unipc_skip_type",

@@ -319,6 +319,47 @@ def test_unipc_uses_as_many_guesses_as_a1111(monkeypatch, order, steps, lower_at
     assert noted == used
 
 
+def varying_by_matrices(
+    path: unipc._Path, guesses: list[tuple[float, Tensor]], target: float, x: Tensor, new: Tensor | None
+) -> Tensor:
+    """A prediction, or with the guess at its target a correction: the rows of the inverse matrix against the phis."""
+    (moment, newest), *earlier = guesses
+    h = path.log_snr(target) - path.log_snr(moment)
+    places = [(path.log_snr(other) - path.log_snr(moment)) / h for other, _ in earlier]
+    changes = [(guess - newest) / place for place, (_, guess) in zip(places, earlier, strict=True)]
+    powers = len(places)
+    if new is not None:
+        places.append(1.0)
+    matrix = [[place**k / math.factorial(k + 1) for k in range(len(places))] for place in places]
+    rows = torch.tensor(matrix, dtype=torch.float64).reshape(len(places), len(places)).inverse().tolist()
+    phis = [math.expm1(-h)]
+    for k in range(1, len(guesses) + 2):
+        phis.append(phis[-1] / -h - 1 / math.factorial(k))
+    moved = x * (path.noise(target) / path.noise(moment)) - newest * (path.scale(target) * phis[0])
+    for k in range(powers):
+        for change, weight in zip(changes, rows[k], strict=False):
+            moved = moved - change * (path.scale(target) * phis[k + 1] * weight)
+    if new is not None:  # the row that was taken last, not the last one
+        moved = moved - (new - newest) * (path.scale(target) * phis[powers + 1] * rows[max(powers - 1, 0)][-1])
+    return moved
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_unipc_with_varying_coefficients_by_matrices(order: int) -> None:
+    steps, path = 9, unipc._Path(ALPHAS)
+    moments = unipc._moments(path, 1.0, steps, "time_uniform")
+    x = start()
+    guesses = [(moments[0], unipc._clean(predict, x, moments[0], path))]
+    for i, target in enumerate(moments[1:]):
+        used = guesses[: i + 1 if i + 1 < order else min(order, steps - i)]
+        predicted = varying_by_matrices(path, used, target, x, None)
+        guess = unipc._clean(predict, predicted, target, path)
+        x = predicted if i + 1 == steps else varying_by_matrices(path, used, target, x, guess)
+        guesses = [(target, guess), *guesses]
+    *_, last = unipc.unipc(predict, start(), steps, ALPHAS, "vary_coeff", order=order)
+    assert ((last.x - x).abs().max() / x.std()).item() < CLOSE
+
+
 def test_lcm_beside_diffusers() -> None:
     scheduler = scheduler_of("LCMScheduler")
     scheduler.set_timesteps(4, original_inference_steps=50)

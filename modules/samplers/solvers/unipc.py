@@ -1,7 +1,7 @@
 """UniPC: predictor and corrector of one family, any order, one model call per step.
 
 Source: Zhao et al. 2023, arXiv:2302.04867, algorithms 5 and 6 (prediction of the clean latents), B₁ and B₂ of its
-equation 11.
+equation 11, and its variant with varying coefficients, as the authors' program for Stable Diffusion computes it.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from torch import Tensor
 from modules.samplers.solvers.step import Step
 from modules.samplers.solvers.timestep import PredictNoise
 
-Variant = Literal["bh1", "bh2"]
+Variant = Literal["bh1", "bh2", "vary_coeff"]
 Spacing = Literal["time_uniform", "time_quadratic", "logSNR"]
 
 
@@ -110,7 +110,8 @@ class _Update:
             (guess - self._newest) / place for place, (_, guess) in zip(self._places, guesses[1:], strict=True)
         ]
         self._phi = math.expm1(-h)
-        self._height = -h if variant == "bh1" else self._phi
+        self._varying = variant == "vary_coeff"
+        self._height = {"bh1": -h, "bh2": self._phi, "vary_coeff": 1.0}[variant]
         self._targets = []  # right-hand side of equation 11, for powers 0, 1, …
         phi, factorial = self._phi / -h - 1, 1
         for power in range(1, self._order + 1):
@@ -120,13 +121,28 @@ class _Update:
 
     def predicted(self, x: Tensor) -> Tensor:
         """x at the target, from earlier guesses alone."""
-        weights = [0.5] if self._order == 2 else _vandermonde_solution(self._places, self._targets[:-1])
+        shortened = self._order == 2 and not self._varying
+        weights = [0.5] if shortened else _vandermonde_solution(self._places, self._targets[:-1])
         return self._moved(x, self._changes, weights)
 
     def corrected(self, x: Tensor, guess: Tensor) -> Tensor:
         """x at the target, now that the model has answered there."""
-        weights = [0.5] if self._order == 1 else _vandermonde_solution([*self._places, 1.0], self._targets)
+        places = [*self._places, 1.0]
+        if self._varying:
+            weights = self._varying_weights(places)
+        else:
+            weights = [0.5] if self._order == 1 else _vandermonde_solution(places, self._targets)
         return self._moved(x, [*self._changes, guess - self._newest], weights)
+
+    def _varying_weights(self, places: Sequence[float]) -> list[float]:
+        """Those of a correction with varying coefficients. The solution of the whole equation would be that of B(h);
+        the authors' program takes the earlier guesses without the highest power, and the new one by that power alone
+        where the one below it stands."""
+        *lower, highest = self._targets
+        earlier = _vandermonde_solution(places, [*lower, 0.0])[:-1]
+        alone = [0.0] * self._order
+        alone[max(self._order - 2, 0)] = highest / self._order
+        return [*earlier, _vandermonde_solution(places, alone)[-1]]
 
     def _moved(self, x: Tensor, changes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         x = x * self._keep - self._newest * (self._scale * self._phi)
