@@ -9,6 +9,12 @@ from modules import params
 from modules.ui import form
 
 
+def unseen_text(**given: Any) -> gr.Textbox:
+    """A text that events read and write, and nobody sees. Of fixed height: the height of others Gradio finds out by
+    laying out the whole page, at each change of the text."""
+    return gr.Textbox(visible="hidden", lines=2, max_lines=2, **given)
+
+
 def slider(field: str) -> gr.Slider:
     """A number on a grid."""
     control = params.control(field)

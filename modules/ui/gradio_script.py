@@ -49,14 +49,15 @@ _EVENTS_BY_TABLE = Edit(
     "{let t=new Set;for(let[n,r]of e.targets)t.has(n)||(t.add(n),r&&(this.attached.has(n)||this.attached.set(n,[]),"
     "this.attached.get(n).push(r)))}}let n=this.attached.get(e.id)??[];return",
 )
-# a component by its number: found once in each tree, whose nodes are changed and never exchanged
+# a component by its number: all entered at once in a table of the tree, whose nodes are changed and never exchanged;
+# an unknown number may be one that has come meanwhile
 _NODES_BY_TABLE = Edit(
     "core-*.js",
     "function Z(e,t){if(e.id===t)return e;if(e.children)for(let n of e.children){let e=Z(n,t);if(e)return e}"
     "return null}",
-    "let found_in=new WeakMap;function Z(e,t){let n=found_in.get(e);n||found_in.set(e,n=new Map);let r=n.get(t);"
-    "return r||(r=search(e,t),r&&n.set(t,r)),r}function search(e,t){if(e.id===t)return e;if(e.children)"
-    "for(let n of e.children){let e=search(n,t);if(e)return e}return null}",
+    "let found_in=new WeakMap;function Z(e,t){let n=found_in.get(e);return n||found_in.set(e,n=new Map),"
+    "n.has(t)||enter(e,n),n.get(t)??null}function enter(e,t){t.has(e.id)||t.set(e.id,e);"
+    "if(e.children)for(let n of e.children)enter(n,t)}",
 )
 EDITS = (_NO_STATUS_OF_INPUTS, _EVENTS_BY_TABLE, _NODES_BY_TABLE)
 

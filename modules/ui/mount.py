@@ -8,6 +8,7 @@ from modules.flags import Flags
 from modules.ui import assets
 from modules.ui.embedding_route import add_embedding_route
 from modules.ui.gradio_script import add_scripts
+from modules.ui.gradio_signatures import tell_signatures
 from modules.ui.history.routes import add_routes
 from modules.ui.page import make_page
 from modules.ui.theme import make_theme
@@ -18,6 +19,7 @@ MAX_UPLOAD = "50mb"
 
 def add_page(server: FastAPI, app: App) -> None:
     """Let a server answer with the page at every address that no route before it takes."""
+    tell_signatures()
     add_scripts(server)
     add_photo_routes(server, app)
     add_routes(server, app)

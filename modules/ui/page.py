@@ -31,7 +31,7 @@ from modules.ui import (
     style_editor,
     txt2img,
 )
-from modules.ui.controls import icon_button
+from modules.ui.controls import icon_button, unseen_text
 from modules.ui.history import tab as history
 from modules.ui.refill import Refill, usable_overrides
 from modules.ui.train import tab as train
@@ -108,7 +108,7 @@ def make_page(app: App) -> gr.Blocks:
             seen=gr.State(Seen()),
             selected=gr.State(0),
             interrupting=gr.State(""),
-            recommended=gr.Textbox(visible="hidden"),
+            recommended=unseen_text(),
         )
         frame = _make_frame()
         banner = make_banner()
@@ -174,7 +174,7 @@ def _make_frame() -> Frame:
 def _wire_watching(page: gr.Blocks, watch: Watch, memory: Memory, tab: Txt2ImgTab, timer: gr.Timer) -> None:
     """Look when the page opens and then again and again; follow the picture that is picked in the gallery."""
     state = [memory.owner, memory.seen, memory.selected, memory.interrupting]
-    outputs, opened = list(watch.outputs.values()), gr.Textbox(visible="hidden")
+    outputs, opened = list(watch.outputs.values()), unseen_text()
 
     def open_page(session: Any, remembered: Any, seen: Seen, selected: int, interrupting: str) -> dict[Any, Any]:
         owner = session if isinstance(session, str) and session else secrets.token_hex(16)
@@ -222,7 +222,7 @@ def _wire_form(memory: Memory, tab: Txt2ImgTab) -> None:
         return json.dumps({name: values[name] for name in form.FROM_MODEL})
 
     # what is typed while the answer is under way stays: the browser alone knows of it
-    followers, advised = [tab.controls[name] for name in form.FROM_MODEL], gr.Textbox(visible="hidden")
+    followers, advised = [tab.controls[name] for name in form.FROM_MODEL], unseen_text()
     answered = memory.recommended.change(follow_model, [memory.form, memory.recommended], advised, **QUIET)
     answered.then(None, [advised, *followers], followers, js=_UNTOUCHED % json.dumps([*form.FROM_MODEL]), **QUIET)
 

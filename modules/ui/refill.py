@@ -19,6 +19,7 @@ from modules.remake.difference import Way
 from modules.remake.fields import can_override, override, read_overrides
 from modules.remake.remake import Remake
 from modules.ui import folded, form, report
+from modules.ui.controls import unseen_text
 from modules.ui.fragments import NOTHING
 from modules.ui.refill_box import RefillBox
 from modules.ui.wiring import BROWSER_SECRET, QUIET, PageContext, complaint
@@ -64,7 +65,7 @@ class Refill:
         self.remembered = remembered
         self.asked = gr.State(Asked())
         self.timer = gr.Timer(LOOK_EVERY, active=False)
-        self.filled = gr.Textbox(visible="hidden")
+        self.filled = unseen_text()
         self.controls: dict[str, Any] = page.txt2img.controls
         self.complaint = page.txt2img.complaint
         own = (box.overrides, box.report, self.asked, self.timer, self.filled, self.complaint)

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
+from modules.ui.controls import unseen_text
 from modules.ui.train import compare, create, photos, train, unfinished, use
 from modules.ui.train.choice import MERGE, read_choice
 from modules.ui.train.context import TrainContext
@@ -51,8 +52,8 @@ def make_tab() -> TrainTab:
     """Build the tab inside the Tabs that are open."""
     with gr.Tab(LABEL, id="train", elem_id="tab_train") as tab:
         remembered = gr.BrowserState("", storage_key="train_choice", secret=BROWSER_SECRET, render=False)
-        choice = gr.Textbox(visible="hidden", elem_id="train_choice", render=False)
-        change = gr.Textbox(visible="hidden", render=False)
+        choice = unseen_text(elem_id="train_choice", render=False)
+        change = unseen_text(render=False)
         looks = {name: make_look(name) for name, *_ in STEPS}
         with gr.Row(elem_id="train_top"):
             gr.HTML(_steps_row(), elem_id="train_steps_row", apply_default_css=False)

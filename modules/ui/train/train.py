@@ -17,6 +17,7 @@ from modules.jobs import Job
 from modules.model_state import ModelStatus
 from modules.training.prompts import find_templates
 from modules.ui import fragments, wiring
+from modules.ui.controls import unseen_text
 from modules.ui.train import run_view, train_form
 from modules.ui.train.advice import Advice, taking
 from modules.ui.train.choice import change, read_choice, taken_from
@@ -93,7 +94,7 @@ class _Wiring:
         self.inputs = [self.shown, self.mine]
         self.outputs = [*self.looking.values(), self.shown]
         self.advised = list(train_form.advised(20, "face", (512, 512))[0])
-        self.advice = gr.Textbox(visible="hidden", render=False)
+        self.advice = unseen_text(render=False)
 
     def wire(self) -> None:
         step, context, form = self.step, self.context, self.step.controls
