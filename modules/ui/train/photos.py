@@ -43,6 +43,7 @@ class Shown:
         written: which run the choice of the other steps was made from.
         said: the same for all looks of the tab.
         chosen: what was set by hand while no folder is open, for the one that will be; the same for all looks, too.
+            Never emptied: a look that began before the opening and ends after it would show the form without it.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -251,9 +252,7 @@ class _Wiring:
             shown.said.words = photos_view.WAITING  # the looks show it
             size = (self.context.app.models.advice() or Advice()).native_size
         typed = {name: value for name, value in chosen.items() if value != ""}
-        source = self.desk.open(folder, owner, size, typed).album.source
-        shown.chosen.clear()  # it is kept with the folder from here on
-        return source
+        return self.desk.open(folder, owner, size, typed).album.source
 
     def _choose(self, shown: Shown, values: Mapping[str, Any]) -> dict[str, Any]:
         """Note what was set by hand while no folder is open.

@@ -248,6 +248,7 @@ def test_what_cannot_be_looked_at_is_said_beside_its_field(page: Page, serve: Se
     open_step(page, live)
     box = page.locator("#train_process_src input, #train_process_src textarea")
     page.get_by_role("button", name="Size: 128×128").click()  # the model's
+    expect(page.locator("#train_process_height input[type=number]")).to_have_value("128")
     page.locator("#train_process_height input[type=number]").fill("192")
     page.locator("#train_process_height input[type=number]").press("Tab")
     expect(page.get_by_role("button", name="Size: 128×192")).to_be_visible()

@@ -186,6 +186,8 @@ def test_what_is_set_before_a_folder_is_open_is_kept_with_the_one_that_is_opened
     assert wiring.step.groups["size"] not in waiting
     form_now |= {"source": str(tmp_path / "first"), "destination": str(tmp_path / "ready")}  # not left: no event yet
     opened = wiring.open("", "", waiting[wiring.shown], "", **form_now)
+    late = wiring.look("", waiting[wiring.shown], "")  # began before, and its answer comes last
+    assert not {wiring.step.groups["size"], *(wiring.step.controls[name] for name in ("width", "split"))} & {*late}
     album = wiring.desk.albums.open(tmp_path / "first").album
     assert (album.params.size, album.params.split) == ((128, 192), True)
     assert album.destination == tmp_path / "ready"
