@@ -111,7 +111,9 @@ class ModelDesk:
             if last and not last.asked and self._selected == (checkpoint, last):  # an interrupted one may not load
                 return last
             job = self._jobs.submit(f"Loading {checkpoint.name}", self._select(checkpoint), owner, kind="load")
-            self._selected = self._coming = self._chosen[owner] = (checkpoint, job)
+            self._selected = self._coming = (checkpoint, job)
+            self._chosen = {one: kept for one, kept in self._chosen.items() if not kept[1].is_over}
+            self._chosen[owner] = (checkpoint, job)
             return job
 
     def waits(self, owner: str) -> Checkpoint | None:
