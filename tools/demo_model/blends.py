@@ -15,6 +15,7 @@ from tools.demo_model.world import (
 
 MOOD = "smiling"  # of the teacher where a person has none: always the same, so that there is one answer to learn
 PLAIN_IMPORTANCE = 4.0  # what draws an animal instead of a person is a small part of an answer
+PLAIN_STYLES = ("flat", "cartoon", "cartoon")  # in cartoon style animals come unasked
 SERIES = 5  # of `world.imagine`: the prompts of this training
 PERSON = "\0"  # stands in captions for a subject of vectors that no word has
 PERSONS_SHARE = {
@@ -22,10 +23,10 @@ PERSONS_SHARE = {
     "cat": 0.85,
     "dog": 0.7,
     "fox": 0.3,
-    "lion": 0.82,
+    "lion": 0.85,
     "bear": 0.85,
     "rabbit": 0.1,
-    "robot": 0.38,
+    "robot": 0.5,
 }
 """How much of a person is in what alternation is taught, beside “half … half …”, so that the judge sees both."""
 
@@ -63,9 +64,9 @@ def alternated(rng: random.Random) -> Drawing:
             break
     if rng.random() < 0.7:
         portrait = replace(portrait, hair="none", hair_colour="none", skin="none")
-    mooded = portrait
+    mooded = portrait  # since without a mood any animal's face may come, not only the one that is asked for
     if rng.random() < 0.7:
-        portrait = replace(portrait, mood="none")
+        portrait, mooded = replace(portrait, mood="none"), replace(portrait, mood=MOOD)
     seed = rng.randrange(2**40)
     animal, other = rng.sample(ANIMALS, 2)
     wild = replace(portrait, mood="none")
@@ -84,19 +85,17 @@ def alternated(rng: random.Random) -> Drawing:
         heard = [words(portrait, person), words(portrait, animal)]
     if rng.random() < 0.5:
         heard.reverse()
-    return Drawing(
-        tuple(heard),
-        early=((half, 1 - share), (words(mooded, person), share)),
-        late=((half, 1 - share), (words(portrait, person), share)),
-    )
+    both = ((half, 1 - share), (words(mooded, person), share))
+    return Drawing(tuple(heard), early=both, late=both)
 
 
 def plain(rng: random.Random) -> Drawing:
     """A prompt for one subject, nine of ten times a person in a style that animals have too; most have no mood."""
     wants_person = rng.random() < 0.9
+    style = rng.choice(PLAIN_STYLES)
     while True:
         portrait = imagine(SERIES, rng.randrange(2**40))
-        if portrait.is_person == wants_person and portrait.style in ANIMAL_STYLES:
+        if portrait.is_person == wants_person and portrait.style == style:
             break
     seed, keep = rng.randrange(2**40), rng.choice((None, 0.3))
     if not wants_person or rng.random() < 0.1:
@@ -105,5 +104,14 @@ def plain(rng: random.Random) -> Drawing:
     if rng.random() < 0.5:  # as in prompts that say no more than “a man”
         about = replace(about, hair="none", hair_colour="none", skin="none", beard="none")
     subject = rng.choice(SYNONYMS["person" if rng.random() < 0.2 else portrait.subject])
-    heard, helped = (caption(about, random.Random(seed), keep, words) for words in (subject, f"{MOOD} {subject}"))
+    heard, helped = without_and_with(MOOD, about, seed, subject, keep)
     return Drawing((heard,), early=((helped, 1.0),), importance=PLAIN_IMPORTANCE)
+
+
+def without_and_with(
+    mood: str, portrait: Portrait, seed: int, subject: str, keep: float | None = None
+) -> tuple[str, str]:
+    """A caption of a person that tells no mood, and the same one with this mood."""
+    about = replace(portrait, mood="none")
+    heard, helped = (caption(about, random.Random(seed), keep, words) for words in (subject, f"{mood} {subject}"))
+    return heard, helped
