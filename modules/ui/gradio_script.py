@@ -1,4 +1,4 @@
-"""Three places of Gradio's page script that cost time by the square of the page's size, made linear when it is served.
+"""Places of Gradio's page script that cost time by the square of the page's size, made linear when it is served.
 
 This page has some nine hundred components and three hundred events. With Gradio 6.31 as it is, every answer of the
 server wrote a loading status to every input of every event so far, each time looked for through the whole tree. What
@@ -49,8 +49,8 @@ _EVENTS_BY_TABLE = Edit(
     "{let t=new Set;for(let[n,r]of e.targets)t.has(n)||(t.add(n),r&&(this.attached.has(n)||this.attached.set(n,[]),"
     "this.attached.get(n).push(r)))}}let n=this.attached.get(e.id)??[];return",
 )
-# a component by its number: all entered at once in a table of the tree, whose nodes are changed and never exchanged;
-# an unknown number may be one that has come meanwhile
+# a component by its number: all entered at once in a table of the tree; an unknown number may be one that has come
+# meanwhile
 _NODES_BY_TABLE = Edit(
     "core-*.js",
     "function Z(e,t){if(e.id===t)return e;if(e.children)for(let n of e.children){let e=Z(n,t);if(e)return e}"
@@ -59,7 +59,13 @@ _NODES_BY_TABLE = Edit(
     "n.has(t)||enter(e,n),n.get(t)??null}function enter(e,t){t.has(e.id)||t.set(e.id,e);"
     "if(e.children)for(let n of e.children)enter(n,t)}",
 )
-EDITS = (_NO_STATUS_OF_INPUTS, _EVENTS_BY_TABLE, _NODES_BY_TABLE)
+# what was hidden gets other nodes when it is shown: a table with the old ones would let changes go nowhere
+_TABLE_ANEW = Edit(
+    "core-*.js",
+    "e=>Ne(e,this.components_to_register,this.#d)])",
+    "t=>Ne(t,this.components_to_register,this.#d)]),found_in=new WeakMap",
+)
+EDITS = (_NO_STATUS_OF_INPUTS, _EVENTS_BY_TABLE, _NODES_BY_TABLE, _TABLE_ANEW)
 
 
 def edited(assets: Path = ASSETS) -> dict[str, str]:

@@ -82,6 +82,7 @@ class _Wiring:
             "interrupt": step.interrupt,
             "ratio": step.ratio,
             "size later": step.size_later,
+            "size told": step.size_told,
             **{f"group {name}": group for name, group in step.groups.items()},
             **{f"part {name}": part for name, part in step.parts.items()},
             **{f"field {name}": control for name, control in step.controls.items()},
@@ -98,7 +99,7 @@ class _Wiring:
         step.table.select(self.open_sent, [owner, *self.state], self.all_outputs, **QUIET)
 
         keywords = {"owner": owner, "source_": step.source, "shown": self.shown, "choice": context.choice}
-        inputs = {**keywords, **step.controls}
+        inputs = {**keywords, "size_told": step.size_told, **step.controls}
         opening = [step.open.click, step.controls["source"].submit]
         gr.on(opening, self.open, inputs_kwargs=inputs, outputs=self.all_outputs, **AS_SENT)
         events = []
@@ -213,7 +214,10 @@ class _Wiring:
         if before:
             news -= {"source"}
         updates = {self.step.controls[name]: values[name] for name in news}
-        return updates | {self.step.ratio: photos_form.ratio_of(params.width, params.height)}
+        return updates | {
+            self.step.ratio: photos_form.ratio_of(params.width, params.height),
+            self.step.size_told: json.dumps(params.size),
+        }
 
     def _choice(self, screen: PhotosScreen, shown: Shown, choice: str) -> tuple[str | None, str | None]:
         """Tell the other steps of a folder that was written just now; one that was chosen by hand stays."""
@@ -254,21 +258,29 @@ class _Wiring:
         typed = {name: value for name, value in chosen.items() if value != ""}
         return self.desk.open(folder, owner, size, typed).album.source
 
-    def _choose(self, shown: Shown, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _choose(self, shown: Shown, values: Mapping[str, Any], size_told: str) -> dict[str, Any]:
         """Note what was set by hand while no folder is open.
+
+        Args:
+            size_told: what the page knows of the size in `shown`; empty: all of it.
 
         Raises:
             ParameterError: a value that cannot be used.
         """
-        has_size = self._has_size(None, shown.chosen)
-        chosen = photos_form.set_by_hand(values, shown.params or FRESH, shown.chosen, has_size)
+        has_size, by_itself = self._has_size(None, shown.chosen), shown.params or FRESH
+        if size_told:
+            width, height = json.loads(size_told)
+            by_itself = dataclasses.replace(by_itself, width=width, height=height)
+        chosen = photos_form.set_by_hand(values, by_itself, shown.chosen, has_size)
         shown.chosen.update(chosen)
         return chosen
 
-    def open(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
+    def open(
+        self, owner: str, source_: str, shown: Shown, choice: str, size_told: str = "", **values: Any
+    ) -> dict[Any, Any]:
         """Open the folder that was typed, with what was set before any was open."""
         try:
-            chosen = {} if self._find(source_) else self._choose(shown, values)
+            chosen = {} if self._find(source_) else self._choose(shown, values, size_told)
             opened = self._open(str(values["source"] or ""), owner, shown, chosen)
         except Exception as error:
             return self.look(source_, shown, choice, complaint(error, element_id))
@@ -283,7 +295,9 @@ class _Wiring:
             return self.look(source, shown, choice, complaint(error, element_id))
         return self.look(str(opened), _cleared(shown), choice)
 
-    def change(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
+    def change(
+        self, owner: str, source_: str, shown: Shown, choice: str, size_told: str = "", **values: Any
+    ) -> dict[Any, Any]:
         """Choose other tools."""
         folder = self._find(source_)
         try:
@@ -291,7 +305,7 @@ class _Wiring:
                 params = self._params(folder, values)
                 self.desk.set_params(params, owner)
             else:
-                params = dataclasses.replace(shown.params or FRESH, **self._choose(shown, values))
+                params = dataclasses.replace(shown.params or FRESH, **self._choose(shown, values, size_told))
         except Exception as error:
             return self.look(source_, shown, choice, complaint(error, element_id))
         updates = self.look(source_, _cleared(dataclasses.replace(shown, params=params)), choice)
@@ -304,13 +318,15 @@ class _Wiring:
             return {self.shown: values["shown"]}
         return self.change(**{**values, "height": height}) | {self.step.controls["height"]: height}
 
-    def write(self, owner: str, source_: str, shown: Shown, choice: str, **values: Any) -> dict[Any, Any]:
+    def write(
+        self, owner: str, source_: str, shown: Shown, choice: str, size_told: str = "", **values: Any
+    ) -> dict[Any, Any]:
         """Write the pictures of the folder that is open; one that was only typed is opened first, as A1111's would."""
         typed = str(values["source"] or "").strip()
         try:
             folder = self._find(source_)
             if typed and (folder is None or typed != str(folder)):
-                chosen = self._carried_over(folder, values) if folder else self._choose(shown, values)
+                chosen = self._carried_over(folder, values) if folder else self._choose(shown, values, size_told)
                 folder = self._open(typed, owner, shown, chosen)
                 source_ = str(folder)
             elif folder:

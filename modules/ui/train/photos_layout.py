@@ -1,14 +1,17 @@
 """Step ②: where each of its controls stands. What they do is wired in `photos`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from modules.preprocess.albums import FRESH
 from modules.preprocess.uploads import MAX_BYTES
 from modules.preprocess_params import PreprocessParams
 from modules.ui import fragments
+from modules.ui.controls import unseen_text
 from modules.ui.train import photos_form, photos_view
 from modules.ui.train.photos_form import make_control
 from modules.ui.wiring import BROWSER_SECRET
@@ -31,6 +34,8 @@ class PhotosStep:
         remembered: the same, in the browser's memory.
         groups: the folded groups, by the names of `photos_form.group_titles`.
         size_later: stands in for the size while a model is being loaded.
+        size_told: the size that this page was told last, as JSON, which nobody sees: what its form says besides was set
+            by hand, while the server may have told another one that is still under way.
         parts: what is shown while a tool is on, by its field; the “size” once it is known.
     """
 
@@ -43,6 +48,7 @@ class PhotosStep:
     report: gr.HTML
     ratio: gr.Dropdown
     size_later: gr.HTML
+    size_told: gr.Textbox
     groups: dict[str, gr.Accordion]
     parts: dict[str, gr.Column]
     blip: gr.HTML
@@ -81,6 +87,7 @@ def make_step() -> PhotosStep:
         with gr.Column(elem_id="photos_groups", scale=3, min_width=280):
             with gr.Accordion(photos_form.SIZE_OF_MODEL, open=False) as groups["size"]:
                 size_later = _html("photos_size_later")
+                size_told = unseen_text(value=json.dumps(FRESH.size))
                 with gr.Column(visible=False) as parts["size"]:
                     ratio = gr.Dropdown(
                         [*photos_form.RATIOS, photos_form.FREE],
@@ -126,8 +133,8 @@ def make_step() -> PhotosStep:
         interrupt = gr.Button("Interrupt", elem_id="train_interrupt_preprocessing", interactive=False, scale=0)
         write = gr.Button("Preprocess", variant="primary", elem_id="train_run_preprocess", scale=0)
     return PhotosStep(
-        controls, source, remembered, open_folder, table, status, report, ratio, size_later, groups, parts, blip,
-        describe, fetch, write, interrupt, result, told,
+        controls, source, remembered, open_folder, table, status, report, ratio, size_later, size_told, groups, parts,
+        blip, describe, fetch, write, interrupt, result, told,
     )  # fmt: skip
 
 

@@ -164,6 +164,25 @@ def test_no_size_is_named_before_the_model_is_known(tmp_path: Path) -> None:
     assert not {step.controls[name] for name in ("source", "destination", "flip")} & {*known}, "somebody may type there"
 
 
+def test_a_size_that_is_still_under_way_to_the_page_was_not_set_by_hand(tmp_path: Path) -> None:
+    """The server knows what it told as soon as it has; a hand may be faster than its answer."""
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (300, 300)).save(tmp_path / "photos" / "a.png")
+    with gr.Blocks():
+        wiring = make_wiring(tmp_path)
+    models, told = wiring.context.app.models, wiring.step.size_told
+    page = wiring.open_page("", "", Shown(), "")
+    assert (told.value, page.get(told)) == ("[512, 512]", "[512, 512]")
+    models.state = ModelState(ModelStatus.READY, "", "demo", "cpu", (128, 128))
+    known = wiring.look("", page[wiring.shown], "")
+    assert known[told] == "[128, 128]"
+    form_now = sent(source=str(tmp_path / "photos"), width=512, height=512)
+    wiring.open("", "", known[wiring.shown], "", size_told="[512, 512]", **form_now)
+    assert wiring.desk.albums.open(tmp_path / "photos").album.params.size == (128, 128)
+    chosen = wiring.change("", "", known[wiring.shown], "", size_told="[128, 128]", **form_now)
+    assert chosen[wiring.step.groups["size"]]["label"] == "Size: 512×512", "this page knew of another one"
+
+
 def test_what_is_set_before_a_folder_is_open_is_kept_with_the_one_that_is_opened(tmp_path: Path) -> None:
     for name in ("first", "second", "third"):
         (tmp_path / name).mkdir()
