@@ -83,11 +83,11 @@ def make_step() -> PhotosStep:
     groups: dict[str, gr.Accordion] = {}
     parts: dict[str, gr.Column] = {}
     titles = photos_form.group_titles(PreprocessParams(focal_crop=True))
+    size_told = unseen_text(value=json.dumps(FRESH.size))
     with gr.Row(elem_id="photos_bottom"):
         with gr.Column(elem_id="photos_groups", scale=3, min_width=280):
             with gr.Accordion(photos_form.SIZE_OF_MODEL, open=False) as groups["size"]:
                 size_later = _html("photos_size_later")
-                size_told = unseen_text(value=json.dumps(FRESH.size))
                 with gr.Column(visible=False) as parts["size"]:
                     ratio = gr.Dropdown(
                         [*photos_form.RATIOS, photos_form.FREE],
