@@ -250,8 +250,8 @@ class App:
         if not checkpoint:
             return bool(self.waiting_checkpoint(owner))
         run = self.training.under_way()
-        trained_with = run and run.state is JobState.RUNNING and checkpoint and self.models.is_in_use(checkpoint)
-        return bool(checkpoint) and not trained_with
+        trained_with = run and run.state is JobState.RUNNING and self.models.is_in_use(checkpoint)
+        return not trained_with
 
     def _submit_drawing(self, title: str, work: Work, owner: str, cuts_in: bool, stays: str) -> Job:
         """Queue pictures.

@@ -14,7 +14,7 @@ from modules.params import Txt2ImgParams
 from modules.samplers.guidance import Denoiser, GuidanceOptions
 from modules.samplers.names import Sampler
 from modules.samplers.noise import ImageNoise, NoiseSource
-from modules.samplers.options import SamplerOptions
+from modules.samplers.options import SamplerOptions, UniPcVariant
 
 
 def sampler_options(params: Txt2ImgParams, sampler: Sampler) -> SamplerOptions:
@@ -34,7 +34,7 @@ def sampler_options(params: Txt2ImgParams, sampler: Sampler) -> SamplerOptions:
         all_timesteps=params.all_timesteps,
         beta_alpha=params.beta_alpha,
         beta_beta=params.beta_beta,
-        unipc_variant=cast(Literal["bh1", "bh2", "vary_coeff"], params.unipc_variant),
+        unipc_variant=cast(UniPcVariant, params.unipc_variant),
         unipc_skip_type=cast(Literal["time_uniform", "time_quadratic", "logSNR"], params.unipc_skip_type),
         unipc_order=params.unipc_order,
         unipc_lower_order_final=params.unipc_lower_order_final,

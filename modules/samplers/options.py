@@ -1,11 +1,12 @@
 """What a user may set about sampling, and the keys under which it is written into a picture. No torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from modules.errors import ParameterError
 from modules.samplers.names import AUTOMATIC, DEFAULT_RHO, Sampler
 
+UniPcVariant = Literal["bh1", "bh2", "vary_coeff"]
 ALL_TIMESTEPS = ("DDIM", "PLMS")  # the samplers that were others before 1.6
 
 
@@ -44,7 +45,7 @@ class SamplerOptions:
     beta_alpha: float = 0.6
     beta_beta: float = 0.6
     all_timesteps: bool = False
-    unipc_variant: Literal["bh1", "bh2", "vary_coeff"] = "bh1"
+    unipc_variant: UniPcVariant = "bh1"
     unipc_skip_type: Literal["time_uniform", "time_quadratic", "logSNR"] = "time_uniform"
     unipc_order: int = 3
     unipc_lower_order_final: bool = True
@@ -58,7 +59,7 @@ class SamplerOptions:
         for name in ("beta_alpha", "beta_beta"):
             if not 0 < getattr(self, name) <= 1000:
                 raise ParameterError(name, f"{name} {getattr(self, name)} must lie above 0 and not above 1000.")
-        if self.unipc_variant not in ("bh1", "bh2", "vary_coeff"):
+        if self.unipc_variant not in get_args(UniPcVariant):
             raise ParameterError(
                 "unipc_variant", f"UniPC has no variant {self.unipc_variant!r}: choose bh1, bh2 or vary_coeff."
             )

@@ -59,7 +59,7 @@ _NODES_BY_TABLE = Edit(
     "n.has(t)||enter(e,n),n.get(t)??null}function enter(e,t){t.has(e.id)||t.set(e.id,e);"
     "if(e.children)for(let n of e.children)enter(n,t)}",
 )
-# what was hidden gets other nodes when it is shown: a table with the old ones would let changes go nowhere
+# the last work on a new tree exchanges nodes: a table that somebody had filled before would hold the old ones
 _TABLE_ANEW = Edit(
     "core-*.js",
     "e=>Ne(e,this.components_to_register,this.#d)])",

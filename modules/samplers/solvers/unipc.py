@@ -11,10 +11,10 @@ from typing import Literal
 
 from torch import Tensor
 
+from modules.samplers.options import UniPcVariant
 from modules.samplers.solvers.step import Step
 from modules.samplers.solvers.timestep import PredictNoise
 
-Variant = Literal["bh1", "bh2", "vary_coeff"]
 Spacing = Literal["time_uniform", "time_quadratic", "logSNR"]
 
 
@@ -59,7 +59,7 @@ def unipc(
     x: Tensor,
     steps: int,
     alphas_cumprod: Sequence[float],
-    variant: Variant = "bh1",
+    variant: UniPcVariant = "bh1",
     spacing: Spacing = "time_uniform",
     order: int = 3,
     lower_order_final: bool = True,
@@ -99,7 +99,7 @@ class _Update:
         guesses: (moment, guess), the newest first; as many as the order.
     """
 
-    def __init__(self, path: _Path, guesses: Sequence[tuple[float, Tensor]], target: float, variant: Variant):
+    def __init__(self, path: _Path, guesses: Sequence[tuple[float, Tensor]], target: float, variant: UniPcVariant):
         moment, self._newest = guesses[0]
         self._order = len(guesses)
         self._scale = path.scale(target)
