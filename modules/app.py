@@ -178,8 +178,8 @@ class App:
         work = self._txt2img(params, place, settings, picture, suited)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        cuts_in = not self._needs_another(checkpoint, owner) and not partners.wanted(params)  # training needs its model
-        return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
+        cuts_in = not self._needs_another(checkpoint) and not partners.wanted(params)  # training needs its model
+        return self._submit_drawing(title, work, owner, cuts_in, checkpoint, checkpoint_stays)
 
     def enlarge(self, picture: Path, form: Txt2ImgParams, owner: str = "", place: Place = DAYS_FOLDERS) -> Job:
         """Queue the second pass of a hires fix over a picture that was made here.
@@ -205,9 +205,8 @@ class App:
         wanted = {**made.values, **second, **size, "enable_hr": True, "preview_every": form.preview_every}
         params = self.drawing.checked(Txt2ImgParams(**wanted))
         title = f"Hires. fix of {opened.width}×{opened.height}"
-        cuts_in = not self._needs_another("", owner) and not partners.wanted(params)
         work = self._txt2img(params, place, picture=opened)
-        return self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
+        return self._submit_drawing(title, work, owner, cuts_in=not partners.wanted(params))
 
     def run_script(
         self,
@@ -236,32 +235,41 @@ class App:
         work = self._script(plan, bench, script, suited)
         if checkpoint:
             work = self.models.with_checkpoint(checkpoint, work, checkpoint_stays)
-        cuts_in = not self._needs_another(checkpoint, owner) and not plan.needs_other_checkpoints
-        return self._submit_drawing(title, work, owner, cuts_in, checkpoint if checkpoint_stays else "")
+        cuts_in = not self._needs_another(checkpoint) and not plan.needs_other_checkpoints
+        return self._submit_drawing(title, work, owner, cuts_in, checkpoint, checkpoint_stays)
 
     def waiting_checkpoint(self, owner: str) -> str:
         """The file of the checkpoint that a browser session chose, while training holds another one; else empty."""
-        waits = self.models.waits(owner) if owner and self.training.under_way() else None
-        return waits.name if waits else ""
+        chosen = self._awaited(owner)
+        return chosen[0].name if chosen else ""
 
-    def _needs_another(self, checkpoint: str, owner: str) -> bool:
+    def _awaited(self, owner: str) -> tuple[Checkpoint, Job] | None:
+        """The same, and the job that loads it."""
+        return self.models.waits(owner) if owner and self.training.under_way() else None
+
+    def _needs_another(self, checkpoint: str) -> bool:
         """Whether a run that asks for this checkpoint (empty: for none) has to wait until training is over. A program
-        that names the one in use with every request need not; whoever chose another one on the page does."""
+        that names the one in use with every request need not."""
         if not checkpoint:
-            return bool(self.waiting_checkpoint(owner))
+            return False
         run = self.training.under_way()
         trained_with = run and run.state is JobState.RUNNING and self.models.is_in_use(checkpoint)
         return not trained_with
 
-    def _submit_drawing(self, title: str, work: Work, owner: str, cuts_in: bool, stays: str) -> Job:
-        """Queue pictures.
+    def _submit_drawing(
+        self, title: str, work: Work, owner: str, cuts_in: bool, checkpoint: str = "", stays: bool = False
+    ) -> Job:
+        """Queue pictures. Who chose another checkpoint on the page waits for it, unless its loading is cancelled.
 
         Args:
-            stays: the checkpoint that they leave in use; empty: the one before.
+            checkpoint: that they name; empty: none.
+            stays: they leave it in use.
         """
-        job = self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img")
-        if stays:
-            self.models.stays(stays, job)
+        chosen = None if checkpoint else self._awaited(owner)
+        after = chosen[1] if chosen else None
+        job = self.jobs.submit(title, work, owner, cuts_in=cuts_in, kind="txt2img", after=after)
+        if checkpoint and stays:
+            self.models.stays(checkpoint, job)
         return job
 
     def snapshot_steps(self, prompt: str) -> list[int]:

@@ -52,6 +52,7 @@ class Job:
         progress: how much is done, 0 … 1.
         gives_way: waiting jobs that may cut in run between two of its events; it can be paused.
         cuts_in: it may run in between; other jobs wait until the running one is over.
+        after: a job that has to be over before it may cut in; None: there is none.
         stands_back: another job cuts in at this moment.
         asked: what it was last asked to do, if anything.
     """
@@ -65,6 +66,7 @@ class Job:
         gives_way: bool = False,
         cuts_in: bool = False,
         kind: str = "",
+        after: "Job | None" = None,
     ):
         self.id = secrets.token_hex(8)
         self.title = title
@@ -77,6 +79,7 @@ class Job:
         self.progress = 0.0
         self.gives_way = gives_way
         self.cuts_in = cuts_in
+        self.after = after
         self.stands_back = False
         self.asked: Request | None = None
         self._paused = False
@@ -93,6 +96,11 @@ class Job:
     def is_over(self) -> bool:
         """Whether the job has come to one of its ends."""
         return self.state not in (JobState.WAITING, JobState.RUNNING)
+
+    @property
+    def may_cut_in(self) -> bool:
+        """Whether it may run now in between the events of one that gives way."""
+        return self.cuts_in and (self.after is None or self.after.is_over)
 
     @property
     def is_paused(self) -> bool:

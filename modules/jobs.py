@@ -54,8 +54,9 @@ class JobQueue:
         gives_way: bool = False,
         cuts_in: bool = False,
         kind: str = "",
+        after: Job | None = None,
     ) -> Job:
-        """Put work at the end of the queue; the last three as in `Job`.
+        """Put work at the end of the queue; the last four as in `Job`.
 
         Raises:
             QueueFull: too many jobs wait already, or the server is stopping. The work was not touched.
@@ -66,7 +67,7 @@ class JobQueue:
             waiting = len(self._waiting())
             if waiting >= self._max_waiting:
                 raise QueueFull(f"The queue is full: {waiting} jobs are waiting. Try again when one of them has ended.")
-            job = QueuedJob(title, work, owner, self._changed, gives_way, cuts_in, kind)
+            job = QueuedJob(title, work, owner, self._changed, gives_way, cuts_in, kind, after)
             self._jobs[job.id] = job
             self._forget_old_jobs()
             if self._worker is None:
@@ -194,7 +195,7 @@ class JobQueue:
         job.come_back()
 
     def _next_in(self) -> QueuedJob | None:
-        return next((job for job in self._waiting() if job.cuts_in), None)
+        return next((job for job in self._waiting() if job.may_cut_in), None)
 
 
 def _failed(error: BaseException, title: str) -> Failed:

@@ -1,5 +1,6 @@
 """What holds for every test: one thread, nothing outside this machine, the same examples on every run."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def pytest_collection_finish() -> None:
+    """The tests and the libraries stay until the end: a garbage collection need not walk through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _watch_network(event: str, details: tuple) -> None:

@@ -116,11 +116,11 @@ class ModelDesk:
             self._chosen[owner] = (checkpoint, job)
             return job
 
-    def waits(self, owner: str) -> Checkpoint | None:
-        """The checkpoint that a browser session chose last, as long as it is not in use; None: there is nothing to wait
-        for."""
-        checkpoint, job = self._chosen.get(owner, (None, None))
-        return checkpoint if checkpoint and job and not job.is_over and not self._is_in_use(checkpoint) else None
+    def waits(self, owner: str) -> tuple[Checkpoint, Job] | None:
+        """The checkpoint that a browser session chose last, as long as it is not in use, and the job that loads it;
+        None: there is nothing to wait for."""
+        chosen = self._chosen.get(owner)
+        return chosen if chosen and not chosen[1].is_over and not self._is_in_use(chosen[0]) else None
 
     def is_in_use(self, title: str) -> bool:
         """Whether a title, file name or hash means the checkpoint that will draw what is queued now, and that one is

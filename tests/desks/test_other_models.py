@@ -117,15 +117,16 @@ def test_the_vae_beside_each_checkpoint_is_its_own(app, models, monkeypatch):
     assert "VAE" not in said, "that of the first model is the one inside it"
 
 
+def steps(end: threading.Event) -> Work:
+    """Stands for training: until the end it gives way after each of its events."""
+    while not end.wait(0.01):
+        yield Status("a step")
+
+
 def test_whoever_chose_another_model_waits_for_it_while_training_holds_the_first(app):
     """The page names it above the pictures; those of other browsers cut in."""
     go = threading.Event()
-
-    def steps() -> Work:
-        while not go.wait(0.01):
-            yield Status("a step")
-
-    training = app.jobs.submit("Training x", steps(), gives_way=True, kind="train")
+    training = app.jobs.submit("Training x", steps(go), gives_way=True, kind="train")
     app.models.select("two", "ann")
     assert [app.waiting_checkpoint(owner) for owner in ("ann", "bob", "")] == ["two.safetensors", "", ""]
     mine, theirs = (app.generate(Txt2ImgParams(**SMALL), owner) for owner in ("ann", "bob"))
@@ -134,6 +135,20 @@ def test_whoever_chose_another_model_waits_for_it_while_training_holds_the_first
     go.set()
     assert drawn(mine)["Model"] == "two"
     assert not app.waiting_checkpoint("ann")
+
+
+def test_pictures_that_wait_for_a_model_cut_in_once_its_loading_is_cancelled(app):
+    go = threading.Event()
+    training = app.jobs.submit("Training x", steps(go), gives_way=True, kind="train")
+    loading = app.models.select("two", "ann")
+    mine, theirs = (app.generate(Txt2ImgParams(**SMALL), owner) for owner in ("ann", "bob"))
+    ended(theirs)
+    assert mine.state is JobState.WAITING
+    app.jobs.cancel(loading.id)
+    assert drawn(mine)["Model"] == "one"
+    assert not training.is_over
+    go.set()
+    ended(training)
 
 
 @pytest.mark.parametrize("values", [HIRES, REFINED], ids=["hires", "refiner"])
