@@ -72,8 +72,8 @@ def axis(first: int, last: int) -> Markup:
 
 
 def number(value: float) -> str:
-    """Three digits that mean something."""
-    return f"{value:.3g}"
+    """Three digits that mean something; learning rates without the zero of their exponent: a phone is narrow."""
+    return f"{value:.3g}".replace("e-0", "e-")
 
 
 def _ends(place: str, ends: Sequence[tuple[str, float]]) -> Markup:

@@ -146,6 +146,12 @@ def test_curves_fill_the_height_each_and_say_from_where_to_where() -> None:
     assert '<div class="bottom"><span class="held">0.05</span><span class="smooth">0.1</span></div>' in html
 
 
+def test_a_learning_rate_is_told_as_short_as_it_can_be() -> None:
+    html = chart("Rate", [Curve("rate", "rate", [(0, 5e-3), (1, 4.11e-5)])], 0, 1)
+    assert "<b>4.11e-5</b>" in html
+    assert "0.005" in html
+
+
 def test_a_chart_of_nothing_and_of_one_point() -> None:
     assert "nothing measured yet" in chart("Loss", [Curve("a", "held", [])], 0, 1)
     html = chart("Loss", [Curve("a", "held", [(0, 1.0)])], 0, 0)
