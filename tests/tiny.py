@@ -1,7 +1,8 @@
 """Stable-Diffusion-shaped checkpoints with random weights, written in seconds: they load and run, and draw noise.
 
 `checkpoint(path, kind)` writes what the suffix of `path` says: `.safetensors` and `.ckpt` in LDM layout, no suffix a
-diffusers folder. Kinds: "sd1" (2 layers a block, CLIP), "sd2" (1 layer a block, OpenCLIP, linear projections) and
+diffusers folder. Kinds: "sd1" (CLIP), "sd1-72" (as wide as the reference model), "sd2"
+(OpenCLIP, linear projections), these with one layer a block, which is quicker than the two of published models; and
 "sd1-full" (the 1.07 billion parameters of SD 1.5, 2.1 GB in half precision). No metadata is needed to read them.
 What is broken, foreign or hostile is written by `tests/foreign.py`.
 """
@@ -37,12 +38,16 @@ class Kind:
     scheduler: dict[str, Any] = field(default_factory=lambda: {"prediction_type": "epsilon"})
 
 
+def _sd1(width: int) -> Kind:
+    unet = {"block_out_channels": [32, 64, 64, 64], "layers_per_block": 1, "attention_head_dim": 8}
+    text = {"hidden_size": width, "num_hidden_layers": 2, "num_attention_heads": 12, "intermediate_size": 192}
+    vae = {"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1}
+    return Kind({**unet, "cross_attention_dim": width}, vae, text)
+
+
 KINDS = {
-    "sd1": Kind(
-        unet={"block_out_channels": [32, 64, 64, 64], "cross_attention_dim": 48, "attention_head_dim": 8},
-        vae={"block_out_channels": [32, 32, 64, 64], "layers_per_block": 2},
-        text_encoder={"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 12, "intermediate_size": 192},
-    ),
+    "sd1": _sd1(width=48),
+    "sd1-72": _sd1(width=72),
     "sd2": Kind(
         unet={
             "block_out_channels": [64, 64, 128, 128],

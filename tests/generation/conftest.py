@@ -1,33 +1,55 @@
-"""The model that the reference values were recorded with, loaded once, and a way to run it."""
+"""The models of these tests, loaded once, and a way to run them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from modules.events import Event, ImageDone, Request
 
+if TYPE_CHECKING:  # these bring torch
+    from modules.generation.outputs import OutputFolder
+    from modules.model.conditioning import Conditioner
+    from modules.model.model import SDModel
+
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
 
-@pytest.fixture(scope="session")
-def model():
+def load(path: Path) -> "SDModel":
     from modules.flags import Flags
     from modules.model.checkpoint import Checkpoint
     from modules.model.device import DevicePolicy
     from modules.model.loader import load_model
 
-    path = REFERENCE / "models" / "tiny-sd15.safetensors"
     return load_model(Checkpoint(path, path.name, "ab" * 32), DevicePolicy.chosen(Flags(no_half=True, use_cpu=True)))
 
 
-@pytest.fixture(scope="session")
-def conditioner(model):
+def reading(model: "SDModel") -> "Conditioner":
     from modules.embeddings.database import EmbeddingDatabase
     from modules.model.conditioning import Conditioner
 
     return Conditioner(model, EmbeddingDatabase([REFERENCE / "embeddings" / "width72"]))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> "SDModel":
+    from tests import tiny
+
+    return load(tiny.checkpoint(tmp_path_factory.mktemp("model") / "tiny-sd15.safetensors", "sd1-72"))
+
+
+@pytest.fixture(scope="session")
+def conditioner(model) -> "Conditioner":
+    return reading(model)
+
+
+@pytest.fixture(scope="session")
+def reference() -> "Conditioner":
+    """The model that the reference values were recorded with: of the same width, but twice as slow."""
+    return reading(load(REFERENCE / "models" / "tiny-sd15.safetensors"))
 
 
 @pytest.fixture
@@ -59,6 +81,19 @@ Runner = Callable[..., Pulled]
 @pytest.fixture
 def run(conditioner, outputs) -> Iterator[Runner]:
     """`run(prompt=…, steps=…)` draws with the tiny model. `ask(event)` says what to send at an event."""
+    with runner(conditioner, outputs) as pull:
+        yield pull
+
+
+@pytest.fixture
+def run_reference(reference, outputs) -> Iterator[Runner]:
+    """The same with the reference model."""
+    with runner(reference, outputs) as pull:
+        yield pull
+
+
+@contextmanager
+def runner(conditioner: "Conditioner", outputs: "OutputFolder") -> Iterator[Runner]:
     import torch
 
     from modules.generation.txt2img import txt2img

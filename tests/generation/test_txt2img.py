@@ -148,18 +148,18 @@ def test_the_recorded_runs_are_of_every_kind():
 
 
 @pytest.mark.parametrize("record", recorded_runs(), ids=lambda record: f"{record['id']}-{record['sampler']}")
-def test_latents_are_the_recorded_ones(run, monkeypatch, record):
+def test_latents_are_the_recorded_ones(run_reference, monkeypatch, record):
     """What reaches the decoder, for every recorded run that the form can express."""
     decoded = []
-    decode = SDModel.decode
 
     def keep(model: SDModel, latents: torch.Tensor) -> torch.Tensor:
         decoded.append(latents)
-        return decode(model, latents)
+        images, _, height, width = latents.shape
+        return torch.zeros(images, 3, 8 * height, 8 * width)
 
     monkeypatch.setattr(SDModel, "decode", keep)
     height, width = (8 * side for side in record["latent_hw"])
-    pulled = run(
+    pulled = run_reference(
         prompt=record["prompt"],
         negative_prompt=record["negative"],
         sampler=record["sampler"],

@@ -1,4 +1,4 @@
-"""The model that the reference values were recorded with, an installation with one embedding, and photos."""
+"""Models, an installation with one embedding, and photos."""
 
 from pathlib import Path
 
@@ -12,6 +12,14 @@ def model():
     from tests.training.tiny_run import load
 
     return load()
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The model that the reference values were recorded with: of the same width, but twice as slow."""
+    from tests.training.tiny_run import load_reference
+
+    return load_reference()
 
 
 @pytest.fixture

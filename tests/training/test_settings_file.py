@@ -7,7 +7,7 @@ import pytest
 from modules.errors import FileFormatError
 from modules.training.settings_file import read_settings
 from modules.training_params import TrainParams
-from tests.training.tiny_run import load, make_embedding, make_photos, pull, small
+from tests.training.tiny_run import make_embedding, make_photos, pull, small
 
 FROM_A1111 = {  # the keys that its file has, as its spec lists them
     "datetime": "2023-01-15 01:22:02",
@@ -35,20 +35,20 @@ FROM_A1111 = {  # the keys that its file has, as its spec lists them
 }
 
 
-def test_ours_comes_back_whole(tmp_path, paths):
+def test_ours_comes_back_whole(tmp_path, model, paths):
     make_embedding(paths)
     params = small(make_photos(tmp_path / "photos", 2), tag_drop_out=0.3, preview_seed=5)
-    folder = pull(load(), paths, params).folder
+    folder = pull(model, paths, params).folder
     (path,) = folder.path.glob("settings-*.json")
     assert TrainParams(**read_settings(path)) == params
 
 
-def test_photos_that_are_set_aside_are_of_the_dataset_too(tmp_path, paths):
+def test_photos_that_are_set_aside_are_of_the_dataset_too(tmp_path, model, paths):
     """A1111 counts every picture of the folder that it can open."""
     make_embedding(paths)
     photos = make_photos(tmp_path / "photos", 8)
     (photos / "broken.png").write_bytes(b"no picture")
-    folder = pull(load(), paths, small(photos, steps=1, held_out=2)).folder
+    folder = pull(model, paths, small(photos, steps=1, held_out=2)).folder
     (path,) = folder.path.glob("settings-*.json")
     assert json.loads(path.read_text())["num_of_dataset_images"] == 8
     assert len(folder.about()["held_out"]) == 2

@@ -26,6 +26,11 @@ NOISE = 1e-6  # smaller gradients are rounding: AdamW's first steps would make f
 ROUGH = {("tr5", 3): 1e-2, ("tr5", 4): 2e-2}
 
 
+@pytest.fixture(scope="module")
+def model(reference) -> SDModel:
+    return reference  # random weights that nobody chose bend more sharply still
+
+
 def conditioner(model: SDModel) -> Conditioner:
     return Conditioner(model, EmbeddingDatabase([]))
 

@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from modules.training.lock import NAME as LOCK
 from modules.training.run_folder import RunFolder
 from modules.training.train import resume, train
 from modules.training_params import TrainParams
+from tests import tiny
 from tests.prompts.prompt_vectors import REFERENCE
 
 NAME = "realbenny-t2"
@@ -38,6 +40,13 @@ HASH = "ab" * 32
 
 
 def load() -> SDModel:
+    """A model that only its name ties to a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = tiny.checkpoint(Path(folder) / "tiny-sd15.safetensors", "sd1-72")
+        return load_model(Checkpoint(path, path.name, HASH), DevicePolicy(torch.device("cpu")))
+
+
+def load_reference() -> SDModel:
     path = REFERENCE / "models" / "tiny-sd15.safetensors"
     return load_model(Checkpoint(path, path.name, HASH), DevicePolicy(torch.device("cpu")))
 
