@@ -34,7 +34,7 @@ from modules.files import write_atomically
 from modules.model.ldm_keys import Parts, from_ldm, to_ldm
 from modules.prompts.tokenizer import BEGIN, END, clip_tokenizer
 from tools.demo_model import networks as sizes
-from tools.demo_model.blends import PERSON, Drawing, alternated, plain, without_and_with
+from tools.demo_model.blends import PERSON, Drawing, alternated, plain
 from tools.demo_model.encode import load_latents
 from tools.demo_model.pack import CHECKPOINT
 from tools.demo_model.sample import Painter
@@ -188,40 +188,30 @@ def kept_lessons(
     noise: Noise,
     rng: random.Random,
     seed: int,
-    know_moods: bool = False,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """True pictures with noise, that have to be answered as before: latents [n, 4, h, w], sigmas [n], contexts of what
-    the UNet hears and of what the teacher is told."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """True pictures with noise, that have to be answered as before: latents [n, 4, h, w], sigmas [n], contexts."""
     generator = torch.Generator().manual_seed(seed)
     places = [rng.randrange(len(portraits)) for _ in range(count)]
-    pairs = [_kept_caption(portraits[place], rng) for place in places]
-    pairs = [(heard, told if know_moods else heard) for heard, told in pairs]
+    captions = [_kept_caption(portraits[place], rng) for place in places]
     timesteps = (torch.arange(count) + torch.rand(count, generator=generator)) * (len(noise.sigmas) / count)
     sigmas = noise.sigmas[timesteps.long().clamp(max=len(noise.sigmas) - 1)]
     clean = latents[places].float()
     noisy = clean + sigmas[:, None, None, None] * torch.randn(clean.shape, generator=generator)
-    persons = [texts.vectors(rng, generator) for _ in pairs]
-    heard, told = (texts.contexts(captions, persons) for captions in zip(*pairs, strict=True))
-    return noisy, sigmas, heard, told
+    return noisy, sigmas, texts.contexts(captions, [texts.vectors(rng, generator) for _ in captions])
 
 
-def _kept_caption(portrait: Portrait, rng: random.Random) -> tuple[str, str]:
-    """What the UNet hears of a true picture, and what the teacher is told if it knows moods: that of a person, too,
-    whose mood is not heard, so that what is learned is a person with any mood."""
+def _kept_caption(portrait: Portrait, rng: random.Random) -> str:
+    """What is heard of a true picture: often a person of made-up vectors, most of them without a mood."""
     if rng.random() < 0.1:
-        return "", ""
-    seed = rng.randrange(2**40)
+        return ""
+    subject = None
     if portrait.is_person and rng.random() < 0.6:
-        about = replace(portrait, hair="none", hair_colour="none", skin="none", beard="none")
-        if rng.random() < 0.7:
-            return without_and_with(rng.choice(SYNONYMS[portrait.mood]), about, seed, PERSON)
-        text = caption(about, random.Random(seed), subject=PERSON)
+        portrait = replace(portrait, hair="none", hair_colour="none", skin="none", beard="none")
+        portrait, subject = replace(portrait, mood="none" if rng.random() < 0.7 else portrait.mood), PERSON
     elif portrait.is_person and rng.random() < 0.5:
+        portrait = replace(portrait, mood="none")
         subject = rng.choice(SYNONYMS["person" if rng.random() < 0.2 else portrait.subject])
-        return without_and_with(rng.choice(SYNONYMS[portrait.mood]), portrait, seed, subject)
-    else:
-        text = caption(portrait, random.Random(seed))
-    return text, text
+    return caption(portrait, rng, subject=subject)
 
 
 def weighted_error(eps: Tensor, wanted: Tensor, sigmas: Tensor, importance: Tensor | float = 1.0) -> Tensor:
@@ -243,7 +233,6 @@ class Training:
         seed: draws the pictures.
         drawings, kept: pictures that are drawn at a time, and true ones in a step.
         start: packed file that the UNet begins from; None: the teacher.
-        know_moods: of true pictures, the teacher knows the mood that the UNet does not hear.
     """
 
     def __init__(
@@ -253,12 +242,11 @@ class Training:
         drawings: int,
         kept: int,
         start: Path | None = None,
-        know_moods: bool = False,
     ):
         self._painter, self._noise = Painter(teacher), Noise()
         self.texts = Texts(self._painter)
         self._empty = self.texts.contexts([""], [[]])
-        self._seed, self._drawings, self._kept, self._know_moods = seed, drawings, kept, know_moods
+        self._seed, self._drawings, self._kept = seed, drawings, kept
         self._batch: Batch | None = None
         self.unet = sizes.make_unet()
         self.unet.load_state_dict(Painter(start).unet.state_dict() if start else self._painter.unet.state_dict())
@@ -286,10 +274,10 @@ class Training:
         seed = self._seed * STEPS_OF_A_SEED + self.step
         rng = random.Random(f"distil:{seed}")
         batch = self._drawn(rng, seed)
-        lessons = kept_lessons(latents, portraits, self._kept, self.texts, self._noise, rng, seed, self._know_moods)
+        lessons = kept_lessons(latents, portraits, self._kept, self.texts, self._noise, rng, seed)
         untold, taught, as_before = self._ask_teacher(batch, lessons)
         sigma = batch.sigmas[batch.step].expand(self._drawings)
-        noisy, levels, contexts, _ = lessons
+        noisy, levels, contexts = lessons
         eps = answers(
             self.unet,
             torch.cat([batch.latents, noisy]),
@@ -320,7 +308,7 @@ class Training:
     @torch.no_grad()
     def _ask_teacher(self, batch: Batch, lessons: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """What the teacher answers at the drawn pictures, untold and told, and at the true ones."""
-        noisy, levels, _, contexts = lessons
+        noisy, levels, contexts = lessons
         whose, told, weights = batch.told()
         sigma = batch.sigmas[batch.step]
         replies = answers(
@@ -359,16 +347,10 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=8, help="true pictures a step")
     parser.add_argument("--rate", type=float, default=1e-4)
     parser.add_argument("--seed", type=int, default=0, help="another one draws other pictures")
-    parser.add_argument(
-        "--know-moods",
-        action="store_true",
-        help="of true pictures the teacher knows the mood that is not heard: fewer animals where people are asked for, "
-        "but persons may be learned worse (docs/demo_model.md, run E)",
-    )
     args = parser.parse_args()
     sizes.be_polite()
     state_path = sizes.WORK / f"distilled-{args.seed}.pt"
-    training = Training(args.teacher, args.seed, args.drawings, args.kept, args.start_from, args.know_moods)
+    training = Training(args.teacher, args.seed, args.drawings, args.kept, args.start_from)
     if state_path.exists():
         training.restore(sizes.load_state(state_path))
     latents, portraits = load_latents("train")
